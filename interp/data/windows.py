@@ -1,0 +1,137 @@
+"""Windows: the pieces of text that every measurement runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+
+class WindowError(ValueError):
+    """Windows that a model cannot take or that would give a wrong number."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Token windows cut from documents: a prefix of ``prefix_len`` tokens, then the continuation.
+
+    Windows are not padded and carry no BOS: all have the same length.
+    """
+
+    tokens: Int[Tensor, "window pos"]
+    """Token ids, int64."""
+    window: Int[np.ndarray, " window"]
+    """Id of each window, unique; stays with it under ``select``."""
+    document: Shaped[np.ndarray, " window"]
+    """Name of the document it was cut from; intervals are clustered by it."""
+    domain: Shaped[np.ndarray, " window"]
+    count: Float[np.ndarray, " window"]
+    """How often the window stood in the training data; NaN where that is not known."""
+    prefix_len: int = 32
+    source: str = "tokens"
+    """Where the windows come from, for provenance."""
+
+    def __post_init__(self) -> None:
+        n = len(self.tokens)
+        for name in ("window", "document", "domain", "count"):
+            if len(getattr(self, name)) != n:
+                raise WindowError(f"{name} has {len(getattr(self, name))} entries for {n} windows")
+        if not 0 < self.prefix_len < self.tokens.shape[1]:
+            raise WindowError(
+                f"prefix_len={self.prefix_len} leaves no prefix or no continuation in windows of "
+                f"{self.tokens.shape[1]} tokens"
+            )
+        if len(np.unique(self.window)) != n:
+            raise WindowError("window ids are not unique; per-window results could not be told apart")
+
+    @classmethod
+    def from_tokens(
+        cls,
+        ids: Int[Tensor, "window pos"] | Int[np.ndarray, "window pos"],
+        *,
+        prefix_len: int = 32,
+        document: Sequence[str] | None = None,
+        domain: Sequence[str] | None = None,
+        count: Sequence[float] | None = None,
+        source: str = "tokens",
+    ) -> Windows:
+        """Windows from a matrix of token ids; each is its own document unless ``document`` says otherwise."""
+        tokens = torch.as_tensor(ids).to(torch.int64)
+        n = len(tokens)
+        return cls(
+            tokens=tokens,
+            window=np.arange(n),
+            document=np.asarray([f"window-{i}" for i in range(n)] if document is None else document, dtype=object),
+            domain=np.asarray(["unknown"] * n if domain is None else domain, dtype=object),
+            count=np.full(n, np.nan) if count is None else np.asarray(count, dtype=np.float64),
+            prefix_len=prefix_len,
+            source=source,
+        )
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def prefix(self) -> Int[Tensor, "window prefix"]:
+        return self.tokens[:, : self.prefix_len]
+
+    @property
+    def continuation(self) -> Int[Tensor, "window continuation"]:
+        return self.tokens[:, self.prefix_len :]
+
+    @property
+    def continuation_len(self) -> int:
+        return self.tokens.shape[1] - self.prefix_len
+
+    def select(self, which: Bool[np.ndarray, " window"] | Int[np.ndarray, " kept"]) -> Windows:
+        """The windows where ``which`` is true, or those at its positions, in its order."""
+        index = np.asarray(which)
+        index = np.flatnonzero(index) if index.dtype == bool else index
+        return replace(
+            self,
+            tokens=self.tokens[torch.from_numpy(index.astype(np.int64))],
+            window=self.window[index],
+            document=self.document[index],
+            domain=self.domain[index],
+            count=self.count[index],
+        )
+
+    def batches(self, batch_size: int) -> Iterator[tuple[slice, Int[Tensor, "batch pos"]]]:
+        """Slices of the windows in order, each with its token ids."""
+        if batch_size < 1:
+            raise WindowError(f"batch_size must be at least 1, not {batch_size}")
+        for start in range(0, len(self), batch_size):
+            where = slice(start, min(start + batch_size, len(self)))
+            yield where, self.tokens[where]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a window: ``window``, ``document``, ``domain``, ``count``."""
+        return pd.DataFrame(
+            {"window": self.window, "document": self.document, "domain": self.domain, "count": self.count}
+        )
+
+    def check_fits(self, *, n_ctx: int, d_vocab: int, model_name: str) -> None:
+        """Refuse windows that the model cannot take, naming the document.
+
+        Raises:
+            WindowError: no windows, a window longer than the context, or an id beyond the vocabulary.
+        """
+        if len(self) == 0:
+            raise WindowError(f"no windows to run {model_name} on: the selection is empty")
+        if self.tokens.shape[1] > n_ctx:
+            raise WindowError(
+                f"windows of {self.tokens.shape[1]} tokens (first from document {self.document[0]!r}) are longer than "
+                f"the context of {model_name}, {n_ctx} tokens; cut shorter windows"
+            )
+        beyond = (self.tokens < 0) | (self.tokens >= d_vocab)
+        if beyond.any():
+            row, pos = (int(i) for i in beyond.nonzero()[0])
+            raise WindowError(
+                f"document {self.document[row]!r} has token id {int(self.tokens[row, pos])} at position {pos} of window "
+                f"{self.window[row]}, beyond the vocabulary of {model_name} ({d_vocab}); was it made with another tokenizer?"
+            )

@@ -1,0 +1,109 @@
+"""Checked hooks: the one way in which measurements read and edit activations.
+
+TransformerBridge accepts some names that never fire (gated hooks, aliases of a block that has no such
+point) and a hook that does not fire leaves a clean run that looks like a result. Here an unknown name is
+an error before the run, and a hook that fired too seldom or too often is an error after it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformer_lens.hook_points import HookPoint
+from transformer_lens.model_bridge import TransformerBridge
+
+HookFn = Callable[[Tensor, HookPoint], Tensor | None]
+"""Called with the activation; what it returns replaces the activation, ``None`` leaves it as it is."""
+
+
+class HookError(RuntimeError):
+    """A hook that does not exist, or that did not fire as often as the measurement needs."""
+
+
+def hook_name(site: str, layer: int) -> str:
+    """Full name of a site in a layer: ``hook_name("hook_z", 3) == "blocks.3.attn.hook_z"``."""
+    in_attention = site in {"hook_q", "hook_k", "hook_v", "hook_z", "hook_pattern", "hook_attn_scores"}
+    return f"blocks.{layer}.{'attn.' if in_attention else ''}{site}"
+
+
+def _check_names(model: TransformerBridge, names: Sequence[str]) -> None:
+    for name in names:
+        if name not in model.hook_dict:
+            near = difflib.get_close_matches(name, model.hook_dict, n=4, cutoff=0.6)
+            raise HookError(
+                f"{model.cfg.model_name} has no hook {name!r}. "
+                + (f"Nearest: {', '.join(near)}." if near else f"It has {model.cfg.n_layers} layers.")
+            )
+
+
+@contextmanager
+def checked_hooks(model: TransformerBridge, hooks: Mapping[str, HookFn], *, n_calls: int = 1) -> Iterator[Counter[str]]:
+    """Attach hooks for the body of a ``with`` block and check that each fired.
+
+    Args:
+        model: the booted model.
+        hooks: a function for each full hook name.
+        n_calls: how often each hook must fire in the body (the number of forward passes).
+
+    Yields:
+        How often each hook has fired so far.
+
+    Raises:
+        HookError: a name the model does not have, a gated hook, or a hook that fired another number of times.
+            Not raised in place of an exception from the body.
+    """
+    _check_names(model, list(hooks))
+    fired: Counter[str] = Counter()
+
+    def counting(name: str, fn: HookFn) -> HookFn:
+        def wrapped(activation: Tensor, hook: HookPoint) -> Tensor | None:
+            fired[name] += 1
+            return fn(activation, hook)
+
+        return wrapped
+
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(model.hooks(fwd_hooks=[(name, counting(name, fn)) for name, fn in hooks.items()]))
+        except (ValueError, KeyError) as error:
+            raise HookError(f"{model.cfg.model_name} cannot attach {sorted(hooks)}: {error}") from error
+        yield fired
+    wrong = {name: fired[name] for name in hooks if fired[name] != n_calls}
+    if wrong:
+        raise HookError(
+            f"hooks of {model.cfg.model_name} fired another number of times than the {n_calls} expected: {wrong}. "
+            "The model may compute this site in another way (fused attention, a gated hook); the result would be wrong."
+        )
+
+
+def logits(model: TransformerBridge, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab"]:
+    """The model's logits on token ids, no BOS added, no padding."""
+    return model(tokens, return_type="logits", prepend_bos=False)
+
+
+def activations(
+    model: TransformerBridge, tokens: Int[Tensor, "batch pos"], names: Sequence[str]
+) -> dict[str, Float[Tensor, "batch ..."]]:
+    """Activations at the named sites in one forward pass, without gradients.
+
+    Raises:
+        HookError: as ``checked_hooks``.
+    """
+    kept: dict[str, Tensor] = {}
+
+    def keep(name: str) -> HookFn:
+        def fn(activation: Tensor, hook: HookPoint) -> None:
+            # A later in-place operation of the model must not reach what was stored.
+            kept[name] = activation.detach().clone()
+
+        return fn
+
+    with torch.no_grad(), checked_hooks(model, {name: keep(name) for name in names}):
+        logits(model, tokens)
+    return {name: kept[name] for name in names}

@@ -1,0 +1,73 @@
+"""Models with random weights, built from the same configuration classes as the real ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import pytest
+import torch
+from transformer_lens.model_bridge import TransformerBridge
+from transformers import AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
+
+from interp.data.corpus import TOKENIZER
+from interp.data.windows import Windows
+from interp.models.loading import load_model
+from interp.models.small import SMALL_FAMILIES, small_config
+
+torch.set_num_threads(1)
+
+
+def write_checkpoint(config: PretrainedConfig, out: Path, *, seed: int = 0, spread: float = 4.0) -> Path:
+    """A random model in Hugging Face format.
+
+    Weights are spread wider than at initialisation, where attention is almost uniform and a bug in it would hide.
+    """
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim >= 2:
+                parameter.mul_(spread)
+            elif "bias" in name:
+                parameter.normal_(std=0.1)
+            else:
+                parameter.add_(0.2 * torch.randn_like(parameter))
+    model.save_pretrained(out)
+    AutoTokenizer.from_pretrained(TOKENIZER).save_pretrained(out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A random checkpoint of every family, smallest size."""
+    root = tmp_path_factory.mktemp("checkpoints")
+    return {family: write_checkpoint(small_config(family, "0.2m"), root / family.lower()) for family in SMALL_FAMILIES}
+
+
+@pytest.fixture(scope="session")
+def models(checkpoints: dict[str, Path]) -> dict[str, TransformerBridge]:
+    """The random checkpoints, loaded; shared by all tests, so a test must leave them as they were."""
+    return {family: load_model(path, device="cpu") for family, path in checkpoints.items()}
+
+
+@pytest.fixture(params=SMALL_FAMILIES)
+def family(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def model(models: dict[str, TransformerBridge], family: str) -> TransformerBridge:
+    """A random model of each of the six architectures in turn."""
+    return models[family]
+
+
+@pytest.fixture(scope="session")
+def windows() -> Windows:
+    """Twelve windows of random tokens in two domains."""
+    ids = torch.randint(0, 2048, (12, 64), generator=torch.Generator().manual_seed(1))
+    return Windows.from_tokens(
+        ids, domain=["code", "prose"] * 6, document=[f"document-{i // 2}" for i in range(12)], source="random tokens"
+    )
