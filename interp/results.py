@@ -9,7 +9,7 @@ import os
 import subprocess
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 import pyarrow as pa
@@ -65,6 +65,7 @@ class Provenance:
         )
 
 
+@runtime_checkable
 class Result(Protocol):
     """What every measurement returns."""
 

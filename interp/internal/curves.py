@@ -1,0 +1,97 @@
+"""Curves over layers for groups of windows, with intervals by document.
+
+A group is a boolean mask over the windows, so a window may stand in several (unmemorized and matched).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Shaped
+
+from interp.data.windows import WindowError, Windows
+from interp.stats import NOT_MEASURED, Estimate, from_resamples, resampled_means
+
+Groups = Mapping[str, Bool[np.ndarray, " _window"]]
+"""Windows of each group, by the group's name; the length of a mask is checked where it is used."""
+
+Points = Mapping[str, Sequence[Any] | Shaped[np.ndarray, " point"]]
+"""Columns that describe the points of a curve, by name."""
+
+EVERY = "all windows"
+
+
+def memorization_groups(
+    score: Float[np.ndarray, " window"], *, matched: Bool[np.ndarray, " window"] | None = None
+) -> dict[str, Bool[np.ndarray, " window"]]:
+    """Memorized windows (M = 1), unmemorized ones (M = 0) and, where given, the matched ones among these.
+
+    Args:
+        score: M of each window, 0 to 1; windows between, or NaN, are in no group.
+        matched: unmemorized windows chosen as controls of the memorized ones.
+    """
+    groups = {"memorized": score == 1, "unmemorized": score == 0}
+    if matched is not None:
+        groups["matched"] = matched & groups["unmemorized"]
+    return groups
+
+
+def column_means(
+    values: Float[np.ndarray, "window point"], documents: Shaped[np.ndarray, " window"], *, seed: int
+) -> list[Estimate]:
+    """Mean of each column over the windows measured in it, the same documents drawn for all columns."""
+    if len(values) == 0:
+        return [NOT_MEASURED] * values.shape[1]
+    means, _ = resampled_means(values, seed=seed, clusters=documents)
+    estimates = []
+    for column, resampled in zip(values.T, means.T, strict=True):
+        measured = ~np.isnan(column)
+        n = int(measured.sum())
+        n_documents = len(set(documents[measured].astype(str)))
+        estimates.append(
+            from_resamples(float(column[measured].mean()), resampled, n=n, n_clusters=n_documents)
+            if n
+            else NOT_MEASURED
+        )
+    return estimates
+
+
+def group_curves(
+    values: Float[np.ndarray, "window point"],
+    windows: Windows,
+    *,
+    points: Points,
+    groups: Groups | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Mean over the windows of each group at each point, with a 95 % bootstrap interval by document.
+
+    Args:
+        values: one value a window and point; NaN where not measured.
+        windows: the windows, for their documents.
+        points: columns that describe the points, each as long as there are points.
+        groups: masks by name; all windows as one group unless given.
+        seed: of the bootstrap.
+
+    Returns:
+        One row a group and point: ``group``, the columns of ``points``, ``value``, ``low``, ``high``, ``n`` (windows),
+        ``n_documents``.
+
+    Raises:
+        WindowError: a mask of another length than there are windows.
+    """
+    rows = []
+    for group, mask in (groups or {EVERY: np.ones(len(windows), dtype=bool)}).items():
+        if len(mask) != len(windows):
+            raise WindowError(f"group {group!r} is a mask over {len(mask)} windows, the result has {len(windows)}")
+        estimates = column_means(values[mask], windows.document[mask], seed=seed)
+        for i, e in enumerate(estimates):
+            described = {name: column[i] for name, column in points.items()}
+            rows.append(
+                {"group": group, **described, "value": e.value, "low": e.low, "high": e.high}
+                | {"n": e.n, "n_documents": e.n_clusters}
+            )
+    return pd.DataFrame(rows)

@@ -1,0 +1,232 @@
+"""Layer decoding: what each layer's residual stream already says about the next token.
+
+The model's own final norm and unembedding are applied to the residual stream before the first layer and after every
+layer (logit lens, nostalgebraist 2020; paper arXiv 2603.21658, internal level; method.md, "layer decoding"). For each
+true token of the continuation: its log-probability and rank, the entropy of the decoded distribution, and
+the divergence KL(final || layer), in nats. At the last point all equal the model's own output.
+
+    decoding = logit_lens(model, windows)
+    decoding.curves("probability", groups={"memorized": score == 1, "unmemorized": score == 0})
+    decoding.first_layer(0.5).summary()
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.data.windows import Windows
+from interp.internal.curves import Groups, Points, group_curves
+from interp.internal.finite import check_finite
+from interp.internal.first_layer import FirstLayer, first_holding
+from interp.models.hooks import HookError, activations, hook_name, logits
+from interp.results import Provenance
+
+Quantity = Literal["probability", "log_prob", "rank", "entropy", "kl"]
+QUANTITIES: tuple[Quantity, ...] = ("probability", "log_prob", "rank", "entropy", "kl")
+
+
+@dataclass(frozen=True)
+class LayerDecoding:
+    """Decoded next-token distributions at the points of the residual stream."""
+
+    point: tuple[str, ...]
+    """Hook name of each point, in the order of the computation; the last is the output of the last layer."""
+    depth: Float[np.ndarray, " point"]
+    """Layers passed: 0 for the embeddings, l + 0.5 after the attention of layer l (0-based), l + 1 after layer l."""
+    log_prob: Float[np.ndarray, "point window continuation"]
+    """Log-probability of the true token, nats, at most 0. NaN at a point that the model does not have."""
+    rank: Float[np.ndarray, "point window continuation"]
+    """Tokens with a higher logit than the true one: 0 (top) to d_vocab - 1."""
+    entropy: Float[np.ndarray, "point window continuation"]
+    """Entropy of the decoded distribution, nats, 0 to log(d_vocab)."""
+    kl: Float[np.ndarray, "point window continuation"]
+    """KL(final || point), nats, at least 0 up to rounding; 0 at the last point."""
+    d_vocab: int
+    windows: Windows
+    provenance: Provenance
+
+    def __post_init__(self) -> None:
+        if len(self.point) != len(self.depth) or self.log_prob.shape[:2] != (len(self.point), len(self.windows)):
+            raise ValueError(
+                f"{len(self.point)} points, {len(self.depth)} depths and {len(self.windows)} windows do not fit "
+                f"values of shape {self.log_prob.shape}"
+            )
+
+    @property
+    def n_layers(self) -> int:
+        return int(self.depth[-1])
+
+    @property
+    def probability(self) -> Float[np.ndarray, "point window continuation"]:
+        """Probability of the true token, 0 to 1; 1 / d_vocab is what a uniform guess gives."""
+        return np.exp(self.log_prob)
+
+    @property
+    def after_layer(self) -> Bool[np.ndarray, " point"]:
+        """Points before the first layer and after a whole layer, without those after attention."""
+        return self.depth == np.floor(self.depth)
+
+    def curves(self, quantity: Quantity, *, groups: Groups | None = None, seed: int = 0) -> pd.DataFrame:
+        """Mean of a quantity over continuation tokens and windows, by group and point, with intervals by document.
+
+        Args:
+            quantity: one of ``QUANTITIES``. Ranks span orders of magnitude: their mean is geometric, of rank + 1.
+            groups: masks over the windows by name, as ``memorization_groups`` returns; all windows unless given.
+            seed: of the bootstrap.
+
+        Returns:
+            One row a group and point: ``group``, ``point``, ``depth``, ``relative_depth``, ``value``, ``low``,
+            ``high``, ``n``, ``n_documents``.
+        """
+        values = np.asarray(getattr(self, quantity), dtype=np.float64)
+        if quantity == "rank":
+            values = np.log(values + 1)
+        points: Points = {"point": self.point, "depth": self.depth, "relative_depth": self.depth / self.n_layers}
+        frame = group_curves(values.mean(axis=2).T, self.windows, points=points, groups=groups, seed=seed)
+        if quantity == "rank":
+            frame[["value", "low", "high"]] = np.exp(frame[["value", "low", "high"]])
+        return frame
+
+    def first_layer(self, threshold: float = 0.5) -> FirstLayer:
+        """First layer from which p > ``threshold`` holds up to the last, for each token; see ``FirstLayer``.
+
+        Raises:
+            ValueError: a threshold that is not a probability below 1.
+        """
+        if not 0 <= threshold < 1:
+            raise ValueError(f"threshold={threshold} is not a probability below 1")
+        layers = self.after_layer
+        return FirstLayer(
+            layer=first_holding(self.probability[layers], self.depth[layers], threshold),
+            threshold=threshold,
+            n_layers=self.n_layers,
+            windows=self.windows,
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a point, window and continuation token, with every quantity."""
+        at = np.indices(self.log_prob.shape).reshape(3, -1)
+        index = {
+            "point": np.asarray(self.point, dtype=object)[at[0]],
+            "depth": self.depth[at[0]],
+            "window": self.windows.window[at[1]],
+            "position": self.windows.prefix_len + at[2],
+        }
+        return pd.DataFrame(index | {name: getattr(self, name).reshape(-1) for name in QUANTITIES})
+
+
+def lens_points(model: TransformerBridge, *, after_attention: bool = False) -> dict[str, float]:
+    """Points of the residual stream in order, with their depth in layers; the names are hook names.
+
+    Points after attention are named also where the model has none (parallel blocks, as Pythia's).
+    """
+    points = {hook_name("hook_resid_pre", 0): 0.0}
+    for layer in range(model.cfg.n_layers):
+        if after_attention:
+            points[hook_name("hook_resid_mid", layer)] = layer + 0.5
+        points[hook_name("hook_resid_post", layer)] = layer + 1.0
+    return points
+
+
+def predicting(windows: Windows) -> slice:
+    """Positions whose next token is a continuation token."""
+    return slice(windows.prefix_len - 1, windows.tokens.shape[1] - 1)
+
+
+def lens_logits(model: TransformerBridge, residual: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_vocab"]:
+    """The model's own final norm and unembedding on any residual stream; at least float32."""
+    out = model.unembed(model.ln_final(residual))
+    return out if out.dtype == torch.float64 else out.float()
+
+
+def decode(
+    lens: Float[Tensor, "batch continuation d_vocab"],
+    final: Float[Tensor, "batch continuation d_vocab"],
+    truth: Int[Tensor, "batch continuation"],
+) -> dict[str, Float[Tensor, "batch continuation"]]:
+    """Quantities of one point from its logits, the final logits and the true tokens."""
+    log_p, log_final = lens.log_softmax(-1), final.log_softmax(-1)
+    true_logit = lens.gather(-1, truth[..., None])
+    return {
+        "log_prob": log_p.gather(-1, truth[..., None])[..., 0],
+        "rank": (lens > true_logit).sum(-1).to(lens.dtype),
+        "entropy": -(log_p.exp() * log_p).sum(-1),
+        "kl": (log_final.exp() * (log_final - log_p)).sum(-1),
+    }
+
+
+def _check_last_point(
+    model: TransformerBridge,
+    lens: Float[Tensor, "batch continuation d_vocab"],
+    own: Float[Tensor, "batch continuation d_vocab"],
+) -> None:
+    tolerance = 1e-3 if own.dtype in (torch.float32, torch.float64) else 0.1
+    difference = float((lens - own).abs().max())
+    if not difference <= tolerance * (1 + float(own.abs().max())):
+        raise HookError(
+            f"final norm and unembedding of {model.cfg.model_name} on its last residual stream differ from its own "
+            f"logits by {difference:.3g}: it scales or caps its logits, and the lens would be wrong"
+        )
+
+
+@torch.no_grad()
+def logit_lens(
+    model: TransformerBridge, windows: Windows, *, after_attention: bool = False, batch_size: int = 64
+) -> LayerDecoding:
+    """Decode every layer's residual stream at the true continuation tokens (teacher-forced).
+
+    Args:
+        model: the booted model.
+        windows: windows with their true continuation.
+        after_attention: also decode between attention and MLP of each layer (``hook_resid_mid``). Parallel blocks
+            (Pythia) have no such point: NaN there.
+        batch_size: windows in one forward pass; bounds the memory, batch_size x continuation x d_vocab logits.
+
+    Returns:
+        Values at ``n_layers + 1`` points (``2 n_layers + 1`` with ``after_attention``).
+
+    Raises:
+        WindowError: windows that the model cannot take.
+        ActivationError: a residual stream that is not finite.
+        HookError: a point that does not fire, or a model whose output is not its final norm and unembedding.
+    """
+    windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    points = lens_points(model, after_attention=after_attention)
+    present = [name for name in points if not name.endswith("hook_resid_mid") or name in model.hook_dict]
+    at = predicting(windows)
+    dtype = np.float64 if model.cfg.dtype == torch.float64 else np.float32
+    shape = (len(points), len(windows), windows.continuation_len)
+    values = {name: np.full(shape, np.nan, dtype=dtype) for name in ("log_prob", "rank", "entropy", "kl")}
+    for where, batch in windows.batches(batch_size):
+        tokens = batch.to(model.cfg.device)
+        residual = activations(model, tokens, present)
+        for name in present:
+            check_finite(residual[name], name=name, windows=windows.window[where], model_name=str(model.cfg.model_name))
+        final = lens_logits(model, residual[present[-1]][:, at])
+        if where.start == 0:
+            _check_last_point(model, final, logits(model, tokens)[:, at])
+        truth = tokens[:, windows.prefix_len :]
+        for i, name in enumerate(points):
+            if name in residual:
+                decoded = decode(lens_logits(model, residual[name][:, at]), final, truth)
+                for quantity, value in decoded.items():
+                    values[quantity][i, where] = value.cpu().numpy()
+    return LayerDecoding(
+        point=tuple(points),
+        depth=np.asarray(list(points.values())),
+        log_prob=values["log_prob"],
+        rank=values["rank"],
+        entropy=values["entropy"],
+        kl=values["kl"],
+        d_vocab=model.cfg.d_vocab,
+        windows=windows,
+        provenance=Provenance.of("logit_lens", model, windows, after_attention=after_attention, batch_size=batch_size),
+    )
