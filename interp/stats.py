@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,16 +54,66 @@ def wilson(successes: int, n: int) -> Estimate:
     return Estimate(successes / n, float(low), float(high), n, n)
 
 
-def _cluster_resamples(
-    clusters: Shaped[np.ndarray, " sample"], *, seed: int, n_resamples: int
-) -> list[Int[np.ndarray, " resampled"]]:
-    """Positions of samples in each resample: whole clusters drawn with replacement."""
-    _, codes = np.unique(clusters.astype(str), return_inverse=True)
-    order = np.argsort(codes, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+def _cluster_draws(n_clusters: int, *, seed: int, n_resamples: int) -> Iterator[Int[np.ndarray, " cluster"]]:
+    """Clusters of each resample, drawn with replacement; one at a time, so that memory does not grow."""
     rng = np.random.default_rng(seed)
-    draws = rng.integers(len(members), size=(n_resamples, len(members)))
-    return [np.concatenate([members[c] for c in draw]) for draw in draws]
+    for _ in range(n_resamples):
+        yield rng.integers(n_clusters, size=n_clusters)
+
+
+def _cluster_codes(clusters: Shaped[np.ndarray, " sample"]) -> Int[np.ndarray, " sample"]:
+    return np.unique(clusters.astype(str), return_inverse=True)[1]
+
+
+def from_resamples(value: float, drawn: Float[np.ndarray, " resample"], *, n: int, n_clusters: int) -> Estimate:
+    """A statistic with the percentile interval of its values in the resamples.
+
+    Resamples in which the statistic is NaN are left out; infinite ones (a ratio to nothing, a threshold that is
+    not reached) are kept, and an end of the interval may then be infinite.
+    """
+    kept = drawn[~np.isnan(drawn)]
+    if n_clusters < 2 or len(kept) == 0:
+        return Estimate(value, math.nan, math.nan, n, n_clusters)
+    tail = 100 * (1 - LEVEL) / 2
+    if np.isfinite(kept).all():
+        low, high = np.percentile(kept, [tail, 100 - tail])
+    else:  # between infinities there is nothing to interpolate
+        low, high = np.percentile(kept, tail, method="lower"), np.percentile(kept, 100 - tail, method="higher")
+    return Estimate(value, float(low), float(high), n, n_clusters)
+
+
+def resampled_means(
+    values: Float[np.ndarray, "sample column"],
+    *,
+    seed: int,
+    clusters: Shaped[np.ndarray, " sample"] | None = None,
+    n_resamples: int = N_RESAMPLES,
+) -> tuple[Float[np.ndarray, "resample column"], Float[np.ndarray, "resample column"]]:
+    """Means of the columns in each bootstrap resample, the same samples drawn for all columns.
+
+    A statistic of several means (a slope over models, a ratio of two) is computed on each row and given its
+    interval by ``from_resamples``. Works on sums by cluster: the time does not grow with the samples.
+
+    Args:
+        values: one row a sample; NaN where a sample was not measured in a column, and is not counted there.
+        seed: fixes the resamples.
+        clusters: the document of each sample; whole documents are drawn.
+        n_resamples: number of resamples.
+
+    Returns:
+        Means, NaN where a column has nothing in a resample, and the samples that each rests on.
+    """
+    codes = np.arange(len(values)) if clusters is None else _cluster_codes(clusters)
+    n_clusters = int(codes.max()) + 1 if len(codes) else 0
+    measured = ~np.isnan(values)
+    sums, sizes = np.zeros((n_clusters, values.shape[1])), np.zeros((n_clusters, values.shape[1]))
+    np.add.at(sums, codes, np.where(measured, values, 0.0))
+    np.add.at(sizes, codes, measured.astype(np.float64))
+    totals, counts = np.zeros((n_resamples, values.shape[1])), np.zeros((n_resamples, values.shape[1]))
+    for i, draw in enumerate(_cluster_draws(n_clusters, seed=seed, n_resamples=n_resamples)):
+        weights = np.bincount(draw, minlength=n_clusters)
+        totals[i], counts[i] = weights @ sums, weights @ sizes
+    return np.divide(totals, counts, out=np.full_like(totals, np.nan), where=counts > 0), counts
 
 
 def bootstrap(
@@ -74,7 +124,7 @@ def bootstrap(
     clusters: Shaped[np.ndarray, " sample"] | None = None,
     n_resamples: int = N_RESAMPLES,
 ) -> Estimate:
-    """Percentile bootstrap (Efron and Tibshirani 1993, ch. 13) of any statistic, by cluster where windows are not independent.
+    """Percentile bootstrap (Efron and Tibshirani 1993, ch. 13) of any statistic, by cluster where windows go together.
 
     Args:
         statistic: takes the positions of the samples to use, each possibly several times.
@@ -89,18 +139,16 @@ def bootstrap(
     """
     if n == 0:
         return NOT_MEASURED
-    groups = np.arange(n) if clusters is None else clusters
-    n_clusters = len(np.unique(groups.astype(str)))
+    codes = np.arange(n) if clusters is None else _cluster_codes(clusters)
+    n_clusters = int(codes.max()) + 1
     value = float(statistic(np.arange(n)))
     if n_clusters < 2:
         return Estimate(value, math.nan, math.nan, n, n_clusters)
-    resamples = _cluster_resamples(groups, seed=seed, n_resamples=n_resamples)
-    drawn = np.array([statistic(positions) for positions in resamples], dtype=np.float64)
-    if np.isnan(drawn).all():
-        return Estimate(value, math.nan, math.nan, n, n_clusters)
-    tail = 100 * (1 - LEVEL) / 2
-    low, high = np.nanpercentile(drawn, [tail, 100 - tail])
-    return Estimate(value, float(low), float(high), n, n_clusters)
+    order = np.argsort(codes, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    draws = _cluster_draws(n_clusters, seed=seed, n_resamples=n_resamples)
+    drawn = np.array([statistic(np.concatenate([members[c] for c in draw])) for draw in draws], dtype=np.float64)
+    return from_resamples(value, drawn, n=n, n_clusters=n_clusters)
 
 
 def bootstrap_mean(
@@ -113,8 +161,12 @@ def bootstrap_mean(
     """Mean of the values that were measured (NaN is skipped), with a bootstrap interval."""
     measured = ~np.isnan(values)
     kept = values[measured]
+    if len(kept) == 0:
+        return NOT_MEASURED
     groups = None if clusters is None else clusters[measured]
-    return bootstrap(lambda i: float(kept[i].mean()), len(kept), seed=seed, clusters=groups, n_resamples=n_resamples)
+    n_clusters = len(kept) if groups is None else len(np.unique(groups.astype(str)))
+    means, _ = resampled_means(kept[:, None], seed=seed, clusters=groups, n_resamples=n_resamples)
+    return from_resamples(float(kept.mean()), means[:, 0], n=len(kept), n_clusters=n_clusters)
 
 
 def clustered_rate(

@@ -1,0 +1,129 @@
+"""Dose-response: memorization rate against the number of times a window was shown in training.
+
+The rate at each count, with its interval, and the count at which half is memorized: where the logistic curve in
+log2(count), fitted by maximum likelihood to all counts above 0, passes one half. (Ours; the paper has no planted
+counts.) Windows that were never shown are the floor: in the rates, not in the fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from interp.statistical.fits import logistic_fit
+from interp.statistical.rates import Rates, ScoresError, check_columns, estimates_frame, rates
+from interp.stats import N_RESAMPLES, Estimate, from_resamples, resampled_means
+
+
+@dataclass(frozen=True)
+class DoseResponse:
+    """Rates by count, and the fitted curve of each group."""
+
+    rates: Rates
+    """Rate in each group at each ``count``."""
+    groups: pd.DataFrame
+    """One row a group: the grouping columns (``model``, usually)."""
+    half: tuple[Estimate, ...]
+    """Count at which half of the group's windows are memorized. NaN where the curve passes one half outside the
+    counts that were shown; the interval's end is then infinite (above them) or 0 (below them)."""
+    intercept: Float[np.ndarray, " group"]
+    """Log odds at count 1. NaN where no window or every window is memorized."""
+    slope: Float[np.ndarray, " group"]
+    """Rise in log odds for each doubling of the count."""
+    slope_interval: tuple[Estimate, ...]
+    max_count: Float[np.ndarray, " group"]
+    """Largest count that was shown: a missing ``half`` with an infinite end says "more than this"."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a group: the half-way count (``value``, ``low``, ``high``) and the curve's coefficients."""
+        slopes = estimates_frame(self.slope_interval)[["low", "high"]].add_prefix("slope_")
+        curve = pd.DataFrame({"intercept": self.intercept, "slope": self.slope, "max_count": self.max_count})
+        return pd.concat([self.groups, estimates_frame(self.half), curve, slopes], axis=1)
+
+
+def dose_response(
+    scores: pd.DataFrame, *, by: Sequence[str] = ("model",), n_resamples: int = N_RESAMPLES, seed: int = 0
+) -> DoseResponse:
+    """Rate against count in each group.
+
+    Args:
+        scores: a row for each window and model, with ``count``, ``document`` and ``memorized``.
+        by: columns of a group: one curve each.
+        n_resamples: bootstrap resamples, whole documents drawn.
+        seed: of the bootstrap.
+
+    Raises:
+        ScoresError: a count that is not known, or fewer than two counts above 0.
+    """
+    check_columns(scores, [*by, "count", "document", "memorized"], what="dose-response")
+    if scores["count"].isna().any():
+        raise ScoresError(
+            f"{int(scores['count'].isna().sum())} windows have no known count; select those that have one"
+        )
+    keys, halves, slopes, curves, largest = [], [], [], [], []
+    for key, group in scores.groupby(list(by), sort=True):
+        counts = np.sort(group.loc[group["count"] > 0, "count"].unique()).astype(np.float64)
+        if len(counts) < 2:
+            raise ScoresError(f"{key} has windows of the counts {counts.tolist()}; a curve needs two above 0")
+        half, slope, curve = _fit(group[group["count"] > 0], counts, n_resamples=n_resamples, seed=seed)
+        keys.append(key)
+        halves.append(half)
+        slopes.append(slope)
+        curves.append(curve)
+        largest.append(counts[-1])
+    intercepts, fitted_slopes = np.array(curves).T
+    return DoseResponse(
+        rates=rates(scores, by=[*by, "count"], seed=seed),
+        groups=pd.DataFrame(keys, columns=list(by)),
+        half=tuple(halves),
+        intercept=intercepts,
+        slope=fitted_slopes,
+        slope_interval=tuple(slopes),
+        max_count=np.array(largest),
+    )
+
+
+def _fit(
+    group: pd.DataFrame, counts: Float[np.ndarray, " point"], *, n_resamples: int, seed: int
+) -> tuple[Estimate, Estimate, tuple[float, float]]:
+    """Half-way count, slope, and the fitted curve of one group."""
+    by_count = group["count"].to_numpy()[:, None] == counts
+    outcome = group["memorized"].to_numpy(dtype=np.float64)[:, None]
+    values = np.where(by_count, outcome, np.nan)
+    documents = group["document"].to_numpy()
+    means, sizes = resampled_means(values, clusters=documents, seed=seed, n_resamples=n_resamples)
+    measured = ~np.isnan(values)
+    size = measured.sum(axis=0).astype(np.float64)
+    observed = np.divide(np.nansum(values, axis=0), size, out=np.full(len(counts), np.nan), where=size > 0)
+    x = np.log2(counts)
+    # The first row is the sample itself; the rest are its resamples.
+    means, sizes = np.vstack([observed, means]), np.vstack([size, sizes])
+    intercept, slope = logistic_fit(x, means, sizes)
+    half = _half(x, means, intercept, slope)
+    n, n_clusters = int(size.sum()), len(np.unique(documents.astype(str)))
+    inside = half[0] if 0 < half[0] < np.inf else np.nan
+    return (
+        from_resamples(float(inside), half[1:], n=n, n_clusters=n_clusters),
+        from_resamples(float(slope[0]), slope[1:], n=n, n_clusters=n_clusters),
+        (float(intercept[0]), float(slope[0])),
+    )
+
+
+def _half(
+    x: Float[np.ndarray, " point"],
+    rates: Float[np.ndarray, "resample point"],
+    intercept: Float[np.ndarray, " resample"],
+    slope: Float[np.ndarray, " resample"],
+) -> Float[np.ndarray, " resample"]:
+    """Count at which each curve passes one half: infinite above the counts shown, 0 below them."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        crossing = -intercept / slope
+        half = np.exp2(crossing)
+    half = np.where(crossing > x[-1], np.inf, np.where(crossing < x[0], 0.0, half))
+    # A curve that falls, or none: it never rises to one half, unless it lies above it throughout.
+    flat = np.isnan(slope) | (slope <= 0)
+    return np.where(flat, np.where(np.nanmin(rates, axis=1) > 0.5, 0.0, np.inf), half)

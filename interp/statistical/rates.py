@@ -1,0 +1,142 @@
+"""Memorization rates with intervals, and the histogram of scores.
+
+A window is memorized when greedy decoding from its prefix gives its continuation exactly, M = 1; the rate is
+the share of such windows (arXiv 2603.21658, "memorization rate"). The interval is Wilson's, 95 %, and wider
+where windows cut from one document go together (ours; ``interp.stats.clustered_rate``).
+
+Everything derived from scores in this package takes one table with a row for each window and model: the columns
+``window``, ``document``, ``domain``, ``count``, ``score`` and ``memorized`` of ``Extraction.to_frame()``, and
+beside them ``model``, ``family`` and ``n_params`` where models are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from interp.stats import NOT_MEASURED, Estimate, clustered_rate, wilson
+
+SCORE_BINS = ("0", "(0, 0.25)", "[0.25, 0.5)", "[0.5, 0.75)", "[0.75, 1)", "1")
+"""Bins of the score M; the two ends stand alone, since "unmemorized" and "memorized" are exact."""
+
+_EDGES = (0.25, 0.5, 0.75)
+
+
+class ScoresError(ValueError):
+    """A table of scores from which the quantity cannot be computed."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Rates of groups of windows."""
+
+    groups: pd.DataFrame
+    """One row a group: the values of the grouping columns."""
+    estimates: tuple[Estimate, ...]
+    """Rate of each group with its interval, 0 to 1; NaN where no window was measured."""
+
+    def __post_init__(self) -> None:
+        if len(self.groups) != len(self.estimates):
+            raise ValueError(f"{len(self.groups)} groups but {len(self.estimates)} estimates")
+
+    def to_frame(self) -> pd.DataFrame:
+        """The grouping columns, then ``value``, ``low``, ``high``, ``n`` and ``n_clusters``."""
+        return pd.concat([self.groups, estimates_frame(self.estimates)], axis=1)
+
+
+def estimates_frame(estimates: Sequence[Estimate]) -> pd.DataFrame:
+    """One row an estimate: ``value``, ``low``, ``high``, ``n``, ``n_clusters``."""
+    return pd.DataFrame(
+        [(e.value, e.low, e.high, e.n, e.n_clusters) for e in estimates],
+        columns=["value", "low", "high", "n", "n_clusters"],
+    )
+
+
+def check_columns(scores: pd.DataFrame, needed: Sequence[str], *, what: str) -> None:
+    """Refuse a table without rows or without a column that ``what`` needs."""
+    missing = [column for column in needed if column not in scores]
+    if missing:
+        raise ScoresError(f"{what} needs the columns {missing}; the table of scores has {list(scores.columns)}")
+    if len(scores) == 0:
+        raise ScoresError(f"{what} was given a table of scores without rows")
+
+
+def rate(outcome: pd.Series, document: pd.Series | None, *, seed: int = 0) -> Estimate:
+    """Share of windows whose outcome is true, NaN left out; clustered by document where one has several windows."""
+    measured = outcome.notna().to_numpy()
+    true = outcome[measured].to_numpy().astype(bool)
+    if len(true) == 0:
+        return NOT_MEASURED
+    if document is None or document[measured].is_unique:
+        return wilson(int(true.sum()), len(true))
+    return clustered_rate(true, clusters=document[measured].to_numpy(), seed=seed)
+
+
+def rates(
+    scores: pd.DataFrame,
+    *,
+    by: Sequence[str],
+    outcome: str = "memorized",
+    document: str | None = "document",
+    seed: int = 0,
+) -> Rates:
+    """Rate of an outcome in each group of windows.
+
+    Args:
+        scores: a row for each window and model.
+        by: columns to group by, such as ``("model", "domain")`` or ``("model", "count")``; none for one rate of all.
+        outcome: column of true and false, or 1 and 0; NaN where it was not measured.
+        document: column that intervals are clustered by; ``None`` takes every row as independent.
+        seed: of the bootstrap over documents.
+
+    Returns:
+        The groups in order of their values.
+
+    Raises:
+        ScoresError: a missing column, no rows, or an outcome that is not true or false.
+    """
+    check_columns(scores, [*by, outcome, *([document] if document else [])], what="a rate")
+    unknown = set(scores[outcome].dropna().unique()) - {0, 1}
+    if unknown:
+        raise ScoresError(f"{outcome!r} holds {sorted(unknown)[:3]}; a rate needs true and false")
+    if not by:
+        whole = rate(scores[outcome], scores[document] if document else None, seed=seed)
+        return Rates(groups=pd.DataFrame(index=[0]), estimates=(whole,))
+    keys, estimates = [], []
+    for key, group in scores.groupby(list(by), sort=True, dropna=False, observed=True):
+        keys.append(key)
+        estimates.append(rate(group[outcome], group[document] if document else None, seed=seed))
+    return Rates(groups=pd.DataFrame(keys, columns=list(by)), estimates=tuple(estimates))
+
+
+def score_bin(score: Float[np.ndarray, " window"]) -> pd.Categorical[str]:
+    """The bin of ``SCORE_BINS`` that each score M lies in; missing where the score is NaN.
+
+    Raises:
+        ScoresError: a score outside 0 to 1.
+    """
+    if np.nanmin(score, initial=0) < 0 or np.nanmax(score, initial=0) > 1:
+        raise ScoresError(f"scores from {np.nanmin(score)} to {np.nanmax(score)}; M lies between 0 and 1")
+    codes: np.ndarray = np.digitize(score, _EDGES) + 1
+    codes[score == 0] = 0
+    codes[score == 1] = len(SCORE_BINS) - 1
+    codes[np.isnan(score)] = -1
+    return pd.Categorical.from_codes(codes, categories=pd.Index(SCORE_BINS), ordered=True)
+
+
+def score_histogram(scores: pd.DataFrame, *, by: Sequence[str] = (), seed: int = 0) -> Rates:
+    """Share of windows in each bin of the score M, within each group; every bin is there, an empty one with share 0."""
+    check_columns(scores, [*by, "score", "document"], what="the score histogram")
+    binned = scores.assign(bin=score_bin(scores["score"].to_numpy(dtype=np.float64))).dropna(subset="bin")
+    parts = [
+        rates(binned.assign(inside=binned["bin"] == name), by=by, outcome="inside", seed=seed) for name in SCORE_BINS
+    ]
+    groups = pd.concat([part.groups.assign(bin=name) for part, name in zip(parts, SCORE_BINS, strict=True)])
+    groups["bin"] = pd.Categorical(groups["bin"], categories=list(SCORE_BINS), ordered=True)
+    order = groups.reset_index(drop=True).sort_values([*by, "bin"])
+    estimates = [e for part in parts for e in part.estimates]
+    return Rates(groups=order.reset_index(drop=True), estimates=tuple(estimates[i] for i in order.index))

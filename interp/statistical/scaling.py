@@ -1,0 +1,219 @@
+"""Scaling: memorization rate against model size within a family, and between families at one size.
+
+    linear:    rate = intercept + slope * log10(parameters)
+    logistic:  log odds of the rate = intercept + slope * log10(parameters)
+
+arXiv 2603.21658 finds the rate log-linear inside a family and up to 100 times apart between families of one size.
+The intervals are ours: documents are drawn with replacement and the same draw is used for every size of a family,
+because the sizes were asked about the same windows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Shaped
+
+from interp.statistical.fits import linear_fit, logistic_fit, logistic_rate, r_squared
+from interp.statistical.rates import Rates, ScoresError, check_columns, estimates_frame, rates, score_bin
+from interp.stats import N_RESAMPLES, Estimate, from_resamples, resampled_means
+
+_NEEDED = ("family", "model", "n_params", "window", "document", "memorized")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How the rate grows with size in each family."""
+
+    rates: Rates
+    """Rate of each ``family``, ``model`` and ``n_params``."""
+    families: tuple[str, ...]
+    n_sizes: tuple[int, ...]
+    """Models of each family."""
+    linear_slope: tuple[Estimate, ...]
+    """Rise in rate for ten times the parameters, of each family."""
+    linear_intercept: Float[np.ndarray, " family"]
+    linear_r2: Float[np.ndarray, " family"]
+    """R2 of the line over the sizes; NaN with two sizes, which every line meets, or where all rates are equal."""
+    logistic_slope: tuple[Estimate, ...]
+    """Rise in log odds for ten times the parameters; NaN where no window or every window is memorized."""
+    logistic_intercept: Float[np.ndarray, " family"]
+    logistic_r2: Float[np.ndarray, " family"]
+    """R2 of the logistic curve, measured on the rates themselves, so that it compares with the line's."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """Two rows a family, one a ``fit``: its slope (``value``, ``low``, ``high``), ``intercept`` and ``r2``."""
+        parts = [
+            pd.DataFrame(
+                {"family": self.families, "fit": fit, "n_sizes": self.n_sizes, "intercept": intercept, "r2": r2}
+            )
+            for fit, intercept, r2 in (
+                ("linear", self.linear_intercept, self.linear_r2),
+                ("logistic", self.logistic_intercept, self.logistic_r2),
+            )
+        ]
+        slopes = estimates_frame([*self.linear_slope, *self.logistic_slope])
+        return pd.concat([pd.concat(parts, ignore_index=True), slopes], axis=1)
+
+
+def scaling(scores: pd.DataFrame, *, n_resamples: int = N_RESAMPLES, seed: int = 0) -> Scaling:
+    """Fit the rate against log10(parameters) in each family that has two sizes or more.
+
+    Args:
+        scores: a row for each window and model, with ``family``, ``model``, ``n_params``, ``window``, ``document``
+            and ``memorized``.
+        n_resamples: bootstrap resamples.
+        seed: of the bootstrap.
+
+    Raises:
+        ScoresError: sizes of a family that were not asked about the same windows, or no family with two sizes.
+    """
+    check_columns(scores, _NEEDED, what="scaling")
+    fits = [
+        _fit(str(family), group, n_resamples=n_resamples, seed=seed)
+        for family, group in scores.groupby("family", sort=True)
+        if group["model"].nunique() > 1
+    ]
+    if not fits:
+        raise ScoresError("no family has two sizes; a slope needs two")
+    return Scaling(
+        rates=rates(scores, by=("family", "n_params", "model"), seed=seed),
+        families=tuple(fit.family for fit in fits),
+        n_sizes=tuple(fit.n_sizes for fit in fits),
+        linear_slope=tuple(fit.linear_slope for fit in fits),
+        linear_intercept=np.array([fit.linear_intercept for fit in fits]),
+        linear_r2=np.array([fit.linear_r2 for fit in fits]),
+        logistic_slope=tuple(fit.logistic_slope for fit in fits),
+        logistic_intercept=np.array([fit.logistic_intercept for fit in fits]),
+        logistic_r2=np.array([fit.logistic_r2 for fit in fits]),
+    )
+
+
+class _Fit(NamedTuple):
+    """What ``Scaling`` holds of one family."""
+
+    family: str
+    n_sizes: int
+    linear_slope: Estimate
+    linear_intercept: float
+    linear_r2: float
+    logistic_slope: Estimate
+    logistic_intercept: float
+    logistic_r2: float
+
+
+def _fit(family: str, group: pd.DataFrame, *, n_resamples: int, seed: int) -> _Fit:
+    sizes = group.drop_duplicates("model").sort_values("n_params")
+    values, documents = _by_model(group, sizes["model"].to_list())
+    if np.isnan(values).any():
+        raise ScoresError(f"the sizes of {family} were not asked about the same windows; select those all have")
+    x = np.log10(sizes["n_params"].to_numpy(dtype=np.float64))
+    means, n = resampled_means(values, clusters=documents, seed=seed, n_resamples=n_resamples)
+    # The first row is the sample itself; the rest are its resamples.
+    means = np.vstack([values.mean(axis=0), means])
+    n = np.vstack([np.full(len(x), float(len(values))), n])
+    intercept, slope = linear_fit(x, means)
+    log_odds, log_odds_slope = logistic_fit(x, means, n)
+    sample = {"n": len(values), "n_clusters": len(np.unique(documents))}
+    return _Fit(
+        family=family,
+        n_sizes=len(x),
+        linear_slope=from_resamples(float(slope[0]), slope[1:], **sample),
+        linear_intercept=float(intercept[0]),
+        linear_r2=r_squared(means[0], intercept[0] + slope[0] * x),
+        logistic_slope=from_resamples(float(log_odds_slope[0]), log_odds_slope[1:], **sample),
+        logistic_intercept=float(log_odds[0]),
+        logistic_r2=r_squared(means[0], logistic_rate(x, log_odds[:1], log_odds_slope[:1])[0]),
+    )
+
+
+def family_ratios(
+    scores: pd.DataFrame, *, n_params: float, within: float = 1.5, n_resamples: int = N_RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
+    """Ratio of rates between families at one size, with bootstrap intervals.
+
+    Args:
+        scores: as ``scaling``.
+        n_params: the size; of each family the model nearest to it is taken.
+        within: a family whose nearest model is further off than this factor is left out.
+        n_resamples: bootstrap resamples; documents that families share are drawn together.
+        seed: of the bootstrap.
+
+    Returns:
+        One row a pair: ``family`` and ``model`` over ``other_family`` and ``other_model``, with ``value``, ``low``,
+        ``high``, ``n``, ``n_clusters``. Infinite where the other rate is 0, NaN where both are.
+
+    Raises:
+        ScoresError: fewer than two families have a model of that size.
+    """
+    check_columns(scores, _NEEDED, what="the ratio between families")
+    models = scores.drop_duplicates("model")[["family", "model", "n_params"]]
+    models = models.assign(off=np.abs(np.log10(models["n_params"] / n_params))).sort_values(["family", "off"])
+    models = models.drop_duplicates("family").loc[lambda m: m["off"] <= np.log10(within)]
+    if len(models) < 2:
+        raise ScoresError(f"{len(models)} families have a model within a factor {within} of {n_params:g} parameters")
+    values, documents = _by_model(scores, models["model"].to_list())
+    means, _ = resampled_means(values, clusters=documents, seed=seed, n_resamples=n_resamples)
+    whole = np.nanmean(values, axis=0)
+    pairs, estimates = [], []
+    for i, one in enumerate(models.itertuples()):
+        for j, other in enumerate(models.itertuples()):
+            if i == j:
+                continue
+            with np.errstate(divide="ignore", invalid="ignore"):
+                value, drawn = float(np.divide(whole[i], whole[j])), means[:, i] / means[:, j]
+            either = ~np.isnan(values[:, [i, j]]).all(axis=1)
+            n_clusters = len(np.unique(documents[either]))
+            pairs.append((one.family, one.model, other.family, other.model))
+            estimates.append(from_resamples(value, drawn, n=int(either.sum()), n_clusters=n_clusters))
+    columns = ["family", "model", "other_family", "other_model"]
+    return pd.concat([pd.DataFrame(pairs, columns=columns), estimates_frame(estimates)], axis=1)
+
+
+def transitions(scores: pd.DataFrame, *, seed: int = 0) -> Rates:
+    """How windows move between score bins from one size of a family to the next.
+
+    Args:
+        scores: as ``scaling``, with ``score``.
+        seed: of the bootstrap over documents.
+
+    Returns:
+        One group for each ``family``, step (``from_model``, ``to_model``), ``from_bin`` and ``to_bin`` that occurs,
+        with ``n_windows`` that moved so; the rate is their share of all windows in ``from_bin``.
+
+    Raises:
+        ScoresError: as ``scaling``.
+    """
+    check_columns(scores, [*_NEEDED, "score"], what="size transitions")
+    binned = scores.assign(bin=score_bin(scores["score"].to_numpy(dtype=np.float64)))
+    groups, estimates = [], []
+    for family, group in binned.groupby("family", sort=True):
+        models = group.drop_duplicates("model").sort_values("n_params")["model"].to_list()
+        for small, large in pairwise(models):
+            pair = group[group["model"] == small].merge(
+                group[group["model"] == large], on=["document", "window"], suffixes=("_from", "_to")
+            )
+            if len(pair) != (group["model"] == small).sum():
+                raise ScoresError(f"{small} and {large} were not asked about the same windows; select those both have")
+            for start, starting in pair.groupby("bin_from", observed=True):
+                for end in starting["bin_to"].cat.categories[np.unique(starting["bin_to"].cat.codes)]:
+                    moved = starting.assign(moved=starting["bin_to"] == end)
+                    groups.append((family, small, large, start, end, int(moved["moved"].sum())))
+                    estimates.append(rates(moved, by=(), outcome="moved", seed=seed).estimates[0])
+    if not groups:
+        raise ScoresError("no family has two sizes; a transition needs two")
+    columns = ["family", "from_model", "to_model", "from_bin", "to_bin", "n_windows"]
+    return Rates(groups=pd.DataFrame(groups, columns=columns), estimates=tuple(estimates))
+
+
+def _by_model(
+    scores: pd.DataFrame, models: list[str]
+) -> tuple[Float[np.ndarray, "sample column"], Shaped[np.ndarray, " sample"]]:
+    """Outcome of every window by model, NaN where a model was not asked, and the windows' documents."""
+    wanted = scores[scores["model"].isin(models)].assign(memorized=lambda s: s["memorized"].astype(np.float64))
+    table = wanted.pivot(index=["document", "window"], columns="model", values="memorized")[models]
+    return table.to_numpy(), table.index.get_level_values("document").to_numpy().astype(str)
