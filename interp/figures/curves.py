@@ -1,0 +1,98 @@
+"""Curves over layers with their bands, one panel a model: shared by the figures of lens and noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from interp.figures.style import GROUP_COLOURS, REFERENCE_COLOUR, translucent
+
+_SPARE_COLOURS = ("#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_COLUMNS = 3
+_PANEL_HEIGHT = 300
+
+
+def _colour(group: str, groups: Sequence[str]) -> str:
+    others = [g for g in groups if g not in GROUP_COLOURS]
+    return GROUP_COLOURS.get(group) or _SPARE_COLOURS[others.index(group) % len(_SPARE_COLOURS)]
+
+
+def panels(curves: pd.DataFrame, *, x: str, step: bool = False) -> go.Figure:
+    """A line and band a group, one panel for each model if the table has a column ``model``.
+
+    Args:
+        curves: ``group``, ``value``, ``low``, ``high`` and the column ``x``; points without a value are passed over.
+        x: name of the column on the x axis.
+        step: draw steps, for a share that changes only at the points.
+    """
+    models = list(curves["model"].unique()) if "model" in curves else [""]
+    n_columns = min(len(models), _COLUMNS)
+    n_rows = -(-len(models) // _COLUMNS)
+    fig = make_subplots(
+        n_rows,
+        n_columns,
+        subplot_titles=models if any(models) else None,
+        shared_yaxes=True,
+        vertical_spacing=0.3 / n_rows,
+    )
+    groups = list(curves["group"].unique())
+    for i, model in enumerate(models):
+        at = {"row": i // _COLUMNS + 1, "col": i % _COLUMNS + 1}
+        drawn = curves[curves["model"] == model] if model else curves
+        for group in groups:
+            line = drawn[(drawn["group"] == group) & drawn["value"].notna()].sort_values(x)
+            colour = _colour(group, groups)
+            shape = "hv" if step else "linear"
+            band = {"x": line[x], "mode": "lines", "line": {"width": 0, "shape": shape}, "hoverinfo": "skip"}
+            band |= {"showlegend": False, "legendgroup": group}
+            fig.add_trace(go.Scatter(y=line["low"], **band), **at)
+            fig.add_trace(go.Scatter(y=line["high"], fill="tonexty", fillcolor=translucent(colour), **band), **at)
+            fig.add_trace(
+                go.Scatter(
+                    x=line[x],
+                    y=line["value"],
+                    mode="lines" if step else "lines+markers",
+                    line={"color": colour, "width": 2, "shape": shape},
+                    marker={"size": 5},
+                    name=group,
+                    legendgroup=group,
+                    showlegend=i == 0,
+                    customdata=line[["low", "high", "n"]],
+                    hovertemplate="%{y:.4g} [%{customdata[0]:.4g}, %{customdata[1]:.4g}], n = %{customdata[2]}",
+                ),
+                **at,
+            )
+    fig.update_layout(height=_PANEL_HEIGHT * n_rows + 120, hovermode="x")
+    return fig
+
+
+def reference(fig: go.Figure, y: float, label: str) -> go.Figure:
+    """A dotted line across every panel: a floor, a ceiling or what chance gives."""
+    fig.add_hline(y=y, line={"color": REFERENCE_COLOUR, "dash": "dot", "width": 1.5})
+    # An annotation on a logarithmic axis is placed by the exponent, a shape by the value.
+    at = math.log10(y) if fig.layout.yaxis.type == "log" else y
+    fig.add_annotation(
+        x=1, y=at, xref="x domain", yref="y", text=label, showarrow=False, xanchor="right", yanchor="bottom",
+        font={"color": REFERENCE_COLOUR, "size": 11},
+    )  # fmt: skip
+    return fig
+
+
+def rests_on(curves: pd.DataFrame) -> str:
+    """Which windows and models the curves rest on, for the caption."""
+    measured = curves[curves["value"].notna()]
+    parts = []
+    for group, rows in measured.groupby("group", sort=False):
+        windows, documents = (
+            f"{rows[column].min()}"
+            if rows[column].min() == rows[column].max()
+            else f"{rows[column].min()} to {rows[column].max()}"
+            for column in ("n", "n_documents")
+        )
+        parts.append(f"{group}: {windows} windows of {documents} documents")
+    models = f" Models: {', '.join(measured['model'].unique())}." if "model" in measured else ""
+    return f"Bands: 95 % bootstrap intervals by document. {'; '.join(parts)}.{models}"

@@ -1,0 +1,59 @@
+"""Figures of layer decoding: every value and interval of the table is drawn, and the floor is in view."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.data.windows import Windows
+from interp.figures.lens import decided_by_layer, layer_curves
+from interp.internal.lens import QUANTITIES, LayerDecoding, logit_lens
+
+GROUPS = {"memorized": np.arange(12) < 6, "unmemorized": np.arange(12) >= 6}
+
+
+@pytest.fixture(scope="module")
+def decodings(models: dict[str, TransformerBridge], windows: Windows) -> dict[str, LayerDecoding]:
+    return {name: logit_lens(models[name], windows, after_attention=True) for name in ("Pythia", "OLMo2")}
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_every_value_is_drawn(decodings: dict[str, LayerDecoding], quantity: str) -> None:
+    curves = pd.concat([d.curves(quantity, groups=GROUPS).assign(model=name) for name, d in decodings.items()])
+    fig = layer_curves(curves, quantity, d_vocab=2048)
+    drawn = {(t.legendgroup, t.xaxis): t for t in fig.data if t.name}
+    assert len(drawn) == 4
+    measured = curves[(curves["model"] == "Pythia") & (curves["group"] == "memorized")].dropna(subset="value")
+    np.testing.assert_array_equal(drawn["memorized", "x"].y, measured["value"])
+    assert len(drawn["memorized", "x"].y) == 5, "points that parallel blocks do not have are not drawn"
+    assert len(drawn["memorized", "x2"].y) == 9
+    bands = [t for t in fig.data if t.legendgroup == "memorized" and t.xaxis == "x" and not t.name]
+    np.testing.assert_array_equal(bands[0].y, measured["low"])
+    np.testing.assert_array_equal(bands[1].y, measured["high"])
+    assert "6 windows of 3 documents" in fig.layout.meta["caption"]
+
+
+def test_floor_in_view(decodings: dict[str, LayerDecoding]) -> None:
+    fig = layer_curves(decodings["OLMo2"].curves("probability"), "probability", d_vocab=2048)
+    assert fig.layout.shapes[0].y0 == 1 / 2048
+    assert isinstance(fig, go.Figure)
+    assert fig.layout.yaxis.title.text == "mean probability"
+
+
+def test_rank_at_random() -> None:
+    """Three tokens: the geometric mean of 1, 2, 3 is the cube root of 6."""
+    curves = pd.DataFrame(
+        {"group": ["a"], "depth": [0.0], "value": 2.0, "low": 1.0, "high": 3.0, "n": 1, "n_documents": 1}
+    )
+    fig = layer_curves(curves, "rank", d_vocab=3)
+    assert fig.layout.shapes[0].y0 == pytest.approx(6 ** (1 / 3))
+
+
+def test_decided_by_layer(decodings: dict[str, LayerDecoding]) -> None:
+    holding = decodings["OLMo2"].first_layer(0.5).holding(GROUPS)
+    fig = decided_by_layer(holding, threshold=0.5)
+    assert "censored" in fig.layout.meta["caption"]
+    assert {t.name for t in fig.data if t.name} == {"memorized", "unmemorized"}
