@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from interp.figures.rates import draw_dose_response, draw_rates, draw_score_histogram
+from interp.figures.scaling import draw_family_ratios, draw_scaling, draw_transitions
+from interp.figures.style import FAMILY_COLOURS
+from interp.statistical.dose_response import dose_response
+from interp.statistical.rates import SCORE_BINS, rates, score_histogram
+from interp.statistical.scaling import family_ratios, scaling, transitions
+
+
+@pytest.fixture(scope="module")
+def scores() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    parts = []
+    for family, gain in (("Pythia", 1.0), ("OLMo2", 2.0)):
+        for size, n_params in (("0.2m", 2e5), ("0.5m", 5e5), ("1.2m", 1.2e6)):
+            count = np.tile([0.0, 1, 4, 16, 64], 20)
+            chance = np.where(count > 0, 1 / (1 + 16 / (gain * np.maximum(count, 1))), 0.0)
+            score = np.where(rng.random(100) < chance, 1.0, rng.integers(0, 31, size=100) / 32)
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "family": family,
+                        "size": size,
+                        "model": f"{family}-{size}",
+                        "n_params": n_params,
+                        "window": np.arange(100),
+                        "document": [f"d{i // 2}" for i in range(100)],
+                        "domain": ["code", "prose"] * 50,
+                        "count": count,
+                        "score": score,
+                        "memorized": score == 1,
+                    }
+                )
+            )
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_dose_response_draws_every_rate_with_its_interval(scores: pd.DataFrame) -> None:
+    result = dose_response(scores, by=("family", "size"), n_resamples=20)
+    fig = draw_dose_response(result, panel="size", line="family", caption="windows of two families")
+    points = [trace for trace in fig.data if trace.mode == "markers" and trace.error_y.array is not None]
+    assert len(points) == 6
+    frame = result.rates.to_frame()
+    row = frame[(frame["family"] == "Pythia") & (frame["size"] == "0.2m") & (frame["count"] > 0)]
+    drawn = next(t for t in points if t.name == "Pythia" and t.xaxis == "x")
+    assert list(drawn.y) == row["value"].tolist()
+    assert np.allclose(np.array(drawn.y) + np.array(drawn.error_y.array), row["high"])
+    assert drawn.marker.color == FAMILY_COLOURS["Pythia"]
+    assert fig.layout.meta["caption"] == "windows of two families"
+    # Each family once in the legend.
+    assert sorted(t.name for t in fig.data if t.showlegend) == ["OLMo2", "Pythia"]
+
+
+def test_histogram_and_rates_draw_all_groups(scores: pd.DataFrame) -> None:
+    fig = draw_score_histogram(score_histogram(scores, by=("model",)), panel="model")
+    assert len(fig.data) == 6
+    assert list(fig.data[0].x) == list(SCORE_BINS)
+    fig = draw_rates(rates(scores, by=("domain", "family")), x="domain", line="family", floor=0.0, title="Domains")
+    assert [t.name for t in fig.data] == ["OLMo2", "Pythia"]
+
+
+def test_scaling_draws_points_and_both_fits(scores: pd.DataFrame) -> None:
+    result = scaling(scores, n_resamples=20)
+    fig = draw_scaling(result, floor=0.0)
+    assert len(fig.data) == 6
+    line = next(t for t in fig.data if t.mode == "lines" and t.line.dash == "solid" and t.legendgroup == "OLMo2")
+    fit = result.to_frame().set_index(["family", "fit"]).loc[("OLMo2", "linear")]
+    assert line.y[0] == pytest.approx(fit["intercept"] + fit["value"] * np.log10(2e5))
+
+
+def test_ratios_leave_the_reference_out(scores: pd.DataFrame) -> None:
+    fig = draw_family_ratios(family_ratios(scores, n_params=5e5, n_resamples=20), reference="Pythia")
+    assert list(fig.data[0].y) == ["OLMo2"]
+
+
+def test_sankey_keeps_every_window(scores: pd.DataFrame) -> None:
+    fig = draw_transitions(transitions(scores), family="Pythia")
+    # Two steps of 100 windows.
+    assert sum(fig.data[0].link.value) == 200
+    with pytest.raises(ValueError, match="no moves of 'OLMo9'"):
+        draw_transitions(transitions(scores), family="OLMo9")
