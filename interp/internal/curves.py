@@ -39,24 +39,31 @@ def memorization_groups(
     return groups
 
 
-def column_means(
-    values: Float[np.ndarray, "window point"], documents: Shaped[np.ndarray, " window"], *, seed: int
-) -> list[Estimate]:
-    """Mean of each column over the windows measured in it, the same documents drawn for all columns."""
-    if len(values) == 0:
-        return [NOT_MEASURED] * values.shape[1]
+def column_estimates(
+    values: Float[np.ndarray, "window column"], documents: Shaped[np.ndarray, " window"], *, seed: int
+) -> tuple[list[Estimate], Float[np.ndarray, "resample column"]]:
+    """Mean of each column over the windows measured in it (not NaN), with its interval by document.
+
+    Returns:
+        The estimates, and the means in each resample: the same documents are drawn for all columns, so that a
+        difference of columns has its interval from ``from_resamples``.
+    """
     means, _ = resampled_means(values, seed=seed, clusters=documents)
     estimates = []
     for column, resampled in zip(values.T, means.T, strict=True):
         measured = ~np.isnan(column)
-        n = int(measured.sum())
         n_documents = len(set(documents[measured].astype(str)))
         estimates.append(
-            from_resamples(float(column[measured].mean()), resampled, n=n, n_clusters=n_documents)
-            if n
+            from_resamples(float(column[measured].mean()), resampled, n=int(measured.sum()), n_clusters=n_documents)
+            if measured.any()
             else NOT_MEASURED
         )
-    return estimates
+    return estimates, means
+
+
+def estimate_columns(e: Estimate) -> dict[str, float]:
+    """An estimate as columns of a table: ``value``, ``low``, ``high``, ``n``, ``n_documents``."""
+    return {"value": e.value, "low": e.low, "high": e.high, "n": e.n, "n_documents": e.n_clusters}
 
 
 def group_curves(
@@ -87,11 +94,8 @@ def group_curves(
     for group, mask in (groups or {EVERY: np.ones(len(windows), dtype=bool)}).items():
         if len(mask) != len(windows):
             raise WindowError(f"group {group!r} is a mask over {len(mask)} windows, the result has {len(windows)}")
-        estimates = column_means(values[mask], windows.document[mask], seed=seed)
+        estimates, _ = column_estimates(values[mask], windows.document[mask], seed=seed)
         for i, e in enumerate(estimates):
             described = {name: column[i] for name, column in points.items()}
-            rows.append(
-                {"group": group, **described, "value": e.value, "low": e.low, "high": e.high}
-                | {"n": e.n, "n_documents": e.n_clusters}
-            )
+            rows.append({"group": group, **described, **estimate_columns(e)})
     return pd.DataFrame(rows)

@@ -18,7 +18,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from interp.data.windows import Windows
-from interp.internal.curves import EVERY, Groups, group_curves
+from interp.internal.curves import EVERY, Groups, estimate_columns, group_curves
 from interp.stats import bootstrap, bootstrap_mean
 
 
@@ -69,11 +69,7 @@ class FirstLayer:
             }
             median = partial(self._median, chosen)
             estimates["median"] = bootstrap(median, len(chosen), clusters=documents, seed=seed)
-            rows += [
-                {"group": group, "statistic": name, "value": e.value, "low": e.low, "high": e.high}
-                | {"n": e.n, "n_documents": e.n_clusters}
-                for name, e in estimates.items()
-            ]
+            rows += [{"group": group, "statistic": name, **estimate_columns(e)} for name, e in estimates.items()]
         return pd.DataFrame(rows)
 
     def holding(self, groups: Groups | None = None, *, seed: int = 0) -> pd.DataFrame:

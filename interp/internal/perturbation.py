@@ -1,0 +1,143 @@
+"""What noise did: recovery by layer and scores, with their summaries by group of windows. Measured by ``noise``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from interp.data.corpus import STRUCTURAL_DOMAINS
+from interp.data.windows import Windows
+from interp.internal.curves import EVERY, Groups, Points, column_estimates, estimate_columns, group_curves
+from interp.results import Provenance
+from interp.stats import bootstrap_mean, clustered_rate, from_resamples
+
+Recovery = Literal["cosine", "centred_cosine", "lens_kl"]
+RECOVERIES: tuple[Recovery, ...] = ("cosine", "centred_cosine", "lens_kl")
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """Clean against noisy residual stream, and the text under noise, at each alpha."""
+
+    alphas: Float[np.ndarray, " alpha"]
+    """Noise relative to the rms of the activation."""
+    point: tuple[str, ...]
+    """Hook names: the noisy site first where it is on the residual stream, then the output of each layer above it."""
+    depth: Float[np.ndarray, " point"]
+    """Layers passed at each point."""
+    n_layers: int
+    cosine: Float[np.ndarray, "alpha point window"]
+    """Cosine of clean and noisy residual, mean over continuation positions, -1 to 1; 1 is full recovery."""
+    centred_cosine: Float[np.ndarray, "alpha point window"]
+    """The same after subtracting the mean clean residual of the point from both."""
+    lens_kl: Float[np.ndarray, "alpha point window"]
+    """KL(clean || noisy) of the decoded distributions, nats, mean over continuation positions; NaN if not asked for."""
+    score: Float[np.ndarray, "alpha window"]
+    """M by greedy decoding under the noise, 0 to 1."""
+    memorized: Bool[np.ndarray, "alpha window"]
+    """M = 1: the argmax under noise and teacher forcing is right at every continuation position."""
+    log_prob: Float[np.ndarray, "alpha window"]
+    """Mean log-probability of a true continuation token under noise, nats."""
+    windows: Windows
+    provenance: Provenance
+
+    def _groups(self, groups: Groups | None) -> Groups:
+        return groups or {EVERY: np.ones(len(self.windows), dtype=bool)}
+
+    def curves(self, quantity: Recovery, *, groups: Groups | None = None, seed: int = 0) -> pd.DataFrame:
+        """Mean recovery by group, alpha and point, with intervals by document.
+
+        Returns:
+            One row a group, alpha and point: ``alpha``, ``group``, ``point``, ``depth``, ``relative_depth``, ``value``,
+            ``low``, ``high``, ``n``, ``n_documents``.
+        """
+        points: Points = {"point": self.point, "depth": self.depth, "relative_depth": self.depth / self.n_layers}
+        tables = [
+            group_curves(values.T, self.windows, points=points, groups=groups, seed=seed).assign(alpha=alpha)
+            for alpha, values in zip(self.alphas, getattr(self, quantity), strict=True)
+        ]
+        return pd.concat(tables, ignore_index=True)
+
+    def regained(self, quantity: Recovery = "cosine", *, groups: Groups | None = None, seed: int = 0) -> pd.DataFrame:
+        """Recovery as one number: the quantity at the last point less that at the first; contrasts of groups (ours).
+
+        For cosines a positive number says that later layers take the noise back; for ``lens_kl`` a negative one does.
+        A contrast is the first group's mean less that of each other group, on the same resampled documents.
+
+        Returns:
+            One row an alpha and group or contrast (``memorized - unmemorized``): ``value``, ``low``, ``high``, ``n``,
+            ``n_documents``.
+        """
+        named = self._groups(groups)
+        rows = []
+        for alpha, values in zip(self.alphas, getattr(self, quantity), strict=True):
+            gain = values[-1] - values[0]
+            # One column a group, so that a resampled document counts in all groups that it has windows in.
+            columns = np.stack([np.where(mask, gain, np.nan) for mask in named.values()], axis=1)
+            estimates, means = column_estimates(columns, self.windows.document, seed=seed)
+            first, *others = named
+            rows += [(alpha, group, e) for group, e in zip(named, estimates, strict=True)]
+            for i, other in enumerate(others, start=1):
+                either = ~np.isnan(columns[:, 0]) | ~np.isnan(columns[:, i])
+                difference = from_resamples(
+                    estimates[0].value - estimates[i].value,
+                    means[:, 0] - means[:, i],
+                    n=int(either.sum()),
+                    n_clusters=len(set(self.windows.document[either].astype(str))),
+                )
+                rows.append((alpha, f"{first} - {other}", difference))
+        return pd.DataFrame([{"alpha": alpha, "group": group, **estimate_columns(e)} for alpha, group, e in rows])
+
+    def scores(
+        self,
+        *,
+        groups: Groups | None = None,
+        structural: Collection[str] = STRUCTURAL_DOMAINS,
+        seed: int = 0,
+    ) -> pd.DataFrame:
+        """Rate of M = 1, mean M, log-probability and structural share at each alpha.
+
+        Args:
+            groups: masks over the windows by name; all windows unless given.
+            structural: domains of structural text. The share is of windows with M = 1 under that noise, so it depends
+                on how many windows of each domain were tested; NaN where none has M = 1.
+            seed: of the bootstrap.
+
+        Returns:
+            One row an alpha, group and ``statistic`` (``rate``, ``score``, ``log_prob``, ``structural_share``).
+        """
+        domains = np.isin(self.windows.domain.astype(str), list(structural))
+        rows = []
+        for group, mask in self._groups(groups).items():
+            documents = self.windows.document[mask]
+            for i, alpha in enumerate(self.alphas):
+                kept = self.memorized[i] & mask
+                estimates = {
+                    "rate": clustered_rate(self.memorized[i, mask], clusters=documents, seed=seed),
+                    "score": bootstrap_mean(self.score[i, mask], clusters=documents, seed=seed),
+                    "log_prob": bootstrap_mean(self.log_prob[i, mask], clusters=documents, seed=seed),
+                    "structural_share": clustered_rate(domains[kept], clusters=self.windows.document[kept], seed=seed),
+                }
+                rows += [
+                    {"alpha": alpha, "group": group, "statistic": name, **estimate_columns(e)}
+                    for name, e in estimates.items()
+                ]
+        return pd.DataFrame(rows)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row an alpha, point and window; ``score``, ``memorized`` and ``log_prob`` are the same at every point."""
+        a, p, w = np.indices(self.cosine.shape).reshape(3, -1)
+        index = {
+            "alpha": self.alphas[a],
+            "point": np.asarray(self.point, dtype=object)[p],
+            "depth": self.depth[p],
+            "window": self.windows.window[w],
+        }
+        by_point = {name: getattr(self, name).reshape(-1) for name in RECOVERIES}
+        by_window = {name: getattr(self, name)[a, w] for name in ("score", "memorized", "log_prob")}
+        return pd.DataFrame(index | by_point | by_window)
