@@ -26,7 +26,28 @@ import pandas as pd
 
 Row = dict[str, str]
 CAP, FLOOR, SHINGLE, SHARED = 24_000, 2_000, 60, 0.15
-FIRST = ["Apache-2.0", "GPL-2.0-only", "GPL-3.0-only", "LGPL-2.1-only", "MPL-2.0", "MPL-1.1", "EPL-2.0", "CDDL-1.0", "CC-BY-4.0", "CC-BY-SA-3.0", "GFDL-1.3-only", "Artistic-2.0", "EUPL-1.2", "ODbL-1.0", "OFL-1.1", "PSF-2.0", "BSD-3-Clause", "CC0-1.0", "OSL-3.0", "CPAL-1.0"]
+FIRST = [
+    "Apache-2.0",
+    "GPL-2.0-only",
+    "GPL-3.0-only",
+    "LGPL-2.1-only",
+    "MPL-2.0",
+    "MPL-1.1",
+    "EPL-2.0",
+    "CDDL-1.0",
+    "CC-BY-4.0",
+    "CC-BY-SA-3.0",
+    "GFDL-1.3-only",
+    "Artistic-2.0",
+    "EUPL-1.2",
+    "ODbL-1.0",
+    "OFL-1.1",
+    "PSF-2.0",
+    "BSD-3-Clause",
+    "CC0-1.0",
+    "OSL-3.0",
+    "CPAL-1.0",
+]
 BUDGET = {"code": 1_300_000, "legal": 1_300_000, "prose": 1_400_000, "formula": 1_300_000}
 CODE_SKIP = re.compile(
     r"(^|/)(test|tests|idlelib|lib2to3|pydoc_data|ensurepip|encodings|turtledemo|__pycache__"

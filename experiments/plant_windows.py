@@ -12,9 +12,9 @@ import pandas as pd
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from interp.data.corpus import DOCUMENTS, TOKENIZER, WINDOWS
+from interp.data.corpus import DOCUMENTS, WINDOWS
 from interp.data.planting import cut_windows, plant
-from interp.models.small import N_CTX, VOCAB_SIZE
+from interp.models.small import N_CTX, TOKENIZER, VOCAB_SIZE
 
 SEED = 0
 END_OF_TEXT = "<|endoftext|>"

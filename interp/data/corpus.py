@@ -2,9 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from interp.data.planting import PREFIX_LEN
+from interp.data.windows import Windows
 
 CORPUS = Path(__file__).parent / "corpus"
 DOCUMENTS = CORPUS / "documents.parquet"
 WINDOWS = CORPUS / "windows.parquet"
-TOKENIZER = CORPUS / "tokenizer"
+
+STRUCTURAL_DOMAINS = ("code", "formula", "legal")
+"""Domains of structural text; the rest is free text (method.md, "domains")."""
+
+
+def documents() -> pd.DataFrame:
+    """The documents: ``document``, ``domain``, ``title``, ``source``, ``licence``, ``text``."""
+    return pd.read_parquet(DOCUMENTS)
+
+
+@cache
+def manifest() -> pd.DataFrame:
+    """One row a window: its id, document, domain, ``start`` (token offset), ``set``, ``count`` (exact showings), tokens."""
+    return pd.read_parquet(WINDOWS)
+
+
+def planted_windows(
+    *,
+    sets: Sequence[str] | None = None,
+    domains: Sequence[str] | None = None,
+    per_set: int | None = None,
+    seed: int = 0,
+) -> Windows:
+    """Windows of the shipped corpus, with the exact number of times each was shown to the small models.
+
+    Args:
+        sets: ``held_out``, ``background``, ``planted-1``, ``planted-2`` ... ``planted-256``; all unless given.
+        domains: ``code``, ``formula``, ``legal``, ``prose``; all unless given.
+        per_set: at most so many windows of each set in each domain, drawn by ``seed``; all unless given.
+        seed: of that draw.
+
+    Raises:
+        ValueError: a set or domain that the corpus does not have.
+    """
+    table = manifest()
+    for column, wanted in (("set", sets), ("domain", domains)):
+        if wanted is None:
+            continue
+        unknown = sorted(set(wanted) - set(table[column]))
+        if unknown:
+            raise ValueError(f"the corpus has no {column} {unknown}; it has {sorted(table[column].unique())}")
+        table = table[table[column].isin(wanted)]
+    if per_set is not None:
+        shuffled = table.sample(frac=1, random_state=seed)
+        table = shuffled.groupby(["set", "domain"]).head(per_set).sort_values("window")
+    return Windows.from_tokens(
+        np.stack(table["tokens"].to_numpy()).astype(np.int64),
+        prefix_len=PREFIX_LEN,
+        document=table["document"].to_list(),
+        domain=table["domain"].to_list(),
+        count=table["count"].to_list(),
+        window=table["window"].to_list(),
+        source="shipped corpus",
+    )

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
+from jaxtyping import Int, Integer
 
 WINDOW_LEN = 64
 """Tokens in a window: a prefix of 32 and a continuation of 32."""
+PREFIX_LEN = 32
 
 SHARED_RUN = 32
 """Two windows that share this many tokens in a row would make the counts untrue."""
@@ -33,7 +34,7 @@ def planted_set(repetitions: int) -> str:
     return f"planted-{repetitions}"
 
 
-def _runs(ids: Int[np.ndarray, " pos"]) -> Iterator[bytes]:
+def _runs(ids: Integer[np.ndarray, " pos"]) -> Iterator[bytes]:
     for start in range(len(ids) - SHARED_RUN + 1):
         yield hashlib.blake2b(ids[start : start + SHARED_RUN].tobytes(), digest_size=8).digest()
 
@@ -95,8 +96,8 @@ def plant(windows: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     sets = np.full(len(windows), BACKGROUND, dtype=object)
     counts = np.ones(len(windows), dtype=np.int64)
     for domain, group in windows.groupby("domain", sort=True):
-        shown = rng.permutation(group.index[~group["held_out"]].to_numpy())
-        unseen = rng.permutation(group.index[group["held_out"]].to_numpy())
+        shown = rng.permutation(group.index[~group["held_out"]].to_numpy(copy=True))
+        unseen = rng.permutation(group.index[group["held_out"]].to_numpy(copy=True))
         n_needed = WINDOWS_PER_SET * len(REPETITIONS)
         if len(shown) < n_needed or len(unseen) < HELD_OUT_PER_DOMAIN:
             raise ValueError(

@@ -52,25 +52,51 @@ class Windows:
     @classmethod
     def from_tokens(
         cls,
-        ids: Int[Tensor, "window pos"] | Int[np.ndarray, "window pos"],
+        ids: Shaped[Tensor, ...] | Shaped[np.ndarray, ...],
         *,
         prefix_len: int = 32,
         document: Sequence[str] | None = None,
         domain: Sequence[str] | None = None,
-        count: Sequence[float] | None = None,
+        count: Sequence[float | int] | None = None,
+        window: Sequence[int] | None = None,
         source: str = "tokens",
     ) -> Windows:
-        """Windows from a matrix of token ids; each is its own document unless ``document`` says otherwise."""
+        """Windows from a matrix of token ids; each is its own document unless ``document`` says otherwise.
+
+        Raises:
+            WindowError: ids of the wrong kind or shape, or a sequence of another length.
+        """
+        if torch.as_tensor(ids).is_floating_point() or torch.as_tensor(ids).ndim != 2:
+            raise WindowError(f"token ids must be a matrix of integers, not {ids.dtype} of shape {tuple(ids.shape)}")
         tokens = torch.as_tensor(ids).to(torch.int64)
         n = len(tokens)
         return cls(
             tokens=tokens,
-            window=np.arange(n),
+            window=np.arange(n) if window is None else np.asarray(window, dtype=np.int64),
             document=np.asarray([f"window-{i}" for i in range(n)] if document is None else document, dtype=object),
             domain=np.asarray(["unknown"] * n if domain is None else domain, dtype=object),
             count=np.full(n, np.nan) if count is None else np.asarray(count, dtype=np.float64),
             prefix_len=prefix_len,
             source=source,
+        )
+
+    @classmethod
+    def concat(cls, pieces: Sequence[Windows]) -> Windows:
+        """Several pieces as one; they must agree in length, prefix and source.
+
+        Raises:
+            WindowError: pieces that do not agree, or window ids that occur twice.
+        """
+        kinds = {(piece.tokens.shape[1], piece.prefix_len, piece.source) for piece in pieces}
+        if len(kinds) != 1:
+            raise WindowError(f"windows of different (length, prefix_len, source) cannot be joined: {sorted(kinds)}")
+        return replace(
+            pieces[0],
+            tokens=torch.cat([piece.tokens for piece in pieces]),
+            window=np.concatenate([piece.window for piece in pieces]),
+            document=np.concatenate([piece.document for piece in pieces]),
+            domain=np.concatenate([piece.domain for piece in pieces]),
+            count=np.concatenate([piece.count for piece in pieces]),
         )
 
     def __len__(self) -> int:
@@ -125,13 +151,14 @@ class Windows:
             raise WindowError(f"no windows to run {model_name} on: the selection is empty")
         if self.tokens.shape[1] > n_ctx:
             raise WindowError(
-                f"windows of {self.tokens.shape[1]} tokens (first from document {self.document[0]!r}) are longer than "
-                f"the context of {model_name}, {n_ctx} tokens; cut shorter windows"
+                f"windows of {self.tokens.shape[1]} tokens (first from document {self.document[0]!r}) are longer "
+                f"than the context of {model_name}, {n_ctx} tokens; cut shorter windows"
             )
         beyond = (self.tokens < 0) | (self.tokens >= d_vocab)
         if beyond.any():
             row, pos = (int(i) for i in beyond.nonzero()[0])
             raise WindowError(
-                f"document {self.document[row]!r} has token id {int(self.tokens[row, pos])} at position {pos} of window "
-                f"{self.window[row]}, beyond the vocabulary of {model_name} ({d_vocab}); was it made with another tokenizer?"
+                f"document {self.document[row]!r} has token id {int(self.tokens[row, pos])} at position {pos} of "
+                f"window {self.window[row]}, beyond the vocabulary of {model_name} ({d_vocab}); was it made with "
+                "another tokenizer?"
             )

@@ -9,6 +9,7 @@ it itself: parallel residual and partial rotary (Pythia), one key/value head and
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from transformers import (
     GPTBigCodeConfig,
@@ -24,6 +25,10 @@ N_CTX = 64
 """Context of every small model, in tokens: one training window. No position beyond it was trained."""
 
 VOCAB_SIZE = 2048
+TOKENIZER = Path(__file__).parent.parent / "data" / "corpus" / "tokenizer"
+WEIGHTS = Path(__file__).parent / "weights"
+"""One folder a small model: ``config.json``, ``model.safetensors`` (float16), ``training.json``."""
+
 SLIDING_WINDOW = 16
 """Attention span of OLMo3's local layers, in tokens: short enough to matter within a 64-token window."""
 

@@ -1,0 +1,48 @@
+"""Running from a layer: from a stored residual stream, only what lies above is computed.
+
+The engine is ``interp.models.decoder``; these two functions are for measurements that need no more than a restart.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.models.take_apart import decoder
+
+
+@torch.no_grad()
+def residual_before(
+    model: TransformerBridge, layer: int, tokens: Int[Tensor, "batch pos"]
+) -> Float[Tensor, "batch pos d_model"]:
+    """Residual stream before a layer, as at ``hook_resid_pre``; ``layer = n_layers`` gives that after the last."""
+    parts = decoder(model)
+    positions = parts.positions(0, tokens.shape[1])
+    residual = parts.embed(tokens)
+    for i in range(layer):
+        residual = parts.block(i, residual, positions)
+    return residual
+
+
+@torch.no_grad()
+def run_from(
+    model: TransformerBridge,
+    layer: int,
+    residual: Float[Tensor, "batch pos d_model"],
+    *,
+    keep: slice = slice(None),
+) -> Float[Tensor, "batch kept d_vocab"]:
+    """Logits at the positions ``keep``, from a residual stream before ``layer`` (0 ... n_layers).
+
+    Raises:
+        ValueError: no such layer.
+        RestartError: see ``decoder``.
+    """
+    if not 0 <= layer <= model.cfg.n_layers:
+        raise ValueError(
+            f"{model.cfg.model_name} has layers 0 to {model.cfg.n_layers - 1}; cannot run from layer {layer}"
+        )
+    parts = decoder(model)
+    return parts.unembed(parts.run_from(layer, residual, parts.positions(0, residual.shape[1]), keep=keep))

@@ -1,0 +1,128 @@
+"""What a model must show on load before any number is taken from it."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformer_lens.hook_points import HookPoint
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.models.hooks import HookError, HookFn, checked_hooks, hook_name, logits
+
+SITES = ("hook_resid_pre", "hook_resid_post", "hook_z", "hook_pattern")
+"""Sites that the measurements read or edit, needed in every layer."""
+
+_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6, torch.float16: 2e-2, torch.bfloat16: 1e-1}
+"""Largest accepted difference from Hugging Face's logits, as a share of their spread: rounding, and nothing more.
+The softmax of some attentions runs in float32 whatever the model's dtype, hence no less in float64."""
+
+
+class VerificationError(RuntimeError):
+    """A loaded model whose hooks or logits are not what the measurements rely on."""
+
+
+def probe_tokens(n_ctx: int, d_vocab: int) -> Int[Tensor, "batch pos"]:
+    """Two windows of fixed random ids, as long as the context allows, up to 24."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, d_vocab, (2, min(24, n_ctx)), generator=generator)
+
+
+def verify(
+    model: TransformerBridge, tokens: Int[Tensor, "batch pos"], hf_logits: Float[Tensor, "batch pos d_vocab"]
+) -> None:
+    """Check a booted model against the Hugging Face model it wraps.
+
+    Args:
+        model: the booted model.
+        tokens: probe ids.
+        hf_logits: the Hugging Face model's logits on them, taken before it was wrapped.
+
+    Raises:
+        VerificationError: logits that differ; a needed site that does not fire in some layer or has another shape;
+            an identity hook that changes the logits; or heads that can be zeroed without any change.
+    """
+    with torch.no_grad():
+        clean = logits(model, tokens)
+        _check_logits(model, clean, hf_logits)
+        hooked = _run_identity(model, tokens)
+        if not torch.equal(clean, hooked):
+            raise VerificationError(
+                f"{model.cfg.model_name}: hooks that return the activation unchanged change the logits by up to "
+                f"{(clean - hooked).abs().max():.2e}; activations that were read would not be those of the clean run"
+            )
+        _check_heads_matter(model, tokens, clean)
+
+
+def _check_logits(
+    model: TransformerBridge, clean: Float[Tensor, "batch pos d_vocab"], hf_logits: Float[Tensor, "batch pos d_vocab"]
+) -> None:
+    if clean.shape != hf_logits.shape:
+        raise VerificationError(
+            f"{model.cfg.model_name}: logits of shape {tuple(clean.shape)}, Hugging Face gives {tuple(hf_logits.shape)}"
+        )
+    if not torch.isfinite(clean).all():
+        raise VerificationError(f"{model.cfg.model_name}: logits are not finite on the probe; try float32 or bfloat16")
+    difference = (clean - hf_logits).abs().max().item()
+    allowed = _TOLERANCE[clean.dtype] * hf_logits.float().std().item()
+    if difference > allowed:
+        raise VerificationError(
+            f"{model.cfg.model_name}: logits differ from Hugging Face's by {difference:.2e} (at most {allowed:.2e} is "
+            "rounding); this architecture is not wrapped faithfully by the installed transformer-lens"
+        )
+
+
+def _run_identity(model: TransformerBridge, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab"]:
+    """One run with an identity hook at every needed site, checking that each fires once and its shape."""
+    cfg, (batch, pos) = model.cfg, tokens.shape
+    shapes = {
+        "hook_resid_pre": (batch, pos, cfg.d_model),
+        "hook_resid_post": (batch, pos, cfg.d_model),
+        "hook_z": (batch, pos, cfg.n_heads, cfg.d_head),
+        "hook_pattern": (batch, cfg.n_heads, pos, pos),
+    }
+    wrong: list[str] = []
+
+    def identity(name: str, shape: tuple[int, ...]) -> HookFn:
+        def fn(activation: Tensor, hook: HookPoint) -> Tensor:
+            if tuple(activation.shape) != shape:
+                wrong.append(f"{name} {tuple(activation.shape)} instead of {shape}")
+            return activation
+
+        return fn
+
+    hooks = {
+        hook_name(site, layer): identity(hook_name(site, layer), shapes[site])
+        for site in SITES
+        for layer in range(cfg.n_layers)
+    }
+    try:
+        with checked_hooks(model, hooks):
+            hooked = logits(model, tokens)
+    except HookError as error:
+        raise VerificationError(f"{cfg.model_name} cannot be measured: {error}") from error
+    if wrong:
+        raise VerificationError(f"{cfg.model_name}: activations of unexpected shape: {'; '.join(wrong[:4])}")
+    return hooked
+
+
+def _check_heads_matter(
+    model: TransformerBridge, tokens: Int[Tensor, "batch pos"], clean: Float[Tensor, "batch pos d_vocab"]
+) -> None:
+    """Zero one head of the middle layer; where that changes nothing, try the others: a pruned head is legitimate."""
+    name = hook_name("hook_z", model.cfg.n_layers // 2)
+    for head in range(model.cfg.n_heads):
+
+        def zero(z: Tensor, hook: HookPoint, head: int = head) -> Tensor:
+            z = z.clone()
+            z[:, :, head] = 0
+            return z
+
+        with checked_hooks(model, {name: zero}):
+            ablated = logits(model, tokens)
+        if not torch.equal(clean, ablated):
+            return
+    raise VerificationError(
+        f"{model.cfg.model_name}: zeroing any head at {name} leaves the logits as they were; "
+        "edits at this site do not reach the output, so an ablation would measure nothing"
+    )

@@ -1,0 +1,51 @@
+"""The registry against the configurations that it describes."""
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from interp.models.registry import UnknownModelError, find, models_table, registry, small_models
+from interp.models.small import SHAPES, SMALL_FAMILIES, small_config
+
+
+def test_twenty_real_and_eighteen_small_models():
+    table = models_table()
+    assert (~table["small"]).sum() == 20
+    assert table["small"].sum() == 18
+    sizes = table[~table["small"]].groupby("family").size()
+    assert sizes.to_dict() == {"Pythia": 6, "OpenLLaMA": 3, "StarCoder": 3, "OLMo1": 2, "OLMo2": 4, "OLMo3": 2}
+    assert table["name"].is_unique
+
+
+def test_heads_divide_the_width_of_every_model():
+    for spec in registry().values():
+        assert spec.n_heads * spec.d_head == spec.d_model, spec.name
+        assert spec.n_heads % spec.n_kv_heads == 0, spec.name
+
+
+@pytest.mark.parametrize("size", SHAPES)
+def test_small_specs_describe_the_built_models(family, size):
+    spec = small_models(family)[list(SHAPES).index(size)]
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(small_config(family, size))
+    assert type(model).__name__ == spec.architecture
+    assert sum(p.numel() for p in model.parameters()) == spec.n_params
+    assert model.get_input_embeddings().weight.shape == (spec.d_vocab, spec.d_model)
+    beyond = spec.n_params - spec.d_vocab * spec.d_model * (1 if spec.tied_embeddings else 2)
+    assert beyond == pytest.approx(float(size.rstrip("m")) * 1e6, rel=0.2)
+
+
+def test_every_family_keeps_what_makes_it_itself():
+    largest = {family: small_config(family, "1.2m") for family in SMALL_FAMILIES}
+    assert largest["Pythia"].use_parallel_residual
+    assert 0 < largest["Pythia"].rope_parameters["partial_rotary_factor"] < 0.5
+    assert largest["StarCoder"].multi_query
+    assert largest["OLMo3"].num_key_value_heads < largest["OLMo3"].num_attention_heads
+    assert largest["OLMo3"].sliding_window < 32
+    assert set(largest["OLMo3"].layer_types) == {"sliding_attention", "full_attention"}
+
+
+def test_find_by_name_and_hub_id():
+    assert find("olmo2-7b") is find("allenai/OLMo-2-1124-7B")
+    with pytest.raises(UnknownModelError, match="olmo2-7b"):
+        find("olmo2-7")
