@@ -1,0 +1,241 @@
+"""Head ablation: how much of the memorized text each attention head carries.
+
+Every head of every layer in turn is replaced, at ``hook_z`` and at all positions, by the stand-in of a method
+(``interp.internal.methods``); importance is what is lost on the windows (arXiv 2603.21658, the internal level: the fall
+in rate, in mean M and in mean log-probability of the continuation). The paper's method is ``peer_mean``. Run it on
+unmemorized windows as well (ours), so that a head that matters for all text is told from one that matters for
+memorized text.
+
+    >>> result = ablate_heads(model, windows, metrics=("log_prob", "rate"))
+    >>> result.importance("log_prob"), result.top(5)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from tqdm import tqdm
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.data.windows import Windows
+from interp.internal.methods import AblationError, MeanOver, Method, Metric, check_heads, prepare_replacement
+from interp.internal.sweep import MEMORY_BUDGET, SweepValues, sweep_heads
+from interp.models.take_apart import decoder
+from interp.results import Provenance
+from interp.stats import NOT_MEASURED, Estimate, from_resamples, resampled_means
+
+
+@dataclass(frozen=True)
+class HeadAblation:
+    """What each window gives, clean and with each head ablated alone."""
+
+    windows: Windows
+    method: Method
+    log_prob_clean: Float[np.ndarray, " window"]
+    """Mean log-probability of a continuation token given the true tokens before it, nats, at most 0."""
+    log_prob: Float[np.ndarray, "layer head window"]
+    """The same with the head ablated; NaN for a head that was not."""
+    memorized_clean: Bool[np.ndarray, " window"]
+    """M = 1: the argmax is right at every continuation position, which greedy decoding then also is."""
+    memorized: Bool[np.ndarray, "layer head window"]
+    """The same with the head ablated; false for a head that was not."""
+    score_clean: Float[np.ndarray, " window"]
+    """M by greedy decoding, 0 to 1; NaN where not asked for."""
+    score: Float[np.ndarray, "layer head window"]
+    """The same, decoded with the head ablated at every position, generated ones included."""
+    provenance: Provenance
+
+    def falls(self, metric: Metric) -> Float[np.ndarray, "layer head window"]:
+        """What each window loses by each ablation: clean minus ablated. Nats a token for ``log_prob``; for ``rate`` and
+        ``score`` between -1 and 1."""
+        match metric:
+            case "log_prob":
+                return self.log_prob_clean - self.log_prob
+            case "rate":
+                fall = self.memorized_clean.astype(np.float64) - self.memorized
+                return np.where(np.isnan(self.log_prob), np.nan, fall)
+            case "score":
+                return self.score_clean - self.score
+        raise AblationError(f"unknown metric {metric!r}; choose from {', '.join(get_args(Metric))}")
+
+    def importance(self, metric: Metric = "log_prob") -> Float[np.ndarray, "layer head"]:
+        """Mean fall over the windows; above 0 where the head helps. NaN where not measured."""
+        return self.falls(metric).mean(axis=-1)
+
+    def importance_intervals(
+        self, metric: Metric = "log_prob", *, seed: int = 0, n_resamples: int = 1000
+    ) -> list[list[Estimate]]:
+        """Importance of each head (by layer, then head), with its bootstrap interval by document.
+
+        The same documents are drawn for all heads.
+        """
+        falls = self.falls(metric)
+        n_layers, n_heads, n_windows = falls.shape
+        means, _ = resampled_means(
+            falls.reshape(-1, n_windows).T, seed=seed, clusters=self.windows.document, n_resamples=n_resamples
+        )
+        n_clusters = len(np.unique(self.windows.document.astype(str)))
+        values = falls.mean(axis=-1)
+
+        def estimate(layer: int, head: int) -> Estimate:
+            value = float(values[layer, head])
+            if np.isnan(value):
+                return NOT_MEASURED
+            return from_resamples(value, means[:, layer * n_heads + head], n=n_windows, n_clusters=n_clusters)
+
+        return [[estimate(layer, head) for head in range(n_heads)] for layer in range(n_layers)]
+
+    def top(self, k: int, metric: Metric = "log_prob") -> list[tuple[int, int]]:
+        """The k (layer, head) pairs of largest importance, most important first, of those that were measured."""
+        importance = self.importance(metric)
+        order = np.argsort(-importance, axis=None, kind="stable")[: min(k, int((~np.isnan(importance)).sum()))]
+        return [(int(i) // importance.shape[1], int(i) % importance.shape[1]) for i in order]
+
+    def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
+        """One row a head: ``layer``, ``head``, ``n_windows``, and for each measured metric ``importance_<metric>`` with
+        its interval ``..._low`` and ``..._high``."""
+        n_layers, n_heads, n_windows = self.log_prob.shape
+        frame = pd.DataFrame(
+            {
+                "layer": np.repeat(np.arange(n_layers), n_heads),
+                "head": np.tile(np.arange(n_heads), n_layers),
+                "n_windows": n_windows,
+            }
+        )
+        metrics: tuple[Metric, ...] = get_args(Metric)
+        for metric in metrics:
+            if np.isnan(self.falls(metric)).all():
+                continue
+            estimates = [e for row in self.importance_intervals(metric, seed=seed) for e in row]
+            frame[f"importance_{metric}"] = [e.value for e in estimates]
+            frame[f"importance_{metric}_low"] = [e.low for e in estimates]
+            frame[f"importance_{metric}_high"] = [e.high for e in estimates]
+        return frame
+
+
+def ablate_heads(
+    model: TransformerBridge,
+    windows: Windows,
+    *,
+    method: Method = "zero",
+    metrics: Sequence[Metric] = ("log_prob", "rate"),
+    reference: Windows | None = None,
+    mean_over: MeanOver = "position",
+    heads: Sequence[tuple[int, int]] | None = None,
+    batch_size: int = 64,
+    memory_budget: int = MEMORY_BUDGET,
+    seed: int = 0,
+    progress: bool = False,
+) -> HeadAblation:
+    """Ablate every head in turn and see what the windows lose.
+
+    Right for multi-head, grouped and multi-query attention: z is a query head's own. The true tokens are fed in, except
+    for ``score``, where what the ablated model writes is. Hooks of the caller do not act on these passes.
+
+    Args:
+        model: a booted model.
+        windows: what is tested; memorized ones for the paper's importance.
+        method: what stands in for the head.
+        metrics: ``log_prob`` and ``rate`` come from one pass; ``score`` takes greedy decoding as well.
+        reference: windows for ``mean`` (required) and ``resample`` (else the other tested windows stand in).
+        mean_over: for ``mean``: at each position, or over all.
+        heads: (layer, head) pairs; all heads unless given.
+        batch_size: windows in a batch; fewer where the memory budget asks for it. Changes no value beyond rounding.
+        memory_budget: bytes of activations to hold at a time, roughly; weights and residual streams come on top.
+        seed: draws the windows of ``resample``.
+        progress: show a progress bar.
+
+    Raises:
+        WindowError: windows that the model cannot take.
+        AblationError: a method that cannot be applied, reference windows that overlap the tested ones, an unknown
+            metric, a head that does not exist.
+        ActivationError: NaN or infinite activations, with layer and window.
+    """
+    windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    check_metrics(metrics)
+    mask = torch.ones(model.cfg.n_layers, model.cfg.n_heads, dtype=torch.bool)
+    if heads is not None:
+        mask = check_heads(model, list(heads))
+    replacement = prepare_replacement(
+        model,
+        windows,
+        method=method,
+        head_outputs=decoder(model).head_outputs,
+        reference=reference,
+        mean_over=mean_over,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    with tqdm(total=int(mask.sum()) * len(windows), desc=f"heads, {method}", disable=not progress) as bar:
+        values = sweep_heads(
+            model,
+            windows,
+            replacement,
+            heads=mask,
+            with_score="score" in metrics,
+            batch_size=batch_size,
+            memory_budget=memory_budget,
+            progress=bar.update,
+        )
+    return head_ablation(
+        "ablate_heads",
+        model,
+        windows,
+        values,
+        method=method,
+        metrics=metrics,
+        reference=reference,
+        mean_over=mean_over,
+        seed=seed,
+        batch_size=batch_size,
+    )
+
+
+def check_metrics(metrics: Sequence[Metric]) -> None:
+    """Refuse unknown metrics, and none at all."""
+    unknown = set(metrics) - set(get_args(Metric))
+    if unknown or not metrics:
+        raise AblationError(f"metrics {list(metrics)!r}: choose at least one of {', '.join(get_args(Metric))}")
+
+
+def head_ablation(
+    name: str,
+    model: TransformerBridge,
+    windows: Windows,
+    values: SweepValues,
+    *,
+    method: Method,
+    metrics: Sequence[Metric],
+    reference: Windows | None,
+    mean_over: MeanOver,
+    seed: int,
+    batch_size: int,
+) -> HeadAblation:
+    """The result of a sweep, with its provenance."""
+    return HeadAblation(
+        windows=windows,
+        method=method,
+        log_prob_clean=values.log_prob_clean,
+        log_prob=values.log_prob,
+        memorized_clean=values.memorized_clean,
+        memorized=values.memorized,
+        score_clean=values.score_clean,
+        score=values.score,
+        provenance=Provenance.of(
+            name,
+            model,
+            windows,
+            method=method,
+            metrics=list(metrics),
+            reference=None if reference is None else f"{len(reference)} windows of {reference.source}",
+            mean_over=mean_over if method == "mean" else None,
+            seed=seed,
+            batch_size=batch_size,
+        ),
+    )

@@ -1,0 +1,153 @@
+"""Scores under ablation: rows whose greedy text is still to be run on wait until there are enough of them.
+
+Rows of all heads and layers go together, each with its own head ablated, since a decoding step costs nearly the same
+for one row as for many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from interp.internal.methods import Method
+from interp.models.decoder import Decoder
+from interp.models.greedy import run_on
+
+CLEAN = -1
+"""Layer of a row in which nothing is ablated."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Rows with a teacher-forced pass behind them."""
+
+    layer: Int[Tensor, " row"]
+    """Layer of the ablated head, or ``CLEAN``."""
+    head: Int[Tensor, " row"]
+    window: Int[Tensor, " row"]
+    """Position of the window among those tested."""
+    predicted: Int[Tensor, "row continuation"]
+    truth: Int[Tensor, "row continuation"]
+    first_miss: Int[Tensor, " row"]
+    stand_in: Float[Tensor, "row pos d_head"]
+    """What the ablated head is replaced by at each position, where that is fixed beforehand."""
+    kept: tuple[Float[Tensor, "row two key_head pos d_head"], ...]
+    """Keys and values of each layer."""
+
+    def select(self, rows: Int[Tensor, " kept"]) -> Waiting:
+        """Some rows, in the order given."""
+        parts = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "kept"}
+        return Waiting(**parts, kept=tuple(layer[rows] for layer in self.kept))
+
+    @classmethod
+    def joined(cls, many: list[Waiting]) -> Waiting:
+        """All rows of several."""
+        parts = {f.name: torch.cat([getattr(w, f.name) for w in many]) for f in fields(cls) if f.name != "kept"}
+        return cls(**parts, kept=tuple(torch.cat(layers) for layers in zip(*(w.kept for w in many), strict=True)))
+
+
+class WaitingRows:
+    """Collects rows, runs them on when ``capacity`` is reached, and hands each score to ``report``."""
+
+    def __init__(
+        self,
+        parts: Decoder,
+        prefix_len: int,
+        method: Method,
+        report: Callable[[Waiting, Float[np.ndarray, " row"]], None],
+        *,
+        capacity: int,
+    ) -> None:
+        self._parts, self._prefix_len, self._method, self._report = parts, prefix_len, method, report
+        self._capacity = capacity
+        self._waiting: list[Waiting] = []
+        self._n_waiting = 0
+
+    def add(
+        self,
+        *,
+        layer: int,
+        heads: Int[Tensor, " head"],
+        first_window: int,
+        predicted: Int[Tensor, "row continuation"],
+        truth: Int[Tensor, "row continuation"],
+        stand_in: Float[Tensor, "batch pos head d_head"],
+        clean: dict[int, tuple[Tensor, Tensor]],
+        ablated: dict[int, tuple[Tensor, Tensor]],
+    ) -> None:
+        """Rows (head, window) of one teacher-forced pass; ``clean`` has the keys and values of the layers below."""
+        n = len(stand_in)
+        right = predicted == truth
+        first_miss = torch.where(right.all(dim=1), right.shape[1], (~right).int().argmax(dim=1))
+        row = torch.arange(len(predicted), device=predicted.device)
+        by_row = rearrange(stand_in, "batch pos head d_head -> (head batch) pos d_head")
+        # After a miss at the last token there is nothing to decode.
+        decided = first_miss >= right.shape[1] - 1
+        everything = {
+            "layer": torch.full_like(row, layer),
+            "head": heads.to(row)[row // n],
+            "window": first_window + row % n,
+        }
+
+        def some(rows: Tensor, kept: tuple[Tensor, ...]) -> Waiting:
+            return Waiting(
+                **{name: value[rows] for name, value in everything.items()},
+                predicted=predicted[rows],
+                truth=truth[rows],
+                first_miss=first_miss[rows],
+                stand_in=by_row[rows],
+                kept=kept,
+            )
+
+        done = decided.nonzero().flatten()
+        if len(done):
+            self._report(some(done, ()), right[done].double().mean(dim=1).cpu().numpy())
+        left = (~decided).nonzero().flatten()
+        if len(left):
+            kept = tuple(
+                torch.stack(ablated[i], dim=1)[left] if i in ablated else torch.stack(clean[i], dim=1)[left % n]
+                for i in range(len(self._parts.layers))
+            )
+            self._waiting.append(some(left, kept))
+            self._n_waiting += len(left)
+        if self._n_waiting >= self._capacity:
+            self.flush()
+
+    def flush(self) -> None:
+        """Run on all that wait."""
+        if not self._waiting:
+            return
+        joined = Waiting.joined(self._waiting)
+        self._waiting, self._n_waiting = [], 0
+        rows = joined.select(joined.first_miss.argsort(stable=True))
+        own = [(rows.layer == layer).nonzero().flatten() for layer in range(len(self._parts.layers))]
+
+        def edit(layer: int, z: Tensor, position: int) -> Tensor:
+            edited = own[layer][own[layer] < len(z)]
+            if len(edited) == 0:
+                return z
+            head = rows.head[edited]
+            if self._method == "peer_mean":
+                others = z[edited, 0].sum(dim=1) - z[edited, 0, head]
+                value = others / (z.shape[2] - 1)
+            else:
+                value = rows.stand_in[edited, position]
+            z = z.clone()
+            z[edited, 0, head] = value
+            return z
+
+        generated = run_on(
+            self._parts,
+            [(layer[:, 0], layer[:, 1]) for layer in rows.kept],
+            rows.predicted,
+            rows.first_miss,
+            prefix_len=self._prefix_len,
+            edit=edit,
+        )
+        self._report(rows, (generated == rows.truth).double().mean(dim=1).cpu().numpy())

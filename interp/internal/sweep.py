@@ -1,0 +1,199 @@
+"""The fast exact sweep: every head ablated in turn, with nothing computed twice that need not be.
+
+The residual stream before each layer is computed once for a batch of windows, and so is each layer's attention. An
+ablated head changes the attention's output by (stand-in - z) times its slice of the output projection, so the heads
+of a layer are stacked on the batch axis and only what lies above the attention is run for them; the positions that
+predict the continuation alone go through the last MLP and the unembedding. Same values as one hooked pass for each
+head (``interp.internal.ablation_reference``), in another order of summation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from einops import rearrange, repeat
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.data.windows import Windows
+from interp.internal.finite import check_finite
+from interp.internal.methods import Replacement
+from interp.internal.run_on import CLEAN, Waiting, WaitingRows
+from interp.models.decoder import Decoder
+from interp.models.greedy import Recorder
+from interp.models.take_apart import decoder
+
+MEMORY_BUDGET = 2**28
+"""Bytes of activations that a sweep may hold at a time, unless a caller allows others."""
+
+
+@dataclass(frozen=True)
+class SweepValues:
+    """What each window gives, clean and with each head ablated."""
+
+    log_prob_clean: Float[np.ndarray, " window"]
+    memorized_clean: Bool[np.ndarray, " window"]
+    score_clean: Float[np.ndarray, " window"]
+    log_prob: Float[np.ndarray, "layer head window"]
+    memorized: Bool[np.ndarray, "layer head window"]
+    score: Float[np.ndarray, "layer head window"]
+
+    @classmethod
+    def empty(cls, n_layers: int, n_heads: int, n_windows: int) -> SweepValues:
+        """Nothing measured yet."""
+        heads = (n_layers, n_heads, n_windows)
+        return cls(
+            np.full(n_windows, np.nan),
+            np.zeros(n_windows, dtype=bool),
+            np.full(n_windows, np.nan),
+            np.full(heads, np.nan),
+            np.zeros(heads, dtype=bool),
+            np.full(heads, np.nan),
+        )
+
+
+def outcome(
+    parts: Decoder,
+    residual: Float[Tensor, "row continuation d_model"],
+    truth: Int[Tensor, "row continuation"],
+    *,
+    max_bytes: int,
+) -> tuple[Float[Tensor, " row"], Int[Tensor, "row continuation"]]:
+    """Mean log-probability of the true tokens and the argmax, from the residual stream after the last layer."""
+    d_vocab = parts.d_vocab
+    n_rows = max(1, max_bytes // (3 * residual.shape[1] * d_vocab * residual.element_size()))
+    log_probs, predicted = [], []
+    for some, true in zip(residual.split(n_rows), truth.split(n_rows), strict=True):
+        logits = parts.unembed(some)
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+        right = logits.gather(-1, true[..., None]).squeeze(-1)
+        log_probs.append((right - logits.logsumexp(dim=-1)).double().mean(dim=-1))
+        predicted.append(logits.argmax(dim=-1))
+    return torch.cat(log_probs), torch.cat(predicted)
+
+
+def rows_within(parts: Decoder, n_pos: int, *, memory_budget: int, with_score: bool) -> int:
+    """Rows of a stacked pass that fit: what a layer holds at a time and, for scores, all keys and values."""
+    # The residual stream, the queries, keys and values, and an MLP of up to four times the width twice.
+    per_position = 16 * parts.d_model
+    if with_score:
+        per_position += 2 * len(parts.layers) * parts.n_key_value_heads * parts.d_head
+    return max(1, memory_budget // (n_pos * per_position * torch.finfo(parts.dtype).bits // 8))
+
+
+@torch.no_grad()
+def sweep_heads(
+    model: TransformerBridge,
+    windows: Windows,
+    replacement: Replacement,
+    *,
+    heads: Bool[Tensor, "layer head"],
+    with_score: bool,
+    batch_size: int,
+    memory_budget: int = MEMORY_BUDGET,
+    progress: Callable[[int], object] = lambda _: None,
+) -> SweepValues:
+    """Ablate each of the chosen heads alone; NaN for the others.
+
+    Args:
+        model: the model.
+        windows: what it is tested on.
+        replacement: what stands in for a head.
+        heads: which heads.
+        with_score: decode greedily as well.
+        batch_size: windows in a batch, fewer where the budget asks for it.
+        memory_budget: bytes of activations.
+        progress: told how many heads a batch has done since the last call.
+
+    Raises:
+        ActivationError: NaN or infinite activations, with layer and window.
+    """
+    parts = decoder(model)
+    n_pos = windows.tokens.shape[1] - 1  # The last token predicts nothing that is asked for.
+    n_rows = rows_within(parts, n_pos, memory_budget=memory_budget, with_score=with_score)
+    positions = parts.positions(0, n_pos)
+    keep = slice(windows.prefix_len - 1, n_pos)
+    values = SweepValues.empty(len(parts.layers), parts.n_heads, len(windows))
+
+    def report(rows: Waiting, score: Float[np.ndarray, " row"]) -> None:
+        layer, head, window = (index.cpu().numpy() for index in (rows.layer, rows.head, rows.window))
+        is_clean = layer == CLEAN
+        values.score_clean[window[is_clean]] = score[is_clean]
+        values.score[layer[~is_clean], head[~is_clean], window[~is_clean]] = score[~is_clean]
+
+    waiting = WaitingRows(parts, windows.prefix_len, replacement.method, report, capacity=n_rows)
+
+    for where, tokens in windows.batches(min(batch_size, n_rows)):
+        n = len(tokens)
+        truth = tokens[:, windows.prefix_len :].to(parts.device)
+        both = tokens if replacement.donors is None else torch.cat([tokens, replacement.donors[where]])
+        residual = parts.embed(both[:, :-1])
+        clean = Recorder() if with_score else None
+        for layer, part in enumerate(parts.layers):
+            z = parts.z(layer, residual, positions, clean)
+            projected = parts.project(layer, z)
+            mlp = parts.mlp(layer, residual[:n]) if part.parallel else None
+            stand_in = replacement.alone(layer, z[:n], None if replacement.donors is None else z[n:])
+            view = keep if layer == len(parts.layers) - 1 else slice(None)
+            for chosen in heads[layer].nonzero().flatten().split(max(1, n_rows // n)):
+                change = torch.einsum(
+                    "bphd,hdm->hbpm", (stand_in - z[:n])[:, view, chosen], parts.output_weight(layer)[chosen]
+                )
+                middle = residual[:n, view] + part.post_norm1(projected[:n, view] + change)
+                above = middle + (parts.mlp(layer, middle) if mlp is None else mlp[:, view])
+                recorder = Recorder() if with_score else None
+                if layer < len(parts.layers) - 1:
+                    stacked = rearrange(above, "head batch pos d_model -> (head batch) pos d_model")
+                    last = parts.run_from(layer + 1, stacked, positions, store=recorder, keep=keep)
+                else:
+                    last = rearrange(above, "head batch pos d_model -> (head batch) pos d_model")
+                check_finite(
+                    last,
+                    name=f"the end of the model with a head of layer {layer} ablated,",
+                    windows=np.tile(windows.window[where], len(chosen)),
+                    model_name=model.cfg.model_name,
+                )
+                true = repeat(truth, "batch continuation -> (head batch) continuation", head=len(chosen))
+                log_prob, predicted = outcome(parts, last, true, max_bytes=memory_budget // 8)
+                index = chosen.numpy()
+                values.log_prob[layer, index, where] = log_prob.reshape(-1, n).cpu().numpy()
+                values.memorized[layer, index, where] = (predicted == true).all(-1).reshape(-1, n).cpu().numpy()
+                if clean is not None and recorder is not None:
+                    waiting.add(
+                        layer=layer,
+                        heads=chosen,
+                        first_window=where.start,
+                        predicted=predicted,
+                        truth=true,
+                        stand_in=stand_in[:, :, chosen],
+                        clean={i: (key[:n], value[:n]) for i, (key, value) in clean.kept.items()},
+                        ablated=recorder.kept,
+                    )
+                progress(len(chosen))
+            residual = parts.after_attention(layer, residual, projected)
+            check_finite(
+                residual[:n],
+                name=f"blocks.{layer}.hook_resid_post",
+                windows=windows.window[where],
+                model_name=model.cfg.model_name,
+            )
+        log_prob, predicted = outcome(parts, residual[:n, keep], truth, max_bytes=memory_budget // 8)
+        values.log_prob_clean[where] = log_prob.cpu().numpy()
+        values.memorized_clean[where] = (predicted == truth).all(-1).cpu().numpy()
+        if clean is not None:
+            waiting.add(
+                layer=CLEAN,
+                heads=torch.zeros(1, dtype=torch.int64),
+                first_window=where.start,
+                predicted=predicted,
+                truth=truth,
+                stand_in=stand_in[:, :, :1],
+                clean={i: (key[:n], value[:n]) for i, (key, value) in clean.kept.items()},
+                ablated={},
+            )
+    waiting.flush()
+    return values

@@ -1,0 +1,78 @@
+"""Running greedy decoding on from a first miss, with keys and values that were stored in the pass before it.
+
+Up to its first wrong token a window's greedy text is the argmax under teacher forcing, so only what follows is decoded.
+Rows that miss at different places go together: all stand at one position at a time and a row joins at its own miss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from interp.models.decoder import Decoder
+
+Edit = Callable[[int, Float[Tensor, "row 1 head d_head"], int], Float[Tensor, "row 1 head d_head"]]
+"""Given layer, z of the first rows and their position: z as it is to be."""
+
+
+class Recorder:
+    """Keeps the keys and values of a whole pass, by layer."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def update(self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        self.kept[layer] = (key, value)
+        return key, value
+
+
+class _Growing:
+    """Keys and values of the first rows up to a position; a new position overwrites what the pass had there."""
+
+    def __init__(self, kept: list[tuple[Tensor, Tensor]]) -> None:
+        self.kept = kept
+        self.n_rows, self.position = 0, 0
+
+    def update(self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        keys, values = (kept[: self.n_rows, :, : self.position + 1] for kept in self.kept[layer])
+        keys[:, :, -1:], values[:, :, -1:] = key, value
+        return keys, values
+
+
+@torch.no_grad()
+def run_on(
+    parts: Decoder,
+    kept: list[tuple[Float[Tensor, "row key_head pos d_head"], Float[Tensor, "row key_head pos d_head"]]],
+    predicted: Int[Tensor, "row continuation"],
+    first_miss: Int[Tensor, " row"],
+    *,
+    prefix_len: int,
+    edit: Edit,
+) -> Int[Tensor, "row continuation"]:
+    """Greedy tokens of each row.
+
+    Args:
+        parts: the model.
+        kept: keys and values of each layer from the teacher-forced pass. Overwritten.
+        predicted: that pass's argmax at each continuation position; the greedy text up to and including the first miss.
+        first_miss: its position in the continuation, rows in ascending order of it.
+        prefix_len: tokens before the continuation.
+        edit: what is done to the heads' outputs.
+    """
+    generated = predicted.clone()
+    store = _Growing(kept)
+    n = predicted.shape[1]
+    for i in range(int(first_miss[0]), n - 1):
+        store.n_rows = int(torch.searchsorted(first_miss, i, right=True))
+        store.position = prefix_len + i
+        positions = parts.positions(store.position, store.position + 1)
+        residual = parts.embed(generated[: store.n_rows, i : i + 1], store.position)
+        for layer in range(len(parts.layers)):
+            z = edit(layer, parts.z(layer, residual, positions, store), store.position)
+            residual = parts.after_attention(layer, residual, parts.project(layer, z))
+        generated[: store.n_rows, i + 1] = parts.unembed(residual[:, 0]).argmax(dim=-1)
+    return generated
