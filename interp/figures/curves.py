@@ -1,4 +1,4 @@
-"""Curves over layers with their bands, one panel a model: shared by the figures of lens and noise."""
+"""Curves with their bands, a panel for each model or noise level: shared by the figures of lens and noise."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ def _colour(group: str, groups: Sequence[str]) -> str:
     return GROUP_COLOURS.get(group) or _SPARE_COLOURS[others.index(group) % len(_SPARE_COLOURS)]
 
 
-def panels(curves: pd.DataFrame, *, x: str, step: bool = False) -> go.Figure:
-    """A line and band a group, one panel for each model if the table has a column ``model``.
+def panels(curves: pd.DataFrame, *, x: str, by: str = "model", step: bool = False) -> go.Figure:
+    """A line and band a group, and a panel for each value of the column ``by`` if the table has it.
 
     Args:
         curves: ``group``, ``value``, ``low``, ``high`` and the column ``x``; points without a value are passed over.
         x: name of the column on the x axis.
+        by: name of the column that the panels are told apart by.
         step: draw steps, for a share that changes only at the points.
     """
-    models = list(curves["model"].unique()) if "model" in curves else [""]
-    n_columns = min(len(models), _COLUMNS)
-    n_rows = -(-len(models) // _COLUMNS)
+    named = list(curves[by].unique()) if by in curves else [""]
+    n_columns = min(len(named), _COLUMNS)
+    n_rows = -(-len(named) // _COLUMNS)
     fig = make_subplots(
         n_rows,
         n_columns,
-        subplot_titles=models if any(models) else None,
+        subplot_titles=[name if by == "model" else f"{by} = {name:g}" for name in named] if by in curves else None,
         shared_yaxes=True,
         vertical_spacing=0.3 / n_rows,
     )
     groups = list(curves["group"].unique())
-    for i, model in enumerate(models):
+    for i, name in enumerate(named):
         at = {"row": i // _COLUMNS + 1, "col": i % _COLUMNS + 1}
-        drawn = curves[curves["model"] == model] if model else curves
+        drawn = curves[curves[by] == name] if by in curves else curves
         for group in groups:
             line = drawn[(drawn["group"] == group) & drawn["value"].notna()].sort_values(x)
             colour = _colour(group, groups)

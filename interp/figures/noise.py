@@ -1,0 +1,80 @@
+"""Figures of noise and recovery: by layer, by noise level, and which prefix tokens carry the memory."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from interp.figures.curves import panels, reference, rests_on
+from interp.figures.lens import LAYERS
+from interp.figures.style import apply_style
+from interp.internal.perturbation import Recovery
+
+_RECOVERY = {
+    "cosine": ("cosine of clean and noisy residual", 1.0, "full recovery"),
+    "centred_cosine": ("cosine after removing the mean residual", 1.0, "full recovery"),
+    "lens_kl": ("KL(clean || noisy) of the lens (nats)", 0.0, "full recovery"),
+}
+_SCORE = {
+    "rate": "rate of M = 1",
+    "score": "mean M",
+    "log_prob": "log-probability of the truth (nats a token)",
+    "structural_share": "structural share of windows with M = 1",
+}
+_ALPHA = "noise alpha (relative to rms)"
+
+
+def recovery_by_layer(curves: pd.DataFrame, quantity: Recovery, *, finding: str = "") -> go.Figure:
+    """Recovery by layer and group: a panel a model if there are several (of one alpha), else a panel an alpha.
+
+    Args:
+        curves: what ``Perturbation.curves(quantity)`` returns, with a column ``model`` where several are stacked.
+        quantity: which one it is.
+        finding: a sentence on what is seen, in front of the caption.
+
+    Raises:
+        ValueError: several models and several alphas; take one alpha.
+    """
+    alphas = list(curves["alpha"].unique())
+    if "model" in curves and len(alphas) > 1:
+        raise ValueError(f"curves of several models at alphas {alphas}: choose one alpha")
+    fig = panels(curves, x="depth", by="model" if "model" in curves else "alpha")
+    y, full, label = _RECOVERY[quantity]
+    reference(fig, full, label)
+    at = f" Noise alpha = {alphas[0]:g}." if len(alphas) == 1 else ""
+    return apply_style(
+        fig, title="Recovery from noise by layer", x=LAYERS, y=y, caption=f"{finding}{at} {rests_on(curves)}".strip()
+    )
+
+
+def scores_by_noise(scores: pd.DataFrame, statistic: str, *, finding: str = "") -> go.Figure:
+    """A score by noise level and group.
+
+    Args:
+        scores: what ``Perturbation.scores`` returns, with a column ``model`` where several are stacked.
+        statistic: ``rate``, ``score``, ``log_prob`` or ``structural_share``.
+        finding: a sentence on what is seen, in front of the caption.
+    """
+    chosen = scores[scores["statistic"] == statistic]
+    fig = panels(chosen, x="alpha")
+    if statistic != "log_prob":
+        fig.update_yaxes(range=[-0.03, 1.03])
+    caption = f"{finding} alpha = 0 is the undisturbed model. {rests_on(chosen)}"
+    return apply_style(fig, title="The text under noise", x=_ALPHA, y=_SCORE[statistic], caption=caption.strip())
+
+
+def carried_by_position(curves: pd.DataFrame, *, finding: str = "") -> go.Figure:
+    """Fall of the continuation's log-probability by the prefix position that was replaced.
+
+    Args:
+        curves: what ``Substitution.curves`` returns, with a column ``model`` where several are stacked.
+        finding: a sentence on what is seen, in front of the caption.
+    """
+    fig = reference(panels(curves, x="position"), 0.0, "no effect")
+    return apply_style(
+        fig,
+        title="Which prefix tokens carry the text",
+        x="position of the replaced token in the prefix",
+        y="fall in log-probability (nats a continuation token)",
+        caption=f"{finding} {rests_on(curves)}".strip(),
+    )

@@ -1,0 +1,154 @@
+"""Token substitution: which prefix tokens carry the memory (ours; a discrete companion of ``noise``).
+
+One prefix token at a time is replaced by another, drawn from the unigram distribution of the windows (or of others that
+are given) and never the same token. Measured is the fall in the continuation's mean log-probability under teacher
+forcing, true minus substituted, averaged over a few draws. A memorized window of which one token carries
+the memory falls at that position alone.
+
+    result = substitute(model, windows, n_draws=4)
+    result.curves(groups=memorization_groups(score))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.data.windows import WindowError, Windows
+from interp.internal.curves import Groups, group_curves
+from interp.internal.finite import check_finite
+from interp.results import Provenance
+
+
+@dataclass(frozen=True)
+class Substitution:
+    """What the continuation loses when one prefix token is another."""
+
+    position: Int[np.ndarray, " position"]
+    """Substituted positions of the prefix, 0-based."""
+    log_prob: Float[np.ndarray, " window"]
+    """Mean log-probability of a continuation token after the true prefix, nats."""
+    fall: Float[np.ndarray, "window position"]
+    """Its fall after the substitution, mean over the draws, nats a continuation token."""
+    windows: Windows
+    provenance: Provenance
+
+    def curves(self, *, groups: Groups | None = None, seed: int = 0) -> pd.DataFrame:
+        """Mean fall by group and position, with intervals by document; see ``group_curves``."""
+        points = {"position": self.position}
+        return group_curves(self.fall, self.windows, points=points, groups=groups, seed=seed)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a window and position: ``window``, ``position``, ``token`` (the one replaced), ``fall``."""
+        w, p = np.indices(self.fall.shape).reshape(2, -1)
+        tokens = self.windows.tokens.numpy()
+        return pd.DataFrame(
+            {
+                "window": self.windows.window[w],
+                "position": self.position[p],
+                "token": tokens[w, self.position[p]],
+                "fall": self.fall.reshape(-1),
+            }
+        )
+
+
+def draw_substitutes(
+    windows: Windows, position: int, *, n_draws: int, unigrams: Float[np.ndarray, " d_vocab"], seed: int
+) -> Int[Tensor, "window draw"]:
+    """Tokens that replace the one at ``position``, each window's drawn from (seed, window id, position) alone.
+
+    Raises:
+        WindowError: the distribution has no other token.
+    """
+    drawn = np.empty((len(windows), n_draws), dtype=np.int64)
+    for i, (window, token) in enumerate(zip(windows.window, windows.tokens[:, position].tolist(), strict=True)):
+        weights = unigrams.copy()
+        weights[token] = 0
+        if weights.sum() == 0:
+            raise WindowError(f"window {window}: token {token} is the only one there is, nothing can replace it")
+        rng = np.random.default_rng([seed, int(window) % 2**63, position])
+        cumulative = np.cumsum(weights)
+        # side="right" passes over tokens of weight 0, the token itself among them.
+        drawn[i] = np.searchsorted(cumulative, rng.random(n_draws) * cumulative[-1], side="right")
+    return torch.from_numpy(drawn)
+
+
+def _mean_log_prob(
+    model: TransformerBridge, windows: Windows, tokens: Int[Tensor, "sequence pos"], *, batch_size: int
+) -> Float[np.ndarray, " sequence"]:
+    n = windows.continuation_len
+    values = np.empty(len(tokens))
+    for start in range(0, len(tokens), batch_size):
+        batch = tokens[start : start + batch_size].to(model.cfg.device)
+        # The last token predicts nothing, and only the continuation is unembedded.
+        hidden = model.original_model.get_decoder()(input_ids=batch[:, :-1], use_cache=False).last_hidden_state
+        logits = model.unembed(hidden[:, -n:])
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+        owners = windows.window[np.arange(start, start + len(batch)) % len(windows)]
+        check_finite(logits, name="the logits", windows=owners, model_name=str(model.cfg.model_name))
+        true = logits.log_softmax(-1).gather(-1, batch[:, -n:, None])
+        values[start : start + len(batch)] = true.double().mean(dim=(1, 2)).cpu().numpy()
+    return values
+
+
+@torch.no_grad()
+def substitute(
+    model: TransformerBridge,
+    windows: Windows,
+    *,
+    positions: Sequence[int] | None = None,
+    n_draws: int = 4,
+    corpus: Windows | None = None,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> Substitution:
+    """Replace each prefix token in turn and measure what the continuation loses.
+
+    Args:
+        model: the booted model.
+        windows: windows with their true continuation.
+        positions: of the prefix, 0-based; all of them unless given.
+        n_draws: substitutes for each window and position.
+        corpus: windows whose tokens give the unigram distribution; the tested ones unless given.
+        batch_size: windows in a forward pass.
+        seed: of the draws.
+
+    Raises:
+        WindowError: windows that the model cannot take, or a position outside the prefix.
+        ValueError: fewer than one draw.
+        ActivationError: logits that are not finite.
+    """
+    for checked in (windows, corpus or windows):
+        checked.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    position = np.asarray(range(windows.prefix_len) if positions is None else positions, dtype=np.int64)
+    outside = position[(position < 0) | (position >= windows.prefix_len)]
+    if len(outside):
+        raise WindowError(f"positions {outside.tolist()} are outside the prefix, 0 to {windows.prefix_len - 1}")
+    if n_draws < 1:
+        raise ValueError(f"n_draws={n_draws}: at least one substitute is needed")
+    tokens = windows.tokens if corpus is None else corpus.tokens
+    unigrams = np.bincount(tokens.numpy().ravel(), minlength=model.cfg.d_vocab).astype(np.float64)
+    clean = _mean_log_prob(model, windows, windows.tokens, batch_size=batch_size)
+    fall = np.empty((len(windows), len(position)))
+    for p, at in enumerate(position.tolist()):
+        substitutes = draw_substitutes(windows, at, n_draws=n_draws, unigrams=unigrams, seed=seed)
+        changed = windows.tokens.repeat(n_draws, 1)
+        changed[:, at] = substitutes.T.reshape(-1)
+        after = _mean_log_prob(model, windows, changed, batch_size=batch_size).reshape(n_draws, len(windows))
+        fall[:, p] = clean - after.mean(axis=0)
+    settings = {"positions": position.tolist(), "n_draws": n_draws, "batch_size": batch_size, "seed": seed}
+    settings["corpus"] = None if corpus is None else corpus.source
+    return Substitution(
+        position=position,
+        log_prob=clean,
+        fall=fall,
+        windows=windows,
+        provenance=Provenance.of("substitute", model, windows, **settings),
+    )

@@ -1,0 +1,56 @@
+"""Figures of noise: a panel an alpha or a model, every value drawn, and full recovery in view."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.data.windows import Windows
+from interp.figures.noise import carried_by_position, recovery_by_layer, scores_by_noise
+from interp.internal.noise import perturb
+from interp.internal.perturbation import RECOVERIES, Perturbation
+from interp.internal.substitution import substitute
+
+GROUPS = {"memorized": np.arange(12) < 6, "unmemorized": np.arange(12) >= 6}
+
+
+@pytest.fixture(scope="module")
+def noisy(models: dict[str, TransformerBridge], windows: Windows) -> Perturbation:
+    return perturb(models["OpenLLaMA"], windows, alphas=(0.0, 0.2))
+
+
+@pytest.mark.parametrize("quantity", RECOVERIES)
+def test_recovery_by_layer(noisy: Perturbation, quantity: str) -> None:
+    curves = noisy.curves(quantity, groups=GROUPS)
+    fig = recovery_by_layer(curves, quantity)
+    assert [a.text for a in fig.layout.annotations[:2]] == ["alpha = 0", "alpha = 0.2"]
+    second = next(t for t in fig.data if t.name == "memorized" and t.xaxis == "x2")
+    expected = curves[(curves["alpha"] == 0.2) & (curves["group"] == "memorized")]
+    np.testing.assert_array_equal(second.y, expected["value"])
+    assert {shape.y0 for shape in fig.layout.shapes} == {0.0 if quantity == "lens_kl" else 1.0}
+
+
+def test_several_models_take_one_alpha(noisy: Perturbation) -> None:
+    curves = pd.concat([noisy.curves("cosine").assign(model=name) for name in ("a", "b")])
+    with pytest.raises(ValueError, match="choose one alpha"):
+        recovery_by_layer(curves, "cosine")
+    fig = recovery_by_layer(curves[curves["alpha"] == 0.2], "cosine")
+    assert [a.text for a in fig.layout.annotations[:2]] == ["a", "b"]
+    assert "alpha = 0.2" in fig.layout.meta["caption"]
+
+
+def test_scores_by_noise(noisy: Perturbation) -> None:
+    scores = noisy.scores(groups=GROUPS)
+    fig = scores_by_noise(scores, "score")
+    line = next(t for t in fig.data if t.name == "unmemorized")
+    assert line.x.tolist() == [0.0, 0.2]
+    assert fig.layout.yaxis.title.text == "mean M"
+
+
+def test_carried_by_position(models: dict[str, TransformerBridge], windows: Windows) -> None:
+    result = substitute(models["OpenLLaMA"], windows, positions=[1, 30], n_draws=1)
+    fig = carried_by_position(result.curves(groups=GROUPS))
+    line = next(t for t in fig.data if t.name == "memorized")
+    np.testing.assert_allclose(line.y, result.fall[:6].mean(axis=0))
