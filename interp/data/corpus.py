@@ -27,7 +27,7 @@ def documents() -> pd.DataFrame:
 
 @cache
 def manifest() -> pd.DataFrame:
-    """One row a window: its id, document, domain, ``start`` (token offset), ``set``, ``count`` (exact showings), tokens."""
+    """One row a window: its id, document, domain, ``start`` (token offset), ``set``, ``count`` (exact), tokens."""
     return pd.read_parquet(WINDOWS)
 
 

@@ -1,0 +1,34 @@
+# Python and make are all that these need: each target makes its own environment first.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+
+.PHONY: demo test check bench clean
+
+demo: .venv/ready  ## weights to report: figures/demo/report.html
+	$(BIN)/interp demo
+
+test: check  ## linting, types and tests
+	@echo "== tests"
+	$(BIN)/pytest -n 2
+
+check: .venv/ready  ## linting and types
+	@echo "== ruff"
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	@echo "== mypy"
+	$(BIN)/mypy
+
+bench: .venv/ready  ## every benchmark, as ratios measured in one run
+	for bench in experiments/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+.venv/ready: pyproject.toml .ci/constraints.txt
+	@echo "== setting up .venv (a few minutes the first time)"
+	$(PYTHON) -m venv .venv
+	# torch first and alone: its version decides whether gigabytes of CUDA come along.
+	$(PIP) install --constraint .ci/constraints.txt torch
+	$(PIP) install --constraint .ci/constraints.txt --editable ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache

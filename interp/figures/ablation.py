@@ -1,0 +1,57 @@
+"""Figures of head ablation."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+
+from interp.figures.style import DIVERGING, apply_style
+from interp.internal.ablation import HeadAblation
+from interp.internal.methods import Metric
+
+UNITS = {"log_prob": "nats a token", "rate": "share of windows", "score": "mean M"}
+
+
+def head_heatmap(ablation: HeadAblation, *, metric: Metric = "log_prob", title: str | None = None) -> go.Figure:
+    """Importance of every head, layer by head, with its interval on hover; red heads carry the continuation.
+
+    Args:
+        ablation: a finished sweep.
+        metric: what the fall is measured in.
+        title: above the figure; the model's name unless given.
+    """
+    importance = ablation.importance(metric)
+    # Symmetric around zero, so that white means no effect in every figure.
+    limit = float(np.nanmax(np.abs(importance))) or 1.0
+    hover = [
+        [
+            f"{e.value:+.3g} [{e.low:.3g}, {e.high:.3g}] {UNITS[metric]}<br>{e.n} windows, {e.n_clusters} documents"
+            for e in row
+        ]
+        for row in ablation.importance_intervals(metric)
+    ]
+    fig = go.Figure(
+        go.Heatmap(
+            z=importance,
+            customdata=hover,
+            hovertemplate="layer %{y}, head %{x}<br>%{customdata}<extra></extra>",
+            colorscale=DIVERGING,
+            zmid=0,
+            zmin=-limit,
+            zmax=limit,
+            xgap=1,
+            ygap=1,
+            colorbar={"title": {"text": UNITS[metric], "side": "right"}, "thickness": 12},
+        )
+    )
+    n_layers, n_heads = importance.shape
+    fig.update_xaxes(dtick=max(1, n_heads // 8), constrain="domain")
+    fig.update_yaxes(dtick=max(1, n_layers // 8), scaleanchor="x" if n_layers == n_heads else None)
+    fig.update_layout(height=360)
+    return apply_style(
+        fig,
+        title=title or ablation.provenance.model,
+        x="head",
+        y="layer",
+        caption=f"Fall of the true continuation under {ablation.method} ablation, {len(ablation.windows)} windows.",
+    )

@@ -1,0 +1,75 @@
+"""A report: one page of figures, each with a sentence, that opens without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from interp.results import Provenance
+
+
+@dataclass(frozen=True)
+class Section:
+    """One question of the report: what is seen, the figures that show it, and a table where numbers are wanted."""
+
+    title: str
+    text: str
+    """What is seen, its intervals, and which windows and models it rests on. Plain text; it is escaped."""
+    figures: Sequence[go.Figure] = ()
+    table: pd.DataFrame | None = None
+    columns: int = 1
+    """Figures beside one another."""
+
+    @property
+    def anchor(self) -> str:
+        return "".join(c if c.isalnum() else "-" for c in self.title.lower()).strip("-")
+
+
+def _figure_html(figure: go.Figure, name: str) -> Markup:
+    # The figure's own ids are random; named ones make the page the same for the same results.
+    return Markup(figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config={"displaylogo": False}))  # noqa: S704
+
+
+def write_report(
+    path: Path, *, title: str, lead: str, sections: Sequence[Section], provenance: Sequence[Provenance]
+) -> Path:
+    """Write a self-contained HTML page: plotly and every figure are in it, and all text is escaped.
+
+    Args:
+        path: the file; its folder is made.
+        title: of the page.
+        lead: the first paragraph.
+        sections: in order.
+        provenance: of the results that the page draws; models, versions and settings are listed at its end.
+    """
+    environment = Environment(
+        loader=PackageLoader("interp", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["number"] = lambda x: (
+        f"{x:,.3g}" if isinstance(x, float) else f"{x:,}" if isinstance(x, int) else x
+    )
+    page = environment.get_template("report.html.j2").render(
+        title=title,
+        lead=lead,
+        plotly=Markup(get_plotlyjs()),  # noqa: S704
+        sections=[
+            {
+                "section": section,
+                "figures": [_figure_html(f, f"{section.anchor}-{i}") for i, f in enumerate(section.figures)],
+                "captions": [(f.layout.meta or {}).get("caption", "") for f in section.figures],
+                "rows": [] if section.table is None else section.table.to_dict("records"),
+            }
+            for section in sections
+        ],
+        provenance=list(provenance),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+    return path
