@@ -1,0 +1,106 @@
+"""Reading an index: counts of n-grams, many at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+from tokengrams import ShardedMemmapIndex
+
+from interp.data.counts.manifest import CountIndexError, Manifest, read_manifest, table_file, token_file
+from interp.data.windows import Windows
+
+TABLE_BYTES = 8
+"""Bytes of a suffix in the engine's table."""
+
+
+@dataclass(frozen=True)
+class CountIndex:
+    """A finished index, memory-mapped."""
+
+    path: Path
+    manifest: Manifest
+    engine: ShardedMemmapIndex
+
+    def count(self, ngrams: Int[np.ndarray, "ngram length"]) -> Int[np.ndarray, " ngram"]:
+        """How often each n-gram stands in the corpus, within a document.
+
+        Each different n-gram is looked up once, in sorted order: neighbours share the pages of their searches,
+        which makes look-ups several times faster than in the order of the text.
+
+        Raises:
+            CountIndexError: n-grams of no tokens, or an id outside the index's vocabulary.
+        """
+        if ngrams.shape[1] == 0:
+            raise CountIndexError("an n-gram needs at least one token")
+        if len(ngrams) == 0:
+            return np.zeros(0, dtype=np.int64)
+        low, high = int(ngrams.min()), int(ngrams.max())
+        if low < 0 or high >= self.manifest.d_vocab:
+            raise CountIndexError(
+                f"token id {low if low < 0 else high} is outside the index's vocabulary of {self.manifest.d_vocab}; "
+                f"{self.path} was built with another tokenizer"
+            )
+        # Bytes, most significant first, sort as the ids do.
+        keys = np.ascontiguousarray(ngrams.astype(self.manifest.dtype.newbyteorder(">")))
+        _, first, inverse = np.unique(
+            keys.view(f"S{keys.itemsize * keys.shape[1]}")[:, 0], return_index=True, return_inverse=True
+        )
+        counts = np.fromiter(map(self.engine.count, ngrams[first].tolist()), dtype=np.int64, count=len(first))
+        return counts[inverse]
+
+
+def open_index(path: Path, *, tokenizer: str | None = None) -> CountIndex:
+    """Open a finished index.
+
+    Args:
+        path: directory that ``build_index`` wrote.
+        tokenizer: ``tokenizer_fingerprint`` of the tokenizer whose ids will be looked up; not checked unless given.
+
+    Raises:
+        CountIndexError: no index, a half-built one, one with missing or cut files, or one of another tokenizer.
+    """
+    manifest = read_manifest(path)
+    if not manifest.finished:
+        raise CountIndexError(
+            f"{path} is half built ({len(manifest.shards)} shards are done); run the build again, it goes on from there"
+        )
+    if tokenizer is not None and tokenizer != manifest.tokenizer:
+        raise CountIndexError(
+            f"{path} was built with the tokenizer {manifest.tokenizer}, not {tokenizer}: the same ids mean other text"
+        )
+    paths = []
+    for number, shard in enumerate(manifest.shards):
+        sizes = {
+            token_file(path, number): shard.n_tokens * manifest.dtype.itemsize,
+            table_file(path, number): shard.n_tokens * TABLE_BYTES,
+        }
+        for file, size in sizes.items():
+            if not file.is_file() or file.stat().st_size != size:
+                found = file.stat().st_size if file.is_file() else "no"
+                raise CountIndexError(f"{file} has {found} bytes, not {size}: the index is damaged; build it again")
+        paths.append(tuple(str(file) for file in sizes))
+    return CountIndex(path=path, manifest=manifest, engine=ShardedMemmapIndex(paths, vocab=manifest.d_vocab + 1))
+
+
+def ngram_counts(index: CountIndex, windows: Windows, n: int) -> Float[np.ndarray, "window pos"]:
+    """Count of the n-gram that ends at each position of each window; NaN where it would begin before the window.
+
+    Raises:
+        CountIndexError: n-grams longer than a window.
+    """
+    tokens = windows.tokens.numpy()
+    n_windows, length = tokens.shape
+    if not 0 < n <= length:
+        raise CountIndexError(f"windows of {length} tokens have no {n}-grams")
+    ngrams = np.lib.stride_tricks.sliding_window_view(tokens, n, axis=1).reshape(-1, n)
+    counts = np.full((n_windows, length), np.nan)
+    counts[:, n - 1 :] = index.count(ngrams).reshape(n_windows, -1)
+    return counts
+
+
+def window_counts(index: CountIndex, windows: Windows) -> Float[np.ndarray, " window"]:
+    """How often each whole window stands in the corpus."""
+    return index.count(windows.tokens.numpy()).astype(np.float64)
