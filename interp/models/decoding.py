@@ -1,24 +1,89 @@
-"""Teacher-forced predictions and greedy decoding with a key/value cache: what every score rests on.
+"""Decoding: hidden states with a key/value store in which every window has its own length, and greedy choices.
 
-Both run the decoder without its head and unembed only the positions that are asked for; for long prefixes and
-large vocabularies that is most of the work saved.
+``generate`` pads a batch to one length and starts every window's text at the same step. Here a window goes on from
+wherever its first miss was, beside windows that missed elsewhere: each row's keys are written at its own positions,
+and a mask hides what lies after them. Only the positions that are asked for are unembedded.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
+from transformers import Cache, PretrainedConfig
+
+from interp.models.plain import plain_model
 
 NEAR_TIE = 1e-4
 """Margin of a near tie, in logits: below it the order of the top two can change with the shape of a batch."""
 
+LOGITS_AT_ONCE = 2**24
+"""Most logits held at a time (64 MiB in float32): a large vocabulary must not decide the batch size."""
+
 
 class DecodingError(RuntimeError):
     """Logits from which no token can be chosen."""
+
+
+class KeyValues(Cache):
+    """Keys and values of a batch of rows, each filled to its own length.
+
+    Hugging Face models and bridges call ``update`` in each attention layer; ``hidden_after`` says before each pass
+    which rows run and at which positions.
+    """
+
+    def __init__(self, n_rows: int, n_pos: int) -> None:
+        super().__init__(layers=[])
+        self.n_rows, self.n_pos = n_rows, n_pos
+        self._store: dict[int, tuple[Tensor, Tensor]] = {}
+        self._rows: slice | Int[Tensor, " row"] = slice(0, n_rows)
+        self._positions: slice | Int[Tensor, "row pos"] = slice(0, 0)
+        self._end = 0
+
+    def aim(self, rows: slice | Int[Tensor, " row"], positions: slice | Int[Tensor, "row pos"], end: int) -> None:
+        """Set where the next pass writes; it reads positions 0 to ``end``."""
+        self._rows, self._positions, self._end = rows, positions, end
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Write a pass's keys and values (batch, head, pos, d_head), and return those that it attends to."""
+        if layer_idx not in self._store:
+            shape = (self.n_rows, key_states.shape[1], self.n_pos, key_states.shape[3])
+            # Zeros, not empty: what is masked is multiplied by a pattern of 0, and 0 * NaN would be NaN.
+            self._store[layer_idx] = (key_states.new_zeros(shape), value_states.new_zeros(shape))
+        read = []
+        for stored, new in zip(self._store[layer_idx], (key_states, value_states), strict=True):
+            if isinstance(self._positions, slice):
+                stored[self._rows, :, self._positions] = new
+            else:
+                index = torch.arange(self.n_rows, device=new.device)[self._rows]
+                stored[index[:, None], :, self._positions] = new.transpose(1, 2)
+            read.append(stored[self._rows, :, : self._end])
+        return read[0], read[1]
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:  # noqa: ARG002
+        return self._end
+
+    def select(self, rows: Int[Tensor, " row"]) -> KeyValues:
+        """A copy that holds these rows, in this order."""
+        kept = KeyValues(len(rows), self.n_pos)
+        kept._store = {layer: (k[rows], v[rows]) for layer, (k, v) in self._store.items()}
+        return kept
+
+    @classmethod
+    def join(cls, parts: Sequence[KeyValues]) -> KeyValues:
+        """The rows of several stores, one after the other."""
+        joined = cls(sum(part.n_rows for part in parts), parts[0].n_pos)
+        for layer in parts[0]._store:
+            keys, values = zip(*(part._store[layer] for part in parts), strict=True)
+            joined._store[layer] = (torch.cat(keys), torch.cat(values))
+        return joined
 
 
 @dataclass(frozen=True)
@@ -31,52 +96,140 @@ class Choice:
     """Whether the second logit is within ``NEAR_TIE`` of the first."""
     finite: Bool[Tensor, "batch chosen"]
     """False where a logit is NaN or the largest is infinite: the choice means nothing there."""
+    log_prob: Float[Tensor, "batch chosen"] | None
+    """Log-probability of the true token, nats, where that was asked for."""
 
 
-def choose(logits: Float[Tensor, "batch chosen d_vocab"]) -> Choice:
-    """Greedy choice over all of the model's logits, padding of its vocabulary included, as Hugging Face does."""
+def choose(logits: Float[Tensor, "batch chosen d_vocab"], truth: Int[Tensor, "batch chosen"] | None = None) -> Choice:
+    """Greedy choice over all of the model's logits, padding of its vocabulary included, as Hugging Face does.
+
+    The logits are overwritten.
+    """
+    # max() propagates NaN, so one comparison finds it; a second maximum is cheaper than a top-2 of a large vocabulary.
     best, token = logits.max(dim=-1)
-    # max() propagates NaN, so one comparison finds it; two passes are cheaper than a top-2 of a large vocabulary.
-    second = logits.scatter(-1, token[..., None], float("-inf")).amax(dim=-1)
-    return Choice(token, best - second < NEAR_TIE, torch.isfinite(best))
+    log_prob = None
+    if truth is not None:
+        log_prob = logits.gather(-1, truth[..., None]).squeeze(-1) - logits.logsumexp(dim=-1)
+    second = logits.scatter_(-1, token[..., None], float("-inf")).amax(dim=-1)
+    return Choice(token, best - second < NEAR_TIE, torch.isfinite(best), log_prob)
 
 
-def hidden_states(
-    model: TransformerBridge, tokens: Int[Tensor, "batch pos"], *, cache: object | None = None, use_cache: bool = False
-) -> tuple[Float[Tensor, "batch pos d_model"], object | None]:
-    """Final hidden states, after the last norm, of tokens that follow what the cache holds; and the longer cache."""
-    out = model.original_model.get_decoder()(
-        input_ids=tokens.to(model.cfg.device), past_key_values=cache, use_cache=use_cache
-    )
-    return out.last_hidden_state, out.past_key_values if use_cache else None
+@dataclass(frozen=True)
+class Decoder:
+    """A model's body and head, through the plain model where that is the same, else through the bridge."""
 
+    body: nn.Module
+    head: nn.Module
+    config: PretrainedConfig
+    device: torch.device
+    through: str
+    """``plain`` or ``bridge``."""
 
-def unembed(model: TransformerBridge, hidden: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_vocab"]:
-    """The model's logits from final hidden states, in at least float32."""
-    logits = model.original_model.get_output_embeddings()(hidden)
-    return logits if logits.dtype == torch.float64 else logits.float()
+    @classmethod
+    @torch.no_grad()
+    def of(cls, model: TransformerBridge, probe: Int[Tensor, "batch pos"]) -> Decoder:
+        """The decoder of a model; the plain one is taken only if its logits on the probe are the bridge's."""
+        hf, device = model.original_model, torch.device(model.cfg.device)
+        bridge = cls(hf.get_decoder(), hf.get_output_embeddings(), hf.config, device, "bridge")
+        twin = plain_model(model)
+        if twin is None:
+            return bridge
+        plain = cls(twin.get_decoder(), twin.get_output_embeddings(), hf.config, device, "plain")
+        ours, theirs = (d.logits(d.hidden(probe.to(device))) for d in (plain, bridge))
+        # Fused and stepwise attention round differently, by a few units of the type that the model runs in.
+        tolerance = 30 * torch.finfo(next(twin.parameters()).dtype).eps
+        return plain if (ours - theirs).norm() <= tolerance * theirs.norm() else bridge
 
+    def hidden(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
+        """Final hidden states, after the last norm, in one pass over whole texts."""
+        return self.body(input_ids=tokens, use_cache=False).last_hidden_state
 
-@torch.no_grad()
-def forced_logits(
-    model: TransformerBridge, tokens: Int[Tensor, "batch pos"], *, n_last: int
-) -> Float[Tensor, "batch n_last d_vocab"]:
-    """Logits that predict each of the last ``n_last`` tokens from the true tokens before it, in one pass."""
-    hidden, _ = hidden_states(model, tokens[:, :-1])
-    return unembed(model, hidden[:, -n_last:])
+    def hidden_after(
+        self,
+        tokens: Int[Tensor, "row pos"],
+        store: KeyValues,
+        *,
+        start: int | Int[Tensor, " row"],
+        end: int,
+        rows: slice | Int[Tensor, " row"] | None = None,
+    ) -> Float[Tensor, "row pos d_model"]:
+        """Final hidden states of tokens that go on from what the store holds.
+
+        Args:
+            tokens: the next tokens of each row.
+            store: what came before; the tokens' keys and values are added to it.
+            start: position of each row's first token, one for all or one a row.
+            end: one more than the last position of any row.
+            rows: the rows of the store that go on; all of them unless given.
+        """
+        n_new = tokens.shape[1]
+        steps = torch.arange(n_new, device=tokens.device)
+        positions = (steps + start)[None] if isinstance(start, int) else start[:, None] + steps
+        where = slice(start, start + n_new) if isinstance(start, int) else positions
+        store.aim(slice(0, store.n_rows) if rows is None else rows, where, end)
+        return self.body(
+            input_ids=tokens,
+            position_ids=positions,
+            attention_mask=self._mask(positions, end),
+            past_key_values=store,
+            use_cache=True,
+        ).last_hidden_state
+
+    def _mask(self, positions: Int[Tensor, "row pos"], end: int) -> Tensor | dict[str, Tensor]:
+        """What each position may attend to, as an additive mask; one for each kind of layer where kinds differ."""
+        dtype = next(self.head.parameters()).dtype
+        query, key = positions[:, None, :, None], torch.arange(end, device=positions.device)
+
+        def additive(visible: Tensor) -> Tensor:
+            return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(
+                ~visible, torch.finfo(dtype).min
+            )
+
+        full = key <= query
+        if "sliding_attention" not in (getattr(self.config, "layer_types", None) or ()):
+            return additive(full)
+        near = full & (key > query - self.config.sliding_window)
+        return {"full_attention": additive(full), "sliding_attention": additive(near)}
+
+    def logits(self, hidden: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_vocab"]:
+        """The model's logits, in at least float32."""
+        logits = self.head(hidden)
+        return logits if logits.dtype == torch.float64 else logits.float()
+
+    def choose(
+        self, hidden: Float[Tensor, "batch chosen d_model"], truth: Int[Tensor, "batch chosen"] | None = None
+    ) -> Choice:
+        """Greedy choice at each hidden state, unembedding a few rows at a time."""
+        n_rows = max(1, LOGITS_AT_ONCE // (hidden.shape[1] * self.config.vocab_size))
+        parts = [
+            choose(self.logits(hidden[i : i + n_rows]), None if truth is None else truth[i : i + n_rows])
+            for i in range(0, len(hidden), n_rows)
+        ]
+        return Choice(
+            token=torch.cat([part.token for part in parts]),
+            near_tie=torch.cat([part.near_tie for part in parts]),
+            finite=torch.cat([part.finite for part in parts]),
+            log_prob=None if truth is None else torch.cat([p.log_prob for p in parts if p.log_prob is not None]),
+        )
 
 
 @torch.no_grad()
 def greedy_decode(model: TransformerBridge, tokens: Int[Tensor, "batch pos"], *, n_tokens: int) -> Choice:
-    """The ``n_tokens`` greedy tokens after ``tokens``. End-of-text neither stops it nor is suppressed."""
-    step, cache = tokens, None
-    choices = []
+    """The ``n_tokens`` greedy tokens after ``tokens``, through the bridge, whatever is hooked to it.
+
+    End-of-text neither stops it nor is suppressed. The first pass runs on all of ``tokens``, each later one on one
+    position.
+    """
+    step, cache, choices = tokens.to(model.cfg.device), None, []
     for _ in range(n_tokens):
-        hidden, cache = hidden_states(model, step, cache=cache, use_cache=True)
-        choices.append(choose(unembed(model, hidden[:, -1:])))
+        out = model.original_model.get_decoder()(input_ids=step, past_key_values=cache, use_cache=True)
+        cache = out.past_key_values
+        logits = model.original_model.get_output_embeddings()(out.last_hidden_state[:, -1:])
+        choices.append(choose(logits if logits.dtype == torch.float64 else logits.float()))
         step = choices[-1].token
     return Choice(
-        torch.cat([c.token for c in choices], dim=1).cpu(),
-        torch.cat([c.near_tie for c in choices], dim=1).cpu(),
-        torch.cat([c.finite for c in choices], dim=1).cpu(),
+        token=torch.cat([choice.token for choice in choices], dim=1).cpu(),
+        near_tie=torch.cat([choice.near_tie for choice in choices], dim=1).cpu(),
+        finite=torch.cat([choice.finite for choice in choices], dim=1).cpu(),
+        log_prob=None,
     )

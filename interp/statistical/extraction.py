@@ -3,9 +3,9 @@
 Score M = (1/n) * sum_i [generated_i == true_i] over the n continuation tokens, by greedy decoding; memorized means
 M = 1 (arXiv 2603.21658, the statistical level). The exact run and the log-probability are ours.
 
-One pass over the whole window decides most of it: up to and including the first miss, the greedy token is the argmax
-under teacher forcing, and the same pass gives the log-probability of the truth. Only what follows a first miss is
-decoded token by token.
+One pass over a window's true text decides most of it: up to and including the first miss, the greedy token is the
+argmax under teacher forcing, and the same pass gives the log-probability of the truth. Only what follows a first miss
+is decoded token by token, from the keys and values of that same pass.
 
     >>> result = extract(model, windows)
     >>> result.memorized.mean(), result.to_frame()
@@ -23,8 +23,11 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
-from interp.models.decoding import NEAR_TIE, Choice, DecodingError, choose, forced_logits, greedy_decode
+from interp.models.decoding import NEAR_TIE, Choice, Decoder, DecodingError, KeyValues
 from interp.results import Provenance
+
+STAGES = (1, 4, 16)
+"""Continuation tokens after which a window that has missed is taken out, where the rest of its text is not needed."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Extraction:
     exact_run: Int[np.ndarray, " window"]
     """Right tokens before the first miss, 0 to n."""
     log_prob: Float[np.ndarray, "window continuation"]
-    """Log-probability of each true continuation token given the true tokens before it, nats, at most 0."""
+    """Log-probability of each true continuation token given the true tokens before it, nats, at most 0; NaN where it
+    was not asked for."""
     near_ties: Int[np.ndarray, " window"]
     """Greedy choices of the window whose top two logits are closer than ``NEAR_TIE`` (1e-4). Where there is one,
     another batch shape or device may write another text."""
@@ -63,11 +67,13 @@ class Extraction:
         )
 
 
-def refuse_not_finite(model: TransformerBridge, windows: Windows, finite: Bool[Tensor, "batch chosen"]) -> None:
+def refuse_not_finite(
+    model: TransformerBridge, windows: Windows, rows: Int[np.ndarray, " batch"], finite: Bool[Tensor, "batch chosen"]
+) -> None:
     """Raise where a choice was made on NaN or infinite logits, naming the first such window."""
     bad = ~finite.all(dim=1)
     if bad.any():
-        row = int(bad.nonzero()[0])
+        row = rows[int(bad.nonzero()[0])]
         raise DecodingError(
             f"{model.cfg.model_name} gives NaN or infinite logits on window {windows.window[row]} (document "
             f"{windows.document[row]!r}) and on {int(bad.sum()) - 1} others of its batch. The model runs in "
@@ -75,24 +81,33 @@ def refuse_not_finite(model: TransformerBridge, windows: Windows, finite: Bool[T
         )
 
 
-def first_miss(right: Bool[np.ndarray, "window continuation"]) -> Int[np.ndarray, " window"]:
+def first_miss(right: Bool[Tensor, "window continuation"]) -> Int[Tensor, " window"]:
     """Position of the first wrong token; the number of tokens where none is."""
-    return np.where(right.all(axis=1), right.shape[1], right.argmin(axis=1)).astype(np.int64)
+    # cumprod is 1 up to the first miss and 0 from there on.
+    return right.long().cumprod(dim=1).sum(dim=1)
 
 
+@torch.no_grad()
 def extract(
-    model: TransformerBridge, windows: Windows, *, prefix_len: int | None = None, batch_size: int = 64
+    model: TransformerBridge,
+    windows: Windows,
+    *,
+    prefix_len: int | None = None,
+    log_prob: bool = True,
+    batch_size: int = 64,
 ) -> Extraction:
     """Decode greedily after each prefix and score against the true continuation.
 
     In float32 the tokens are those of Hugging Face ``generate(do_sample=False, eos_token_id=None)`` for any batch size,
     except after a near tie, which is counted. End-of-text is a token like any other: it does not stop a window. Hooks
-    that the caller has attached act on every pass; the passes of free decoding see one position at a time.
+    that the caller has attached act on every pass; the passes after a first miss see one position at a time.
 
     Args:
         model: a booted model.
         windows: what to extract.
         prefix_len: tokens of each window that are given, from 1 to all but one; ``windows.prefix_len`` unless set.
+        log_prob: whether to measure the log-probability of the true continuation. Without it a window leaves the
+            teacher-forced pass soon after its first miss, which is faster.
         batch_size: windows in a forward pass.
 
     Returns:
@@ -106,54 +121,81 @@ def extract(
     if prefix_len is not None:
         windows = replace(windows, prefix_len=prefix_len)
     n = windows.continuation_len
-    generated = np.empty((len(windows), n), dtype=np.int64)
-    near_tie = np.zeros((len(windows), n), dtype=bool)
-    log_prob = np.empty((len(windows), n), dtype=np.float64)
+    decoder = Decoder.of(model, windows.tokens[:2])
+    stages = [n] if log_prob else [stage for stage in STAGES if stage < n] + [n]
+    written = []
     for where, tokens in windows.batches(batch_size):
-        logits = forced_logits(model, tokens, n_last=n)
-        forced = choose(logits)
-        refuse_not_finite(model, windows.select(np.arange(len(windows))[where]), forced.finite.cpu())
-        log_prob[where] = _log_prob(logits, tokens[:, -n:].to(logits.device)).double().cpu().numpy()
-        generated[where], near_tie[where] = forced.token.cpu().numpy(), forced.near_tie.cpu().numpy()
+        choice = _write(decoder, tokens.to(decoder.device), windows.prefix_len, stages)
+        refuse_not_finite(model, windows, np.arange(len(windows))[where], choice.finite)
+        written.append(choice)
 
-    truth = windows.continuation.numpy()
-    run = first_miss(generated == truth)
-    # Windows that miss first at the same place continue together, so no batch needs padding.
-    for miss in range(n - 1):
-        waiting = np.flatnonzero(run == miss)
-        for start in range(0, len(waiting), batch_size):
-            rows = waiting[start : start + batch_size]
-            free = _after_miss(model, windows, rows, miss, generated)
-            refuse_not_finite(model, windows.select(rows), free.finite)
-            generated[rows, miss + 1 :], near_tie[rows, miss + 1 :] = free.token.numpy(), free.near_tie.numpy()
-
-    right = generated == truth
+    generated = torch.cat([choice.token for choice in written]).cpu()
+    right = generated == windows.continuation
+    log_probs = [choice.log_prob.double() for choice in written if choice.log_prob is not None]
     return Extraction(
         windows=windows,
-        generated=generated,
-        score=right.mean(axis=1),
-        memorized=right.all(axis=1),
-        exact_run=run,
-        log_prob=log_prob,
-        near_ties=near_tie.sum(axis=1),
-        provenance=Provenance.of("extract", model, windows, batch_size=batch_size, near_tie=NEAR_TIE),
+        generated=generated.numpy(),
+        score=right.double().mean(dim=1).numpy(),
+        memorized=right.all(dim=1).numpy(),
+        exact_run=first_miss(right).numpy(),
+        log_prob=torch.cat(log_probs).cpu().numpy() if log_prob else np.full(right.shape, np.nan),
+        near_ties=torch.cat([choice.near_tie.sum(dim=1) for choice in written]).cpu().numpy(),
+        provenance=Provenance.of(
+            "extract",
+            model,
+            windows,
+            batch_size=batch_size,
+            log_prob=log_prob,
+            near_tie=NEAR_TIE,
+            through=decoder.through,
+        ),
     )
 
 
-def _log_prob(
-    logits: Float[Tensor, "batch continuation d_vocab"], truth: Int[Tensor, "batch continuation"]
-) -> Float[Tensor, "batch continuation"]:
-    return logits.gather(-1, truth[..., None]).squeeze(-1) - logits.logsumexp(dim=-1)
+def _write(decoder: Decoder, tokens: Int[Tensor, "batch pos"], prefix_len: int, stages: list[int]) -> Choice:
+    """Greedy continuation of a batch; with a single stage, the log-probability of the truth as well."""
+    n_rows, n = len(tokens), tokens.shape[1] - prefix_len
+    token = torch.zeros((n_rows, n), dtype=torch.long, device=tokens.device)
+    near_tie = torch.zeros_like(token, dtype=torch.bool)
+    finite = torch.ones_like(near_tie)
+    run = torch.zeros(n_rows, dtype=torch.long, device=tokens.device)
+    log_prob = None
+    # The last token of a window is never an input.
+    store = KeyValues(n_rows, tokens.shape[1] - 1)
 
+    alive, done, fed = torch.arange(n_rows, device=tokens.device), 0, 0
+    for stage in stages:
+        end = prefix_len + stage - 1
+        hidden = decoder.hidden_after(
+            tokens[alive, fed:end], store, start=fed, end=end, rows=slice(0, n_rows) if done == 0 else alive
+        )
+        truth = tokens[alive, prefix_len + done : prefix_len + stage]
+        part = decoder.choose(hidden[:, -(stage - done) :], truth if len(stages) == 1 else None)
+        token[alive, done:stage], near_tie[alive, done:stage] = part.token, part.near_tie
+        finite[alive, done:stage], log_prob = part.finite, part.log_prob
+        miss = first_miss(part.token == truth)
+        run[alive] = done + miss
+        alive, done, fed = alive[miss == stage - done], stage, end
+        if len(alive) == 0:
+            break
 
-def _after_miss(
-    model: TransformerBridge,
-    windows: Windows,
-    rows: Int[np.ndarray, " batch"],
-    miss: int,
-    generated: Int[np.ndarray, "window continuation"],
-) -> Choice:
-    """Free decoding of windows whose first wrong token is continuation token ``miss``."""
-    written = torch.from_numpy(generated[rows, : miss + 1])
-    known = torch.cat([windows.prefix[torch.from_numpy(rows)], written], dim=1)
-    return greedy_decode(model, known, n_tokens=windows.continuation_len - miss - 1)
+    # Rows with the most left to write first, so that those still writing are always the first rows of the store.
+    order = torch.argsort(run)
+    order = order[run[order] < n - 1]
+    misses = run[order]
+    store, step = store.select(order), token[order, misses][:, None]
+    last_pos = (prefix_len + misses).tolist()
+    for i in range(n - 1 - int(misses.min()) if len(order) else 0):
+        active = sum(pos + i < tokens.shape[1] - 1 for pos in last_pos)
+        hidden = decoder.hidden_after(
+            step[:active],
+            store,
+            start=prefix_len + misses[:active] + i,
+            end=last_pos[active - 1] + i + 1,
+            rows=slice(0, active),
+        )
+        part = decoder.choose(hidden)
+        at = (order[:active], misses[:active] + i + 1)
+        token[at], near_tie[at], finite[at] = part.token[:, 0], part.near_tie[:, 0], part.finite[:, 0]
+        step = part.token
+    return Choice(token, near_tie, finite, log_prob)

@@ -7,29 +7,40 @@ import numpy as np
 import pytest
 import torch
 from transformer_lens.model_bridge import TransformerBridge
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from interp.data.windows import WindowError, Windows
 from interp.models.decoding import NEAR_TIE, DecodingError, choose
 from interp.statistical.extraction import extract, first_miss
 
 
-def hf_generate(path: Path, prefix: torch.Tensor, n: int) -> np.ndarray:
+@pytest.fixture(scope="module")
+def hf_models(checkpoints: dict[str, Path]) -> dict[str, PreTrainedModel]:
+    """The same checkpoints, without a bridge."""
+    return {
+        family: AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+        for family, path in checkpoints.items()
+    }
+
+
+def hf_generate(hf: PreTrainedModel, prefix: torch.Tensor, n: int) -> np.ndarray:
     """Hugging Face's own greedy text, one batch, end-of-text a token like any other."""
-    hf = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
     options = {"do_sample": False, "min_new_tokens": n, "max_new_tokens": n, "eos_token_id": None, "pad_token_id": 0}
     return hf.generate(prefix, attention_mask=torch.ones_like(prefix), **options)[:, prefix.shape[1] :].numpy()
 
 
 @pytest.fixture(scope="module")
-def recited(checkpoints: dict[str, Path], windows: Windows) -> dict[str, Windows]:
+def written(hf_models: dict[str, PreTrainedModel], windows: Windows) -> dict[str, np.ndarray]:
+    """What Hugging Face writes after each window's prefix."""
+    return {family: hf_generate(hf, windows.prefix, 32) for family, hf in hf_models.items()}
+
+
+@pytest.fixture(scope="module")
+def recited(written: dict[str, np.ndarray], windows: Windows) -> dict[str, Windows]:
     """Windows of which a model writes all, the first 3, 20 or 31 tokens, or none: every path of decoding."""
     made = {}
-    for family, path in checkpoints.items():
-        n = windows.continuation_len
-        written = hf_generate(path, windows.prefix, n)
-        tokens = windows.tokens.clone()
-        tokens[:, windows.prefix_len :] = torch.from_numpy(written)
+    for family, text in written.items():
+        tokens = torch.cat([windows.prefix, torch.from_numpy(text)], dim=1)
         for row, wrong in enumerate([None, 3, 20, 31, 0, None, 3, 3, 1, 30, None, 2]):
             if wrong is not None:
                 tokens[row, windows.prefix_len + wrong] = (tokens[row, windows.prefix_len + wrong] + 1) % 2048
@@ -39,19 +50,44 @@ def recited(checkpoints: dict[str, Path], windows: Windows) -> dict[str, Windows
 
 @pytest.mark.parametrize("batch_size", [1, 5, 64])
 def test_text_is_that_of_hugging_face_for_any_batch_size(
-    model: TransformerBridge, family: str, checkpoints: dict[str, Path], recited: dict[str, Windows], batch_size: int
+    model: TransformerBridge, family: str, written: dict[str, np.ndarray], recited: dict[str, Windows], batch_size: int
 ) -> None:
-    result = extract(model, recited[family], batch_size=batch_size)
-    np.testing.assert_array_equal(result.generated, hf_generate(checkpoints[family], recited[family].prefix, 32))
-    assert result.exact_run.tolist() == [32, 3, 20, 31, 0, 32, 3, 3, 1, 30, 32, 2]
+    n_windows = 5 if batch_size == 1 else 12
+    result = extract(model, recited[family].select(np.arange(n_windows)), batch_size=batch_size)
+    np.testing.assert_array_equal(result.generated, written[family][:n_windows])
+    assert result.exact_run.tolist() == [32, 3, 20, 31, 0, 32, 3, 3, 1, 30, 32, 2][:n_windows]
 
 
-@pytest.mark.parametrize("prefix_len", [1, 17, 63])
+def test_text_is_the_same_without_log_prob(
+    model: TransformerBridge, family: str, written: dict[str, np.ndarray], recited: dict[str, Windows]
+) -> None:
+    result = extract(model, recited[family], log_prob=False, batch_size=7)
+    np.testing.assert_array_equal(result.generated, written[family])
+    assert np.isnan(result.log_prob).all()
+    assert result.to_frame()["log_prob"].isna().all()
+
+
+def test_text_is_the_same_through_a_hooked_bridge(
+    model: TransformerBridge, family: str, written: dict[str, np.ndarray], recited: dict[str, Windows]
+) -> None:
+    with model.hooks(fwd_hooks=[("blocks.1.attn.hook_z", lambda z, hook: z)]):
+        hooked = extract(model, recited[family])
+    free = extract(model, recited[family])
+    assert (hooked.provenance.settings["through"], free.provenance.settings["through"]) == ("bridge", "plain")
+    np.testing.assert_array_equal(hooked.generated, written[family])
+    np.testing.assert_allclose(hooked.log_prob, free.log_prob, atol=1e-3)
+
+
+@pytest.mark.parametrize("prefix_len", [1, 47, 63])
 def test_any_prefix_length(
-    model: TransformerBridge, family: str, checkpoints: dict[str, Path], recited: dict[str, Windows], prefix_len: int
+    model: TransformerBridge,
+    family: str,
+    hf_models: dict[str, PreTrainedModel],
+    recited: dict[str, Windows],
+    prefix_len: int,
 ) -> None:
     result = extract(model, recited[family], prefix_len=prefix_len)
-    expected = hf_generate(checkpoints[family], recited[family].tokens[:, :prefix_len], 64 - prefix_len)
+    expected = hf_generate(hf_models[family], recited[family].tokens[:, :prefix_len], 64 - prefix_len)
     np.testing.assert_array_equal(result.generated, expected)
     assert result.windows.prefix_len == prefix_len
     assert result.provenance.settings["prefix_len"] == prefix_len
@@ -93,7 +129,7 @@ def test_end_of_text_neither_stops_nor_is_suppressed(models: dict[str, Transform
 
 
 def test_first_miss_by_hand() -> None:
-    right = np.array([[True, True, True], [False, True, True], [True, False, False], [True, True, False]])
+    right = torch.tensor([[True, True, True], [False, True, True], [True, False, False], [True, True, False]])
     assert first_miss(right).tolist() == [3, 0, 1, 2]
 
 

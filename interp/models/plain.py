@@ -1,0 +1,56 @@
+"""The Hugging Face model inside a bridge, without the bridge's hook points, sharing its weights.
+
+A bridge computes attention step by step so that every activation can be hooked. Where nothing is hooked that is
+work for nothing: decoding through the plain model is 1.3 to 2 times as fast, and it is what ``generate`` runs.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import torch
+from transformer_lens.model_bridge import TransformerBridge
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+_WRAPPER = "_original_component."
+
+
+def is_hooked(model: TransformerBridge) -> bool:
+    """Whether anything is attached to the model: a hook point's hook, or a torch hook on any module.
+
+    Blocks of a bridge catch some of their own activations with torch hooks, which change nothing and do not count.
+    """
+    return any(
+        not fn.__module__.startswith("transformer_lens.model_bridge")
+        for module in model.modules()
+        for fn in chain(module._forward_hooks.values(), module._forward_pre_hooks.values())
+    )
+
+
+def plain_model(model: TransformerBridge) -> PreTrainedModel | None:
+    """The model that the bridge wraps, rebuilt around the same tensors; no memory is copied.
+
+    Returns:
+        The plain model in eval mode, or None where it would not be the model that the bridge runs: something is
+        hooked, or the bridge's weights have been folded, centred or renamed. Weights edited through the bridge after
+        loading may be copies that the plain model does not see, so a caller compares both on a probe.
+    """
+    if is_hooked(model) or getattr(model, "compatibility_mode", False):
+        return None
+    original = model.original_model
+    tensors = {
+        name.replace(_WRAPPER, ""): tensor
+        for name, tensor in chain(
+            original.named_parameters(remove_duplicate=False), original.named_buffers(remove_duplicate=False)
+        )
+    }
+    with torch.device("meta"):
+        plain = AutoModelForCausalLM.from_config(original.config, attn_implementation="sdpa")
+    for module_name, module in plain.named_modules():
+        own = chain(module.named_parameters(recurse=False), module.named_buffers(recurse=False))
+        for name, wanted in list(own):
+            tensor = tensors.get(f"{module_name}.{name}")
+            if tensor is None or tensor.shape != wanted.shape:
+                return None
+            (module._parameters if name in module._parameters else module._buffers)[name] = tensor
+    return plain.eval()
