@@ -1,0 +1,181 @@
+"""Counts in the public trillion-token corpora, by the infini-gram web API (Liu et al. 2024, arXiv 2401.17377).
+
+A query is a POST of ``{"index", "query_type": "count", "query"}``, the answer has ``count``, ``approx``, ``latency``,
+``token_ids`` and ``tokens``. The query is text: an index has a tokenizer of its own, often not the model's, so the
+number of its tokens is kept with the count. The names of the indexes are ``infini_gram_index`` in the registry.
+
+Answers are kept in a SQLite file and asked for once. Requests are spaced, and repeated with growing pauses when the
+server is slow, busy, broken or unreadable; a request that the server calls wrong is not repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pandas as pd
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
+
+API_URL = "https://api.infini-gram.io/"
+
+
+class InfiniGramError(RuntimeError):
+    """A question that the server refused, or that it did not answer in all attempts."""
+
+
+class _TransientError(Exception):
+    """Worth another attempt, after ``wait`` seconds at least."""
+
+    def __init__(self, message: str, wait: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+@dataclass(frozen=True)
+class WebCount:
+    """What the server answered."""
+
+    count: int
+    approximate: bool
+    """The server estimated the count; it is not exact."""
+    n_tokens: int
+    """Tokens of the query in the index's own tokenizer."""
+
+
+@dataclass
+class InfiniGram:
+    """A client of one index.
+
+    >>> client = InfiniGram("v4_rpj_llama_s4", cache=Path("counts.sqlite"))
+    >>> client.count("natural language processing")
+    """
+
+    index: str
+    """Name of the index, from ``ModelSpec.infini_gram_index``."""
+    cache: Path
+    """SQLite file of answers; made if it is not there."""
+    url: str = API_URL
+    min_interval: float = 0.2
+    """Seconds between the starts of two requests, at least."""
+    timeout: float = 30.0
+    """Seconds that a request may take."""
+    n_attempts: int = 6
+    first_wait: float = 1.0
+    """Seconds before the second attempt; doubled for each further one, up to a minute, with jitter."""
+
+    def __post_init__(self) -> None:
+        self._last_start = float("-inf")
+        self._client = httpx.Client(timeout=self.timeout)
+        self.cache.parent.mkdir(parents=True, exist_ok=True)
+        with sqlite3.connect(self.cache) as answers:
+            answers.execute(
+                "CREATE TABLE IF NOT EXISTS answers (url TEXT, idx TEXT, query TEXT, answer TEXT, "
+                "PRIMARY KEY (url, idx, query))"
+            )
+
+    def count(self, query: str) -> WebCount:
+        """How often a text stands in the corpus of the index.
+
+        Raises:
+            InfiniGramError: an empty query, one that the server refused, or no usable answer in ``n_attempts``.
+        """
+        if not query:
+            raise InfiniGramError("an empty query counts every token of the corpus; give a text")
+        with sqlite3.connect(self.cache) as answers:
+            key = (self.url, self.index, query)
+            kept = answers.execute("SELECT answer FROM answers WHERE url=? AND idx=? AND query=?", key).fetchone()
+            if kept is None:
+                answer = self._ask_until_answered(query)
+                answers.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", (*key, json.dumps(answer)))
+            else:
+                answer = json.loads(kept[0])
+        return WebCount(int(answer["count"]), bool(answer["approx"]), len(answer["token_ids"]))
+
+    def count_all(self, queries: Sequence[str]) -> pd.DataFrame:
+        """One row a query: ``query``, ``count``, ``approximate``, ``n_tokens``. What was answered is kept if one fails."""
+        counts = [self.count(query) for query in queries]
+        return pd.DataFrame(
+            {
+                "query": list(queries),
+                "count": [c.count for c in counts],
+                "approximate": [c.approximate for c in counts],
+                "n_tokens": [c.n_tokens for c in counts],
+            }
+        )
+
+    def _ask_until_answered(self, query: str) -> dict[str, Any]:
+        backoff = wait_exponential(multiplier=self.first_wait, max=60) + wait_random(0, self.first_wait)
+
+        def wait(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            return max(backoff(state), error.wait if isinstance(error, _TransientError) else 0.0)
+
+        attempts = Retrying(
+            retry=retry_if_exception_type(_TransientError),
+            stop=stop_after_attempt(self.n_attempts),
+            wait=wait,
+            reraise=True,
+        )
+        try:
+            return attempts(self._ask, query)
+        except _TransientError as error:
+            raise InfiniGramError(
+                f"{self.url} did not answer for index {self.index!r} in {self.n_attempts} attempts; last: {error}. "
+                f"Answers so far are in {self.cache}; run again later"
+            ) from error
+
+    def _ask(self, query: str) -> dict[str, Any]:
+        """One request. Raises ``_TransientError`` where another attempt may help."""
+        pause = self._last_start + self.min_interval - time.monotonic()
+        if pause > 0:
+            time.sleep(pause)
+        self._last_start = time.monotonic()
+        question = {"index": self.index, "query_type": "count", "query": query}
+        try:
+            response = self._client.post(self.url, json=question)
+        except httpx.TransportError as error:
+            raise _TransientError(f"{type(error).__name__}: {error}") from error
+        if response.status_code == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error:
+            raise _TransientError(f"status {response.status_code}", _retry_after(response))
+        if not response.is_success:
+            raise InfiniGramError(
+                f"{self.url} refused index {self.index!r} with status {response.status_code}: {response.text[:200]}"
+            )
+        try:
+            answer = response.json()
+        except ValueError as error:
+            raise _TransientError(f"an answer that is not JSON: {response.text[:80]!r}") from error
+        if isinstance(answer, dict) and "error" in answer:
+            raise InfiniGramError(f"{self.url} refused index {self.index!r}: {answer['error']}")
+        if not _complete(answer):
+            raise _TransientError(f"an answer without count, approx and token_ids: {response.text[:80]!r}")
+        return answer
+
+
+def _complete(answer: Any) -> bool:
+    return (
+        isinstance(answer, dict)
+        and isinstance(answer.get("count"), int)
+        and answer["count"] >= 0
+        and isinstance(answer.get("approx"), bool)
+        and isinstance(answer.get("token_ids"), list)
+    )
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """Seconds the server asks to wait; 0 where it does not say so in seconds."""
+    asked = response.headers.get("Retry-After", "")
+    return float(asked) if asked.replace(".", "", 1).isdigit() else 0.0
