@@ -1,0 +1,182 @@
+"""Family similarity: do models of one family spread memorization over their heads in the same way?
+
+Models differ in layers and heads, so what is comparable is compared (method.md, "family similarity"): the profile of
+importance over relative depth, the sorted importance curve, and concentration (Gini). Models are compared by the
+cosine of profiles or curves, within a family against across, with a permutation test of the family labels and
+hierarchical clustering (arXiv 2603.21658, internal level: cosine about 0.9 within Pythia). Sorted curves all fall, so
+their cosines are high between any two models: read the difference, not the level (ours).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
+
+from interp.internal.overlap import ComparisonError, Importance
+from interp.stats import Estimate, bootstrap
+
+Representation = Literal["depth", "sorted"]
+N_POINTS = 20
+"""Points of a profile or curve; more than most small models have layers, so interpolation loses nothing."""
+
+
+def depth_profile(importance: Importance, *, n_points: int = N_POINTS) -> Float[np.ndarray, " point"]:
+    """Mean importance of a layer's heads over relative depth, layer l of L at (l + 0.5) / L, interpolated linearly."""
+    n_layers = len(importance)
+    at = (np.arange(n_layers) + 0.5) / n_layers
+    return np.interp((np.arange(n_points) + 0.5) / n_points, at, importance.mean(axis=1))
+
+
+def sorted_curve(importance: Importance, *, n_points: int = N_POINTS) -> Float[np.ndarray, " point"]:
+    """Importance from the most to the least important head over the share of heads passed, interpolated linearly."""
+    n = importance.size
+    at = (np.arange(n) + 0.5) / n
+    return np.interp((np.arange(n_points) + 0.5) / n_points, at, np.sort(importance, axis=None)[::-1])
+
+
+def gini(importance: Importance) -> float:
+    """Gini coefficient of the heads' importance: 0 if all share alike, (n - 1) / n if one has all.
+
+    A head whose ablation helps has no importance here: below 0 counts as 0 (ours). NaN where no head has any.
+    """
+    x = np.sort(np.clip(importance, 0, None), axis=None)
+    n = len(x)
+    if x.sum() == 0:
+        return float("nan")
+    return float((2 * np.arange(1, n + 1) - n - 1) @ x / (n * x.sum()))
+
+
+def cosine(one: Float[np.ndarray, " point"], other: Float[np.ndarray, " point"]) -> float:
+    """Cosine of two profiles, -1 to 1; NaN where one is all zero."""
+    norms = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float(one @ other) / norms if norms else float("nan")
+
+
+@dataclass(frozen=True)
+class FamilySimilarity:
+    """Cosines between models, and whether families hold together."""
+
+    models: tuple[str, ...]
+    family: tuple[str, ...]
+    representation: Representation
+    profile: Float[np.ndarray, "model point"]
+    cosine: Float[np.ndarray, "model model"]
+    gini: Float[np.ndarray, " model"]
+    within: Estimate
+    """Mean cosine of two models of one family; bootstrap over models."""
+    across: Estimate
+    """Mean cosine of two models of different families."""
+    difference: Estimate
+    """Within less across."""
+    p_value: float
+    """Share of random assignments of the family labels with at least that difference, the observed one among them."""
+    by_family: dict[str, float]
+    """Mean cosine within each family that has two models."""
+    linkage: Float[np.ndarray, "merge 4"]
+    """Average linkage on 1 - cosine, in scipy's form."""
+
+    @property
+    def order(self) -> Int[np.ndarray, " model"]:
+        """Models in the order of the dendrogram's leaves."""
+        return leaves_list(self.linkage).astype(np.int64)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a pair of models: ``one``, ``other``, ``cosine``, ``same_family``."""
+        i, j = np.triu_indices(len(self.models), 1)
+        family = np.asarray(self.family)
+        names = np.asarray(self.models)
+        return pd.DataFrame(
+            {"one": names[i], "other": names[j], "cosine": self.cosine[i, j], "same_family": family[i] == family[j]}
+        )
+
+
+def _contrast(
+    cosines: Float[np.ndarray, "model model"],
+    same: Bool[np.ndarray, "model model"],
+    sample: Int[np.ndarray, " drawn"],
+) -> tuple[float, float]:
+    """Mean cosine within and across families of the models drawn; a model drawn twice is not compared with itself."""
+    times = np.bincount(sample, minlength=len(cosines)).astype(np.float64)
+    weight = np.outer(times, times)
+    np.fill_diagonal(weight, 0)
+    within, across = weight * same, weight * ~same
+    with np.errstate(invalid="ignore"):  # no pair of a kind drawn: NaN, and the resample is left out
+        return float((within * cosines).sum() / within.sum()), float((across * cosines).sum() / across.sum())
+
+
+def _permuted_difference(
+    cosines: Float[np.ndarray, "model model"], codes: Int[np.ndarray, " model"], *, n_permutations: int, seed: int
+) -> Float[np.ndarray, " permutation"]:
+    """Within less across for random assignments of the labels."""
+    shuffled = np.random.default_rng(seed).permuted(np.tile(codes, (n_permutations, 1)), axis=1)
+    member = (shuffled[:, :, None] == np.unique(codes)).astype(np.float64)
+    off = cosines - np.diag(np.diag(cosines))
+    n_pairs = len(codes) * (len(codes) - 1)
+    n_within = float((np.bincount(codes) * (np.bincount(codes) - 1)).sum())
+    within = np.einsum("pif,pif->p", member, np.einsum("ij,pjf->pif", off, member))
+    return within / n_within - (off.sum() - within) / (n_pairs - n_within)
+
+
+def family_similarity(
+    importance: Mapping[str, Importance],
+    family: Mapping[str, str],
+    *,
+    representation: Representation = "depth",
+    n_permutations: int = 10_000,
+    seed: int = 0,
+) -> FamilySimilarity:
+    """Compare the importance maps of models within and across families.
+
+    Args:
+        importance: importance of each head, by model; shapes may differ.
+        family: family of each model.
+        representation: ``depth`` (profile over relative depth) or ``sorted`` (sorted curve).
+        n_permutations: random assignments of the labels behind the p-value.
+        seed: of the permutations and the bootstrap.
+
+    Raises:
+        ComparisonError: no family with two models, fewer than two families, or a map that is incomplete or all zero.
+    """
+    models = tuple(importance)
+    labels = tuple(family[model] for model in models)
+    _, codes = np.unique(np.asarray(labels), return_inverse=True)
+    if codes.max(initial=0) < 1 or np.bincount(codes).max() < 2:
+        raise ComparisonError(f"two families, one with two models, are needed to compare within and across: {labels}")
+    for model, values in importance.items():
+        if np.isnan(values).any() or not values.any():
+            raise ComparisonError(f"the importance map of {model} is incomplete (NaN) or zero throughout")
+    transform = depth_profile if representation == "depth" else sorted_curve
+    profile = np.stack([transform(values) for values in importance.values()])
+    unit = profile / np.linalg.norm(profile, axis=1, keepdims=True)
+    cosines = np.clip(unit @ unit.T, -1, 1)
+    same = codes[:, None] == codes[None, :]
+    within, across = _contrast(cosines, same, np.arange(len(models)))
+    drawn = _permuted_difference(cosines, codes, n_permutations=n_permutations, seed=seed)
+    by_family = {}
+    for code, name in enumerate(np.unique(np.asarray(labels))):
+        pairs = np.triu(same & (codes == code), 1)
+        if pairs.any():
+            by_family[str(name)] = float(cosines[pairs].mean())
+    distance = 1 - cosines
+    np.fill_diagonal(distance, 0)
+    return FamilySimilarity(
+        models=models,
+        family=labels,
+        representation=representation,
+        profile=profile,
+        cosine=cosines,
+        gini=np.array([gini(values) for values in importance.values()]),
+        within=bootstrap(lambda i: _contrast(cosines, same, i)[0], len(models), seed=seed),
+        across=bootstrap(lambda i: _contrast(cosines, same, i)[1], len(models), seed=seed),
+        difference=bootstrap(lambda i: float(np.subtract(*_contrast(cosines, same, i))), len(models), seed=seed),
+        p_value=(int((drawn >= within - across - 1e-12).sum()) + 1) / (n_permutations + 1),
+        by_family=by_family,
+        linkage=linkage(squareform(distance, checks=False), method="average"),
+    )
