@@ -105,7 +105,7 @@ class InfiniGram:
         return WebCount(int(answer["count"]), bool(answer["approx"]), len(answer["token_ids"]))
 
     def count_all(self, queries: Sequence[str]) -> pd.DataFrame:
-        """One row a query: ``query``, ``count``, ``approximate``, ``n_tokens``. Answers are kept if a later one fails."""
+        """One row a query: ``query``, ``count``, ``approximate``, ``n_tokens``. Answers outlive a failure."""
         counts = [self.count(query) for query in queries]
         return pd.DataFrame(
             {
