@@ -77,12 +77,17 @@ class KeyValues(Cache):
         return kept
 
     @classmethod
-    def join(cls, parts: Sequence[KeyValues]) -> KeyValues:
-        """The rows of several stores, one after the other."""
-        joined = cls(sum(part.n_rows for part in parts), parts[0].n_pos)
-        for layer in parts[0]._store:
-            keys, values = zip(*(part._store[layer] for part in parts), strict=True)
-            joined._store[layer] = (torch.cat(keys), torch.cat(values))
+    def join(cls, parts: Sequence[KeyValues], n_pos: int) -> KeyValues:
+        """The rows of several stores, one after the other, with room for ``n_pos`` positions."""
+        joined = cls(sum(part.n_rows for part in parts), n_pos)
+        for layer, (keys, values) in parts[0]._store.items():
+            room = tuple(t.new_zeros(joined.n_rows, t.shape[1], n_pos, t.shape[3]) for t in (keys, values))
+            row = 0
+            for part in parts:
+                for into, stored in zip(room, part._store[layer], strict=True):
+                    into[row : row + part.n_rows, :, : part.n_pos] = stored[:, :, :n_pos]
+                row += part.n_rows
+            joined._store[layer] = (room[0], room[1])
         return joined
 
 

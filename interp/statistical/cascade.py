@@ -1,0 +1,109 @@
+"""Exact runs under teacher forcing, each text left at its first miss.
+
+A continuation is recited if and only if every true token is the argmax given the true tokens before it; so no text has
+to be written to decide M = 1. Texts are read in stages, and one that has missed leaves; those that go on are joined
+with what other batches left, so that passes stay full. This is the engine under the flags of large runs and under the
+search for the shortest prefix. (Ours.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.data.windows import Windows
+from interp.models.decoding import Decoder, KeyValues
+from interp.statistical.extraction import STAGES, first_miss, refuse_not_finite
+
+
+@dataclass(frozen=True)
+class Runs:
+    """How far each text is recited."""
+
+    exact_run: Int[np.ndarray, " text"]
+    """Right tokens before the first miss, 0 to n."""
+    near_ties: Int[np.ndarray, " text"]
+    """Near ties among the choices made: those of a window up to the end of the stage in which it missed."""
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """Texts that have not missed yet, with the keys and values of what they have read."""
+
+    texts: Int[np.ndarray, " text"]
+    store: KeyValues
+
+
+@torch.no_grad()
+def exact_runs(
+    model: TransformerBridge,
+    decoder: Decoder,
+    windows: Windows,
+    *,
+    row: Int[np.ndarray, " text"],
+    used: Int[np.ndarray, " text"],
+    batch_size: int,
+) -> Runs:
+    """Exact runs of texts, each the last ``used`` prefix tokens of a window and its continuation.
+
+    Args:
+        model: the model, for messages.
+        decoder: its decoder.
+        windows: where the texts come from.
+        row: position of each text's window.
+        used: prefix tokens each text is given, 1 to ``windows.prefix_len``; texts of like length are best adjacent.
+        batch_size: texts in a forward pass; fewer than twice as many where batches are joined.
+
+    Raises:
+        DecodingError: NaN or infinite logits, with the window.
+    """
+    n, prefix_len = windows.continuation_len, windows.prefix_len
+    stages = [stage for stage in STAGES if stage < n] + [n]
+    waiting: list[list[_Waiting]] = [[] for _ in stages]
+    run = np.zeros(len(row), dtype=np.int64)
+    near_ties = np.zeros(len(row), dtype=np.int64)
+
+    def advance(stage: int, parts: list[_Waiting]) -> None:
+        """Read up to the end of a stage; texts without a miss wait for the next one."""
+        waiting[stage] = []
+        texts = np.concatenate([part.texts for part in parts])
+        done, upto = stages[stage - 1] if stage else 0, stages[stage]
+        lengths = torch.from_numpy(used[texts])
+        at = torch.from_numpy(row[texts])[:, None]
+        longest = int(lengths.max()) + upto - 1
+        if stage == 0:
+            # A shorter text is read on into its continuation, as far as the longest needs: no padding.
+            tokens = windows.tokens[at, prefix_len - lengths[:, None] + torch.arange(longest)]
+            store, start = KeyValues(len(texts), longest), torch.zeros_like(lengths)
+            wanted = lengths[:, None] - 1 + torch.arange(upto)
+        else:
+            tokens = windows.tokens[at, prefix_len + torch.arange(done - 1, upto - 1)]
+            store, start = KeyValues.join([part.store for part in parts], longest), lengths + done - 1
+            wanted = torch.arange(upto - done).expand(len(texts), -1)
+        one_start = int(start[0]) if bool((start == start[0]).all()) else start.to(decoder.device)
+        hidden = decoder.hidden_after(tokens.to(decoder.device), store, start=one_start, end=longest)
+        index = wanted.to(decoder.device)[..., None].expand(-1, -1, hidden.shape[-1])
+        choice = decoder.choose(hidden.gather(1, index))
+        refuse_not_finite(model, windows, row[texts], choice.finite)
+        truth = windows.tokens[at, prefix_len + torch.arange(done, upto)]
+        miss = first_miss(choice.token.cpu() == truth).numpy()
+        run[texts] = done + miss
+        near_ties[texts] += choice.near_tie.sum(dim=1).cpu().numpy()
+        right = np.flatnonzero(miss == upto - done)
+        if stage + 1 < len(stages) and len(right):
+            kept = store.select(torch.from_numpy(right).to(decoder.device)) if len(right) < len(texts) else store
+            waiting[stage + 1].append(_Waiting(texts[right], kept))
+
+    for first in range(0, len(row), batch_size):
+        advance(0, [_Waiting(np.arange(first, min(first + batch_size, len(row))), KeyValues(0, 0))])
+        for stage in range(1, len(stages)):
+            if sum(len(part.texts) for part in waiting[stage]) >= batch_size:
+                advance(stage, waiting[stage])
+    for stage in range(1, len(stages)):
+        if waiting[stage]:
+            advance(stage, waiting[stage])
+    return Runs(run, near_ties)

@@ -1,0 +1,130 @@
+"""Flags for large runs: which windows are memorized, without writing the text of those that are not.
+
+The flag is M = 1 of arXiv 2603.21658. A window leaves at its first miss; see ``interp.statistical.cascade``.
+
+Windows come as a stream of chunks and results leave as they come: memory holds one chunk, whatever their number.
+
+    >>> for part in memorized_flags(model, chunks):
+    ...     part.memorized.mean()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Int
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.data.windows import WindowError, Windows
+from interp.models.decoding import NEAR_TIE, Decoder
+from interp.results import Provenance, read_provenance, write_result
+from interp.statistical.cascade import exact_runs
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Which windows of a chunk are memorized."""
+
+    windows: Windows
+    memorized: Bool[np.ndarray, " window"]
+    """M = 1."""
+    exact_run: Int[np.ndarray, " window"]
+    """Right tokens before the first miss, 0 to n."""
+    near_ties: Int[np.ndarray, " window"]
+    """Choices up to the end of the stage of the first miss whose top two logits are closer than ``NEAR_TIE``."""
+    provenance: Provenance
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a window."""
+        return self.windows.to_frame().assign(
+            memorized=self.memorized, exact_run=self.exact_run, near_ties=self.near_ties
+        )
+
+
+def memorized_flags(model: TransformerBridge, stream: Iterable[Windows], *, batch_size: int = 256) -> Iterator[Flags]:
+    """Flag the memorized windows of a stream, chunk by chunk.
+
+    The flags are those of ``extract``, for any batch size, except after a near tie.
+
+    Args:
+        model: a booted model.
+        stream: chunks of windows, for instance of 4,096; a chunk is held while it is decided.
+        batch_size: windows in a forward pass; fewer than twice as many where batches are joined.
+
+    Yields:
+        The flags of each chunk, in its order.
+
+    Raises:
+        WindowError: a chunk that the model cannot take, or a batch size below 1.
+        DecodingError: NaN or infinite logits, with the window.
+    """
+    for windows in stream:
+        windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+        decoder = Decoder.of(model, windows.tokens[:2])
+        if batch_size < 1:
+            raise WindowError(f"batch_size must be at least 1, not {batch_size}")
+        everything = np.arange(len(windows))
+        used = np.full(len(windows), windows.prefix_len)
+        runs = exact_runs(model, decoder, windows, row=everything, used=used, batch_size=batch_size)
+        yield Flags(
+            windows=windows,
+            memorized=runs.exact_run == windows.continuation_len,
+            exact_run=runs.exact_run,
+            near_ties=runs.near_ties,
+            provenance=Provenance.of(
+                "memorized_flags",
+                model,
+                windows,
+                batch_size=batch_size,
+                near_tie=NEAR_TIE,
+                through=decoder.through,
+            ),
+        )
+
+
+def write_flags(model: TransformerBridge, stream: Iterable[Windows], out: Path, *, batch_size: int = 256) -> list[Path]:
+    """Flag a stream into a folder of parquet parts, one a chunk; a run that was cut off goes on where it stopped.
+
+    Args:
+        model: a booted model.
+        stream: chunks of windows, the same on every run.
+        out: folder of ``part-000000.parquet``, ``part-000001.parquet`` ...; a finished part is not run again.
+        batch_size: as in ``memorized_flags``.
+
+    Returns:
+        The parts, in order.
+
+    Raises:
+        ValueError: a part in the folder is of another model, other windows or another prefix length.
+    """
+    parts = []
+    for i, windows in enumerate(stream):
+        part = out / f"part-{i:06d}.parquet"
+        parts.append(part)
+        if part.exists():
+            _refuse_foreign(part, model, windows)
+        else:
+            (flags,) = memorized_flags(model, [windows], batch_size=batch_size)
+            write_result(flags, part)
+    return parts
+
+
+def _refuse_foreign(part: Path, model: TransformerBridge, windows: Windows) -> None:
+    (found,) = read_provenance(part)
+    ids = pd.read_parquet(part, columns=["window"])["window"].to_numpy()
+    same = (
+        found.windows == windows.source
+        and found.model == model.cfg.model_name
+        and found.dtype == str(model.cfg.dtype).removeprefix("torch.")
+        and found.settings["prefix_len"] == windows.prefix_len
+        and np.array_equal(ids, windows.window)
+    )
+    if not same:
+        raise ValueError(
+            f"{part} holds {len(ids)} windows of {found.windows} by {found.model} in {found.dtype}, not the "
+            f"{len(windows)} of {windows.source} that {model.cfg.model_name} is to flag; choose an empty folder"
+        )
