@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Int
+from jaxtyping import Int, Integer
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
@@ -90,7 +90,7 @@ def _next_token_loss(model: PreTrainedModel, tokens: Int[Tensor, "batch pos"]) -
 
 def train_small_model(
     model_config: PretrainedConfig,
-    tokens: Int[np.ndarray, "window pos"],
+    tokens: Integer[np.ndarray, "window pos"],
     order: Int[np.ndarray, " showing"],
     out: Path,
     config: TrainingConfig,
