@@ -22,10 +22,10 @@ check: .venv/ready  ## linting and types
 bench: .venv/ready  ## every benchmark, as ratios measured in one run
 	for bench in experiments/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
+# torch first and alone: its version decides whether gigabytes of CUDA come along.
 .venv/ready: pyproject.toml .ci/constraints.txt
 	@echo "== setting up .venv (a few minutes the first time)"
 	$(PYTHON) -m venv .venv
-	# torch first and alone: its version decides whether gigabytes of CUDA come along.
 	$(PIP) install --constraint .ci/constraints.txt torch
 	$(PIP) install --constraint .ci/constraints.txt --editable ".[dev]"
 	@touch $@

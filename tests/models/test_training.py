@@ -1,6 +1,7 @@
 """The trainer: resumable to the bit, seeded, and saved so that scores stay what they were."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -68,5 +69,5 @@ def test_learning_rate_rises_then_falls_to_nothing():
     rates = [learning_rate(step, 100, config) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == rates[9] == 1.0
-    assert all(a >= b for a, b in zip(rates[9:], rates[10:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[9:]))
     assert rates[-1] < 1e-3
