@@ -60,8 +60,10 @@ class Replacement:
         z: Float[Tensor, "batch pos head d_head"],
         ablated: Bool[Tensor, " head"],
         donor_z: Float[Tensor, "batch pos head d_head"] | None = None,
+        *,
+        first_position: int = 0,
     ) -> Float[Tensor, "batch pos head d_head"]:
-        """z of a layer with all heads of a set replaced. A peer mean is over the heads outside the set (ours).
+        """z of a layer, from a position on, with the heads of a set replaced. A peer mean is over the others (ours).
 
         Raises:
             AblationError: ``peer_mean`` with no head of the layer outside the set.
@@ -76,15 +78,15 @@ class Replacement:
                 )
             value = reduce(z[:, :, ~ablated], "batch pos kept d_head -> batch pos 1 d_head", "mean")
         else:
-            value = self._stand_in(layer, z, donor_z)
+            value = self._stand_in(layer, z, donor_z, first_position)
         return torch.where(ablated[:, None], value, z)
 
-    def _stand_in(self, layer: int, z: Tensor, donor_z: Tensor | None) -> Tensor:
+    def _stand_in(self, layer: int, z: Tensor, donor_z: Tensor | None, first_position: int = 0) -> Tensor:
         if self.method == "zero":
             return torch.zeros_like(z)
         if self.method == "mean":
             assert self.mean is not None
-            return self.mean[layer].to(z)[None, : z.shape[1]].expand_as(z)
+            return self.mean[layer, first_position : first_position + z.shape[1]].to(z)[None].expand_as(z)
         assert donor_z is not None
         return donor_z
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from interp.internal.methods import Method
 from interp.models.decoder import Decoder
-from interp.models.greedy import run_on
+from interp.models.greedy import first_misses, run_on
 
 CLEAN = -1
 """Layer of a row in which nothing is ablated."""
@@ -84,7 +84,7 @@ class WaitingRows:
         """Rows (head, window) of one teacher-forced pass; ``clean`` has the keys and values of the layers below."""
         n = len(stand_in)
         right = predicted == truth
-        first_miss = torch.where(right.all(dim=1), right.shape[1], (~right).int().argmax(dim=1))
+        first_miss = first_misses(right)
         row = torch.arange(len(predicted), device=predicted.device)
         by_row = rearrange(stand_in, "batch pos head d_head -> (head batch) pos d_head")
         # After a miss at the last token there is nothing to decode.

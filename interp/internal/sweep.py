@@ -9,7 +9,7 @@ head (``interp.internal.ablation_reference``), in another order of summation.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +56,7 @@ class SweepValues:
         )
 
 
+@torch.no_grad()
 def outcome(
     parts: Decoder,
     residual: Float[Tensor, "row continuation d_model"],
@@ -83,6 +84,12 @@ def rows_within(parts: Decoder, n_pos: int, *, memory_budget: int, with_score: b
     if with_score:
         per_position += 2 * len(parts.layers) * parts.n_key_value_heads * parts.d_head
     return max(1, memory_budget // (n_pos * per_position * torch.finfo(parts.dtype).bits // 8))
+
+
+def _chunks(heads: Bool[Tensor, " head"], size: int) -> Iterator[Int[Tensor, " chunk"]]:
+    chosen = heads.nonzero().flatten()
+    for start in range(0, len(chosen), size):
+        yield chosen[start : start + size]
 
 
 @torch.no_grad()
@@ -139,7 +146,7 @@ def sweep_heads(
             mlp = parts.mlp(layer, residual[:n]) if part.parallel else None
             stand_in = replacement.alone(layer, z[:n], None if replacement.donors is None else z[n:])
             view = keep if layer == len(parts.layers) - 1 else slice(None)
-            for chosen in heads[layer].nonzero().flatten().split(max(1, n_rows // n)):
+            for chosen in _chunks(heads[layer], max(1, n_rows // n)):
                 change = torch.einsum(
                     "bphd,hdm->hbpm", (stand_in - z[:n])[:, view, chosen], parts.output_weight(layer)[chosen]
                 )

@@ -10,13 +10,18 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp.models.decoder import Decoder
 
 Edit = Callable[[int, Float[Tensor, "row 1 head d_head"], int], Float[Tensor, "row 1 head d_head"]]
 """Given layer, z of the first rows and their position: z as it is to be."""
+
+
+def first_misses(right: Bool[Tensor, "row continuation"]) -> Int[Tensor, " row"]:
+    """Position of the first wrong token of each row; the number of tokens where none is."""
+    return torch.where(right.all(dim=1), right.shape[1], (~right).int().argmax(dim=1))
 
 
 class Recorder:

@@ -1,0 +1,220 @@
+"""Chosen sets of heads ablated together: a few heads, a whole layer, or all above a rank.
+
+Each set is run from its lowest layer on, at ``hook_z`` and at all positions, by the methods of single heads
+(``interp.internal.methods``); a peer mean is over the heads of the layer outside the set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from tqdm import tqdm
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.data.windows import Windows
+from interp.internal.ablation import check_metrics
+from interp.internal.finite import check_finite
+from interp.internal.methods import MeanOver, Method, Metric, Replacement, check_heads, prepare_replacement
+from interp.internal.sweep import MEMORY_BUDGET, outcome, rows_within
+from interp.models.decoder import Decoder
+from interp.models.greedy import Recorder, first_misses, run_on
+from interp.models.take_apart import decoder
+from interp.results import Provenance
+from interp.stats import bootstrap_mean, clustered_rate
+
+Heads = tuple[tuple[int, int], ...]
+"""(layer, head) pairs."""
+
+
+@dataclass(frozen=True)
+class SetAblation:
+    """What each window gives with each set of heads ablated. The empty set is the clean model."""
+
+    windows: Windows
+    method: Method
+    sets: tuple[Heads, ...]
+    log_prob: Float[np.ndarray, "set window"]
+    """Mean log-probability of a continuation token, nats, at most 0."""
+    memorized: Bool[np.ndarray, "set window"]
+    """M = 1."""
+    score: Float[np.ndarray, "set window"]
+    """M by greedy decoding, 0 to 1; NaN where not asked for."""
+    provenance: Provenance
+
+    def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
+        """One row a set: its heads, and rate, log-probability and mean M with their 95 % intervals by document."""
+        rows = []
+        for i, heads in enumerate(self.sets):
+            row: dict[str, object] = {
+                "set": i,
+                "n_heads": len(heads),
+                "heads": " ".join(f"{layer}.{head}" for layer, head in heads),
+                "n_windows": len(self.windows),
+            }
+            clusters = self.windows.document
+            estimates = {
+                "rate": clustered_rate(self.memorized[i], clusters=clusters, seed=seed),
+                "log_prob": bootstrap_mean(self.log_prob[i], clusters=clusters, seed=seed),
+                "score": bootstrap_mean(self.score[i], clusters=clusters, seed=seed),
+            }
+            for name, estimate in estimates.items():
+                row |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+
+def whole_layer(model: TransformerBridge, layer: int) -> Heads:
+    """All heads of a layer."""
+    return tuple((layer, head) for head in range(model.cfg.n_heads))
+
+
+def ablate_sets(
+    model: TransformerBridge,
+    windows: Windows,
+    sets: Sequence[Sequence[tuple[int, int]]],
+    *,
+    method: Method = "zero",
+    metrics: Sequence[Metric] = ("log_prob", "rate"),
+    reference: Windows | None = None,
+    mean_over: MeanOver = "position",
+    batch_size: int = 64,
+    memory_budget: int = MEMORY_BUDGET,
+    seed: int = 0,
+    progress: bool = False,
+) -> SetAblation:
+    """Ablate the heads of each set together.
+
+    Args:
+        model: a booted model.
+        windows: what is tested.
+        sets: (layer, head) pairs of each set; an empty set gives the clean model.
+        method, metrics, reference, mean_over, batch_size, memory_budget, seed, progress: as in ``ablate_heads``.
+
+    Raises:
+        WindowError, AblationError, ActivationError: as ``ablate_heads``; ``peer_mean`` of a whole layer.
+    """
+    windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    check_metrics(metrics)
+    masks = [check_heads(model, list(heads)) for heads in sets]
+    parts = decoder(model)
+    replacement = prepare_replacement(
+        model,
+        windows,
+        method=method,
+        head_outputs=parts.head_outputs,
+        reference=reference,
+        mean_over=mean_over,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    with_score = "score" in metrics
+    log_prob = np.full((len(sets), len(windows)), np.nan)
+    memorized = np.zeros((len(sets), len(windows)), dtype=bool)
+    score = np.full((len(sets), len(windows)), np.nan)
+    n_rows = rows_within(parts, windows.tokens.shape[1], memory_budget=memory_budget, with_score=with_score)
+    with tqdm(total=len(sets) * len(windows), desc=f"sets of heads, {method}", disable=not progress) as bar:
+        for where, tokens in windows.batches(min(batch_size, n_rows)):
+            clean = _residuals(parts, tokens)
+            donors = None if replacement.donors is None else parts.head_outputs(replacement.donors[where][:, :-1])
+            for i, mask in enumerate(masks):
+                run = _SetRun(parts, replacement, mask.to(parts.device), donors)
+                residual, kept = run.forced(clean, with_store=with_score)
+                last = residual[:, windows.prefix_len - 1 :]
+                check_finite(
+                    last,
+                    name=f"the end of the model with set {i} ablated,",
+                    windows=windows.window[where],
+                    model_name=model.cfg.model_name,
+                )
+                truth = tokens[:, windows.prefix_len :].to(parts.device)
+                mean, predicted = outcome(parts, last, truth, max_bytes=memory_budget // 8)
+                log_prob[i, where] = mean.cpu().numpy()
+                memorized[i, where] = (predicted == truth).all(dim=1).cpu().numpy()
+                if with_score:
+                    score[i, where] = run.score(kept, predicted, truth, windows.prefix_len).cpu().numpy()
+                bar.update(len(tokens))
+    return SetAblation(
+        windows=windows,
+        method=method,
+        sets=tuple(tuple((int(layer), int(head)) for layer, head in heads) for heads in sets),
+        log_prob=log_prob,
+        memorized=memorized,
+        score=score,
+        provenance=Provenance.of(
+            "ablate_sets",
+            model,
+            windows,
+            method=method,
+            metrics=list(metrics),
+            reference=None if reference is None else f"{len(reference)} windows of {reference.source}",
+            mean_over=mean_over if method == "mean" else None,
+            seed=seed,
+            batch_size=batch_size,
+        ),
+    )
+
+
+@torch.no_grad()
+def _residuals(parts: Decoder, tokens: Int[Tensor, "batch pos"]) -> list[Float[Tensor, "batch shorter d_model"]]:
+    """Residual stream before each layer, without the last token, which predicts nothing that is asked for."""
+    positions = parts.positions(0, tokens.shape[1] - 1)
+    residuals = [parts.embed(tokens[:, :-1])]
+    for layer in range(len(parts.layers) - 1):
+        residuals.append(parts.block(layer, residuals[-1], positions))
+    return residuals
+
+
+@dataclass(frozen=True)
+class _SetRun:
+    """One batch with one set of heads ablated."""
+
+    parts: Decoder
+    replacement: Replacement
+    mask: Bool[Tensor, "layer head"]
+    donors: list[Tensor] | None
+
+    @torch.no_grad()
+    def forced(
+        self, clean: list[Float[Tensor, "batch pos d_model"]], *, with_store: bool
+    ) -> tuple[Float[Tensor, "batch pos d_model"], list[tuple[Tensor, Tensor]]]:
+        """Residual stream after the last layer with the true tokens fed in, and all keys and values for decoding."""
+        store = Recorder() if with_store else None
+        # Without decoding, nothing below the lowest ablated layer is needed again.
+        touched = self.mask.any(dim=1).nonzero().flatten()
+        first = int(touched[0]) if len(touched) and store is None else 0
+        positions = self.parts.positions(0, clean[0].shape[1])
+        residual = clean[first]
+        for layer in range(first, len(self.parts.layers)):
+            z = self.parts.z(layer, residual, positions, store)
+            z = self.replacement.jointly(
+                layer, z, self.mask[layer], None if self.donors is None else self.donors[layer]
+            )
+            residual = self.parts.after_attention(layer, residual, self.parts.project(layer, z))
+        return residual, [] if store is None else [store.kept[layer] for layer in range(len(self.parts.layers))]
+
+    def score(
+        self,
+        kept: list[tuple[Tensor, Tensor]],
+        predicted: Int[Tensor, "batch continuation"],
+        truth: Int[Tensor, "batch continuation"],
+        prefix_len: int,
+    ) -> Float[Tensor, " batch"]:
+        """M by greedy decoding, run on from each window's first miss."""
+        miss = first_misses(predicted == truth)
+        order = miss.argsort(stable=True)
+
+        def edit(layer: int, z: Tensor, position: int) -> Tensor:
+            donor = None if self.donors is None else self.donors[layer][order[: len(z)], position, None]
+            return self.replacement.jointly(layer, z, self.mask[layer], donor, first_position=position)
+
+        rows = [(keys[order], values[order]) for keys, values in kept]
+        generated = run_on(self.parts, rows, predicted[order], miss[order], prefix_len=prefix_len, edit=edit)
+        score = torch.empty(len(order), dtype=torch.float64, device=truth.device)
+        score[order] = (generated == truth[order]).double().mean(dim=1)
+        return score
