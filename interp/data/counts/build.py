@@ -37,7 +37,7 @@ SHARD_TOKENS = 2**28
 
 
 def build_index(
-    documents: Iterable[Int[np.ndarray, " pos"]],
+    documents: Iterable[Int[np.ndarray, " _pos"]],
     out: Path,
     *,
     d_vocab: int,
@@ -107,7 +107,7 @@ def build_index(
     return open_index(out, tokenizer=tokenizer)
 
 
-def _checked(documents: Iterable[Int[np.ndarray, " pos"]], d_vocab: int) -> Iterator[Int[np.ndarray, " pos"]]:
+def _checked(documents: Iterable[Int[np.ndarray, " _pos"]], d_vocab: int) -> Iterator[Int[np.ndarray, " _pos"]]:
     for number, ids in enumerate(documents):
         if len(ids) == 0:
             continue
@@ -121,7 +121,7 @@ def _checked(documents: Iterable[Int[np.ndarray, " pos"]], d_vocab: int) -> Iter
 
 
 def _write_shards(
-    documents: Iterator[Int[np.ndarray, " pos"]], out: Path, manifest: Manifest, bar: tqdm
+    documents: Iterator[Int[np.ndarray, " _pos"]], out: Path, manifest: Manifest, bar: tqdm
 ) -> Iterator[Shard]:
     """Write token files, each named ``.partial``, and yield what is in each."""
     number, ids = 0, next(documents, None)

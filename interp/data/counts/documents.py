@@ -25,7 +25,7 @@ def token_documents(
     text_column: str = "text",
     split: str = "train",
     config: str | None = None,
-) -> Iterator[Int[np.ndarray, " pos"]]:
+) -> Iterator[Int[np.ndarray, " _pos"]]:
     """Token ids of each document of a corpus, whole, without special tokens.
 
     Raises:
@@ -40,7 +40,7 @@ def token_documents(
             yield np.asarray(ids, dtype=np.int64)
 
 
-def shown_documents() -> Iterator[Int[np.ndarray, " pos"]]:
+def shown_documents() -> Iterator[Int[np.ndarray, " _pos"]]:
     """The training data of the small models: every window as often as it was shown, each a document to itself.
 
     The models saw windows one by one, so nothing that crosses from one window to the next was ever shown. The order

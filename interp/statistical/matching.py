@@ -1,0 +1,194 @@
+"""Controls: unmemorized windows matched to the memorized ones.
+
+Memorized windows stand in the corpus more often, in other domains, than unmemorized ones; an unmatched comparison
+mostly shows that. Here each memorized window gets an unmemorized one that agrees with it exactly in some columns
+(domain, length) and is its nearest neighbour on the propensity score of the others (corpus frequency), without
+replacement and within a caliper of 0.2 standard deviations of the score's log odds (Rosenbaum and Rubin 1983; Austin
+2011). The balance table says how far the groups still differ, by standardised mean difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int, Shaped
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from interp.statistical.rates import ScoresError, check_columns
+
+CALIPER = 0.2
+"""Widest distance of a pair, in standard deviations of the log odds of the propensity (Austin 2011)."""
+
+BALANCED = 0.1
+"""Standardised mean difference up to which a covariate counts as balanced (Austin 2011)."""
+
+
+class MatchingError(ScoresError):
+    """Windows among which no control can be found."""
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Pairs of a memorized window and its control."""
+
+    memorized: Bool[np.ndarray, " window"]
+    """Rows of the table that are memorized and have a control."""
+    controls: Bool[np.ndarray, " window"]
+    """Rows that are such a control."""
+    pairs: pd.DataFrame
+    """One row a pair: ``memorized`` and ``control`` (positions in the table), ``distance`` in standard deviations."""
+    balance: pd.DataFrame
+    """One row a covariate: means of memorized and unmemorized windows, their standardised difference ``before`` and
+    ``after`` matching, and whether it is ``balanced`` after."""
+    n_unmatched: int
+    """Memorized windows without a control; the comparison says nothing about them."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """The pairs."""
+        return self.pairs
+
+
+def match(
+    scores: pd.DataFrame,
+    *,
+    on: Sequence[str],
+    exact: Sequence[str] = ("domain",),
+    caliper: float = CALIPER,
+    control: Bool[np.ndarray, " window"] | None = None,
+) -> Matching:
+    """Find an unmemorized window for each memorized one.
+
+    Args:
+        scores: a row for each window of one model, with ``memorized`` and the columns named.
+        on: numeric covariates to be near in, such as log counts; none to match on ``exact`` alone.
+        exact: columns in which a pair agrees.
+        caliper: widest distance, in standard deviations of the log odds of the propensity.
+        control: rows that may be controls; all that are not memorized unless given (M = 0, for instance).
+
+    Returns:
+        The pairs. Windows that are hardest to match (highest propensity) choose first; ties in the table's order.
+
+    Raises:
+        MatchingError: no memorized or no unmemorized windows, a covariate that is not a number, or no pair at all.
+    """
+    check_columns(scores, [*on, *exact, "memorized"], what="matching")
+    memorized = scores["memorized"].to_numpy(dtype=np.float64) == 1
+    candidates = ~memorized & scores["memorized"].notna().to_numpy() if control is None else control & ~memorized
+    if not memorized.any() or not candidates.any():
+        raise MatchingError(f"{memorized.sum()} memorized windows and {candidates.sum()} controls: nothing to match")
+    covariates = scores[list(on)].to_numpy(dtype=np.float64)
+    used = memorized | candidates
+    if not np.isfinite(covariates[used]).all():
+        raise MatchingError(f"a covariate of {list(on)} is NaN or infinite; leave those windows out")
+    strata = (
+        scores[list(exact)].astype(str).agg(" / ".join, axis=1).to_numpy() if exact else np.full(len(scores), "all")
+    )
+    score = _log_odds(covariates, strata, memorized, used)
+    spread = float(score[used].std())
+    score = score / spread if spread > 1e-9 else np.zeros_like(score)
+    rows = []
+    for stratum in np.unique(strata):
+        inside = strata == stratum
+        treated, untreated = np.flatnonzero(memorized & inside), np.flatnonzero(candidates & inside)
+        rows.extend(_nearest(treated, untreated, score, caliper))
+    if not rows:
+        here = sorted(set(strata[memorized]) & set(strata[candidates]))
+        raise MatchingError(
+            f"none of {memorized.sum()} memorized windows has a control within {caliper} standard deviations on "
+            f"{list(on)}" + (f" in {here}" if here else f": no unmemorized window has the same {list(exact)}")
+        )
+    pairs = pd.DataFrame(rows, columns=["memorized", "control", "distance"])
+    kept, controls = np.zeros(len(scores), dtype=bool), np.zeros(len(scores), dtype=bool)
+    kept[pairs["memorized"]], controls[pairs["control"]] = True, True
+    return Matching(
+        memorized=kept,
+        controls=controls,
+        pairs=pairs,
+        balance=_balance(scores, [*on], [*exact], (memorized, candidates), (kept, controls)),
+        n_unmatched=int(memorized.sum() - kept.sum()),
+    )
+
+
+def _log_odds(
+    covariates: Float[np.ndarray, "window covariate"],
+    strata: Shaped[np.ndarray, " window"],
+    memorized: Bool[np.ndarray, " window"],
+    used: Bool[np.ndarray, " window"],
+) -> Float[np.ndarray, " window"]:
+    """Log odds of being memorized given the covariates, by logistic regression with a level for each stratum."""
+    if covariates.shape[1] == 0:
+        return np.zeros(len(covariates))
+    levels = pd.get_dummies(pd.Series(strata)).to_numpy(dtype=np.float64)
+    scaled = StandardScaler().fit(covariates[used]).transform(covariates)
+    features = np.hstack([scaled, levels])
+    fitted = LogisticRegression(max_iter=1000).fit(features[used], memorized[used])
+    # Within a stratum its level is the same for all, so that only the covariates tell windows apart.
+    return scaled @ fitted.coef_[0, : scaled.shape[1]]
+
+
+def _nearest(
+    treated: Int[np.ndarray, " treated"],
+    untreated: Int[np.ndarray, " untreated"],
+    score: Float[np.ndarray, " window"],
+    caliper: float,
+) -> list[tuple[int, int, float]]:
+    """Greedy nearest neighbours without replacement, in near-linear time: used controls are skipped by path halving."""
+    order = untreated[np.argsort(score[untreated], kind="stable")]
+    place = score[order]
+    n = len(order)
+    left, right = np.arange(-1, n), np.arange(n + 1)
+    # right[i] leads to the first free control at i or after (n: none), left[i + 1] to the last at i or before (-1).
+
+    def first_free(i: int) -> int:
+        while right[i] != i:
+            right[i] = right[right[i]]
+            i = int(right[i])
+        return i
+
+    def last_free(i: int) -> int:
+        while left[i + 1] != i:
+            left[i + 1] = left[left[i + 1] + 1]
+            i = int(left[i + 1])
+        return i
+
+    rows = []
+    for one in treated[np.argsort(-score[treated], kind="stable")]:
+        at = int(np.searchsorted(place, score[one]))
+        above, below = first_free(at), last_free(at - 1)
+        options = [i for i in (above, below) if 0 <= i < n]
+        if not options:
+            break
+        chosen = min(options, key=lambda i: abs(place[i] - score[one]))
+        distance = float(abs(place[chosen] - score[one]))
+        if distance > caliper:
+            continue
+        right[chosen], left[chosen + 1] = chosen + 1, chosen - 1
+        rows.append((int(one), int(order[chosen]), distance))
+    return rows
+
+
+def _balance(
+    scores: pd.DataFrame,
+    on: list[str],
+    exact: list[str],
+    before: tuple[Bool[np.ndarray, " window"], Bool[np.ndarray, " window"]],
+    after: tuple[Bool[np.ndarray, " window"], Bool[np.ndarray, " window"]],
+) -> pd.DataFrame:
+    """Standardised mean differences; a column of names is a covariate for each of its values."""
+    columns = {name: scores[name].to_numpy(dtype=np.float64) for name in on}
+    for name in exact:
+        levels = scores[name].to_numpy().astype(str)
+        columns |= {f"{name} = {v}": (levels == v).astype(np.float64) for v in np.unique(levels[before[0]])}
+    rows = []
+    for name, values in columns.items():
+        # The spread before matching: were it taken after, discarding windows could hide a difference.
+        spread = float(np.sqrt((values[before[0]].var() + values[before[1]].var()) / 2))
+        means = [float(values[mask].mean()) for mask in (*before, *after)]
+        smd = [(one - other) / spread if spread > 0 else 0.0 for one, other in (means[:2], means[2:])]
+        rows.append((name, *means, *smd, abs(smd[1]) <= BALANCED))
+    groups = ["memorized", "unmemorized", "memorized_matched", "controls"]
+    return pd.DataFrame(rows, columns=["covariate", *groups, "before", "after", "balanced"])
