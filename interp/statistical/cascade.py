@@ -76,8 +76,9 @@ def exact_runs(
         at = torch.from_numpy(row[texts])[:, None]
         longest = int(lengths.max()) + upto - 1
         if stage == 0:
-            # A shorter text is read on into its continuation, as far as the longest needs: no padding.
-            tokens = windows.tokens[at, prefix_len - lengths[:, None] + torch.arange(longest)]
+            # A shorter text is read on as far as the longest needs; what is read too far is written over later.
+            places = prefix_len - lengths[:, None] + torch.arange(longest)
+            tokens = windows.tokens[at, places.clamp(max=windows.tokens.shape[1] - 1)]
             store, start = KeyValues(len(texts), longest), torch.zeros_like(lengths)
             wanted = lengths[:, None] - 1 + torch.arange(upto)
         else:

@@ -1,0 +1,149 @@
+"""Compression: how short a prefix still brings back a memorized continuation.
+
+For a memorized window, the fewest last prefix tokens k' that still give M = 1, over k (arXiv 2603.21658, the
+statistical level: at most 0.5 for Pythia and StarCoder). It is not monotone in k', so two lengths are reported (ours):
+the smallest k' that works, and the smallest from which every longer one works.
+
+All lengths are tried, none by writing text: M = 1 for k' tokens if and only if, given those tokens and the true
+continuation, every true token is the argmax where it stands. A text that misses is left at once; see ``cascade``.
+
+    >>> result = compress(model, windows)
+    >>> result.ratio, result.to_frame()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.data.windows import WindowError, Windows
+from interp.models.decoding import NEAR_TIE, Decoder
+from interp.results import Provenance
+from interp.statistical.cascade import exact_runs
+from interp.statistical.rates import check_columns, estimates_frame
+from interp.stats import bootstrap_mean, clustered_rate
+
+
+@dataclass(frozen=True)
+class Compression:
+    """The shortest prefixes of memorized windows."""
+
+    windows: Windows
+    works: Bool[np.ndarray, "window length"]
+    """Whether M = 1 given the last 1, 2 ... k prefix tokens; all False for a window that is not memorized, whose
+    shorter prefixes were not tried."""
+    near_ties: Int[np.ndarray, " window"]
+    """Near ties among the choices made, over all lengths."""
+    provenance: Provenance
+
+    @property
+    def memorized(self) -> Bool[np.ndarray, " window"]:
+        """M = 1 with the whole prefix."""
+        return self.works[:, -1]
+
+    @property
+    def smallest(self) -> Float[np.ndarray, " window"]:
+        """Fewest last prefix tokens that give M = 1, 1 to k; NaN for a window that is not memorized."""
+        return np.where(self.memorized, self.works.argmax(axis=1) + 1.0, np.nan)
+
+    @property
+    def every_longer(self) -> Float[np.ndarray, " window"]:
+        """Fewest from which every longer prefix gives M = 1 too, ``smallest`` to k; NaN where not memorized."""
+        unbroken = np.cumprod(self.works[:, ::-1], axis=1).sum(axis=1)
+        return np.where(self.memorized, self.works.shape[1] + 1.0 - unbroken, np.nan)
+
+    @property
+    def ratio(self) -> Float[np.ndarray, " window"]:
+        """The compression ratio: ``smallest`` over k, 1/k to 1; NaN where not memorized."""
+        return self.smallest / self.works.shape[1]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a window: both lengths in tokens, and their ratios to k."""
+        return self.windows.to_frame().assign(
+            memorized=self.memorized,
+            smallest=self.smallest,
+            every_longer=self.every_longer,
+            ratio=self.ratio,
+            ratio_every_longer=self.every_longer / self.works.shape[1],
+            near_ties=self.near_ties,
+        )
+
+
+def compress(model: TransformerBridge, windows: Windows, *, batch_size: int = 256) -> Compression:
+    """Try every prefix length on every memorized window.
+
+    Args:
+        model: a booted model.
+        windows: any windows; those that are not memorized are found out in one pass and get NaN.
+        batch_size: texts in a forward pass; windows and lengths share batches.
+
+    Returns:
+        Which lengths give M = 1, for each window.
+
+    Raises:
+        WindowError: windows that the model cannot take, or a batch size below 1.
+        DecodingError: NaN or infinite logits, with the window.
+    """
+    windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    if batch_size < 1:
+        raise WindowError(f"batch_size must be at least 1, not {batch_size}")
+    decoder = Decoder.of(model, windows.tokens[:2])
+    k, n = windows.prefix_len, windows.continuation_len
+    everything = np.arange(len(windows))
+    whole = exact_runs(model, decoder, windows, row=everything, used=np.full(len(windows), k), batch_size=batch_size)
+    works = np.zeros((len(windows), k), dtype=bool)
+    works[:, -1] = whole.exact_run == n
+    near_ties = whole.near_ties.copy()
+    # Length by length, so that texts of one length are together: no pass reads further than it has to.
+    memorized = np.flatnonzero(works[:, -1])
+    used, row = np.repeat(np.arange(1, k), len(memorized)), np.tile(memorized, k - 1)
+    if len(row):
+        shorter = exact_runs(model, decoder, windows, row=row, used=used, batch_size=batch_size)
+        works[row, used - 1] = shorter.exact_run == n
+        np.add.at(near_ties, row, shorter.near_ties)
+    return Compression(
+        windows=windows,
+        works=works,
+        near_ties=near_ties,
+        provenance=Provenance.of(
+            "compress", model, windows, batch_size=batch_size, near_tie=NEAR_TIE, through=decoder.through
+        ),
+    )
+
+
+def compression_summary(
+    table: pd.DataFrame, *, by: Sequence[str] = ("model", "domain"), limit: float = 0.5, seed: int = 0
+) -> pd.DataFrame:
+    """Ratios of groups of windows, with intervals clustered by document.
+
+    Args:
+        table: rows of ``Compression.to_frame()`` with the grouping columns.
+        by: columns to group by.
+        limit: the ratio whose reach is reported; the paper's is 0.5.
+        seed: of the bootstrap over documents.
+
+    Returns:
+        One row for each group and ``quantity``: the mean ``ratio``, the mean ``ratio_every_longer``, the share of
+        windows ``within_limit`` and the share ``not_monotone`` (a longer prefix fails where a shorter one works), each
+        with ``value``, ``low``, ``high``, ``n``, ``n_clusters``. Memorized windows only; a group without one is not
+        listed.
+    """
+    check_columns(table, [*by, "ratio", "ratio_every_longer", "document"], what="a summary of compression")
+    rows, estimates = [], []
+    for key, group in table[table["ratio"].notna()].groupby(list(by), sort=True, observed=True):
+        documents = group["document"].to_numpy()
+        ratio, longer = group["ratio"].to_numpy(), group["ratio_every_longer"].to_numpy()
+        for quantity, estimate in (
+            ("ratio", bootstrap_mean(ratio, seed=seed, clusters=documents)),
+            ("ratio_every_longer", bootstrap_mean(longer, seed=seed, clusters=documents)),
+            ("within_limit", clustered_rate(ratio <= limit, clusters=documents, seed=seed)),
+            ("not_monotone", clustered_rate(longer > ratio, clusters=documents, seed=seed)),
+        ):
+            rows.append((*key, quantity))
+            estimates.append(estimate)
+    return pd.concat([pd.DataFrame(rows, columns=[*by, "quantity"]), estimates_frame(estimates)], axis=1)
