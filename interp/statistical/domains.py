@@ -1,0 +1,108 @@
+"""Domains: where memorization happens.
+
+For each model: the rate in a domain, a domain's share of all memorized windows, and the structural share, that of
+code, formulae, licences and tables together (arXiv 2603.21658, "domains": structural text dominates, and scaling adds
+free text). A share depends on how many windows of each domain were asked about, so beside it stands the same share
+among all windows: a domain that is memorized no more than others has its share of the windows (ours).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from interp.data.corpus import STRUCTURAL_DOMAINS
+from interp.statistical.rates import Rates, ScoresError, check_columns, rates
+from interp.stats import Estimate
+
+
+@dataclass(frozen=True)
+class Domains:
+    """Memorization by domain."""
+
+    rates: Rates
+    """Rate in each group and ``domain``."""
+    shares: Rates
+    """Share of a group's memorized windows that lie in each ``domain``; they sum to 1. NaN where none is memorized."""
+    structural: Rates
+    """Share of a group's memorized windows that are structural."""
+    windows: Rates
+    """Each domain's share of the windows asked about: what ``shares`` would be if all domains had one rate."""
+    structural_windows: Rates
+    """The same for structural text: the floor of ``structural``."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row an estimate: ``quantity`` (the field), the group, ``domain`` ("structural" for both together)."""
+        named = {
+            "rate": self.rates,
+            "share": self.shares,
+            "structural share": self.structural,
+            "share of windows": self.windows,
+            "structural share of windows": self.structural_windows,
+        }
+        table = pd.concat([r.to_frame().assign(quantity=name) for name, r in named.items()], ignore_index=True)
+        return table.assign(domain=table["domain"].fillna("structural"))
+
+
+def domains(
+    scores: pd.DataFrame,
+    *,
+    by: Sequence[str] = ("model",),
+    structural: Collection[str] = STRUCTURAL_DOMAINS,
+    column: str = "domain",
+    names: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> Domains:
+    """Rates and shares by domain, with intervals clustered by document.
+
+    Args:
+        scores: a row for each window and model.
+        by: columns of a group.
+        structural: domains of structural text; the others are free text.
+        column: column that tells the domain, in others' data.
+        names: domain for each value of that column; the values themselves unless given.
+        seed: of the bootstrap.
+
+    Raises:
+        ScoresError: a value that ``names`` lacks, or no structural domain at all among the windows.
+    """
+    check_columns(scores, [*by, column, "document", "memorized"], what="domains")
+    named = scores[column].astype(str)
+    if names is not None:
+        unknown = sorted(set(named) - set(names))
+        if unknown:
+            raise ScoresError(f"column {column!r} has the values {unknown[:5]}, which `names` does not name")
+        named = named.map(names)
+    table = scores.assign(domain=named, is_structural=named.isin(list(structural)))
+    table = table[table["memorized"].notna()]
+    if not table["is_structural"].any():
+        raise ScoresError(
+            f"no window is of the structural domains {sorted(structural)}; the domains are {sorted(named.unique())}"
+        )
+    # Without a memorized window a group has no shares: its rows stay, not measured.
+    memorized = table.assign(
+        is_structural=table["is_structural"].astype(np.float64).where(table["memorized"].astype(bool))
+    )
+    return Domains(
+        rates=rates(table, by=[*by, "domain"], seed=seed),
+        shares=_shares(table.assign(inside=table["memorized"].astype(bool)), by, seed),
+        structural=rates(memorized, by=by, outcome="is_structural", seed=seed),
+        windows=_shares(table.assign(inside=True), by, seed),
+        structural_windows=rates(table, by=by, outcome="is_structural", seed=seed),
+    )
+
+
+def _shares(table: pd.DataFrame, by: Sequence[str], seed: int) -> Rates:
+    """Share of each domain among the rows of a group that are ``inside``."""
+    groups: list[pd.DataFrame] = []
+    estimates: list[Estimate] = []
+    for domain in sorted(table["domain"].unique()):
+        outcome = (table["domain"] == domain).astype(np.float64).where(table["inside"])
+        part = rates(table.assign(outcome=outcome), by=by, outcome="outcome", seed=seed)
+        groups.append(part.groups.assign(domain=domain))
+        estimates.extend(part.estimates)
+    order = pd.concat(groups, ignore_index=True).sort_values([*by, "domain"])
+    return Rates(groups=order.reset_index(drop=True), estimates=tuple(estimates[i] for i in order.index))
