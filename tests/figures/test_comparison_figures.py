@@ -1,0 +1,64 @@
+"""Figures of comparison and attention targets: values and intervals are drawn, and so is what chance gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.data.windows import Windows
+from interp.figures.attention_targets import importance_correlations, targets_of_top_heads
+from interp.figures.comparison import depth_profiles, overlap_by_model, similarity_heatmap, universal_heads
+from interp.internal.attention_targets import TARGETS, attention_targets
+from interp.internal.overlap import overlap
+from interp.internal.similarity import family_similarity
+
+RNG = np.random.default_rng(0)
+MAPS = {f"{family}-{n}": RNG.random((n, n)) for family in ("Pythia", "OLMo2") for n in (4, 6)}
+FAMILY = {name: name.split("-")[0] for name in MAPS}
+
+
+def test_overlap_figures() -> None:
+    found = overlap(
+        {"code": MAPS["Pythia-6"], "prose": RNG.random((6, 6)), "legal": RNG.random((6, 6))}, n_permutations=50
+    )
+    fig = overlap_by_model(found.pairs.assign(model="pythia"))
+    drawn = [y for trace in fig.data[:2] for y in trace.y]
+    assert sorted(drawn) == sorted(found.pairs["jaccard"])
+    assert fig.data[2].y[0] == pytest.approx(found.pairs["expected_all_heads"].iloc[0])
+    e = found.universal_share
+    table = pd.DataFrame(
+        [{"model": "pythia", "family": "Pythia", "value": e.value, "low": e.low, "high": e.high}
+         | {f"expected_{null}": value for null, value in found.universal_expected.items()}]
+    )  # fmt: skip
+    fig = universal_heads(table)
+    assert fig.data[0].y[0] == 100 * e.value
+    assert fig.data[0].error_y.array[0] == pytest.approx(100 * (e.high - e.value))
+
+
+def test_similarity_figures() -> None:
+    found = family_similarity(MAPS, FAMILY, n_permutations=20)
+    fig = similarity_heatmap(found)
+    at = {name: i for i, name in enumerate(fig.data[0].x)}
+    one, other = found.models.index("Pythia-4"), found.models.index("OLMo2-6")
+    assert fig.data[0].z[at["Pythia-4"]][at["OLMo2-6"]] == found.cosine[one, other]
+    assert "permutation p" in fig.layout.meta["caption"]
+    lines = depth_profiles(found)
+    assert len(lines.data) == 4
+    assert lines.data[0].y.sum() == pytest.approx(1)
+
+
+def test_attention_figures(models: dict[str, TransformerBridge], windows: Windows) -> None:
+    found = attention_targets(models["OLMo1"], windows)
+    importance = RNG.random((4, 4))
+    table = found.top_against_rest(importance)
+    uniform = dict(zip(TARGETS, np.nanmean(found.uniform, axis=1), strict=True))
+    fig = targets_of_top_heads(table, uniform)
+    top = table[(table["heads"] == "top") & (table["target"] != "entropy")]
+    np.testing.assert_array_equal(next(t for t in fig.data if t.name == "top heads").y, top["value"])
+    assert list(fig.data[-1].y) == [uniform[t] for t in TARGETS]
+    correlations = found.correlation(importance).assign(model="m", family="OLMo1")
+    fig = importance_correlations(correlations)
+    assert "same layer" in fig.layout.yaxis.title.text
+    assert len(fig.data[0].y) == 5
