@@ -71,7 +71,7 @@ class Decoder:
     position_module: nn.Module | None
     rotary_module: nn.Module | None
     final_norm: nn.Module
-    unembed_module: nn.Module
+    unembed_module: nn.Linear
     n_heads: int
     n_key_value_heads: int
     d_head: int

@@ -92,13 +92,16 @@ def _take_apart(model: TransformerBridge, *, fused: bool) -> Decoder:
             ),
         )
 
+    unembed = part(model, "unembed")
+    if not isinstance(unembed, nn.Linear):
+        raise RestartError(f"{model.cfg.model_name} has no linear unembedding: {unembed}")
     return Decoder(
         layers=tuple(layer(block, kind) for block, kind in zip(model.blocks, kinds, strict=True)),
         embed_module=part(model, "embed"),
         position_module=part(model, "pos_embed") if hasattr(model, "pos_embed") else None,
         rotary_module=part(model, "rotary_emb") if hasattr(model, "rotary_emb") else None,
         final_norm=part(model, "ln_final"),
-        unembed_module=part(model, "unembed"),
+        unembed_module=unembed,
         n_heads=model.cfg.n_heads,
         n_key_value_heads=model.cfg.n_key_value_heads or model.cfg.n_heads,
         d_head=model.cfg.d_head,
