@@ -4,7 +4,7 @@ The residual stream after the last layer is a sum of embedding, positions, heads
 norm, with its scale held at that of the run, and the unembedding are linear in it. So each part has a share of the
 logit, and the shares sum to it (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Wang et al.
 2022, arXiv 2211.00593). Where a norm follows the attention (OLMo2, OLMo3) its scale too is held at that of the run and
-heads are told apart through it. Only direct paths count: what a head does by way of later layers is the later layers' share.
+heads are told apart through it. Only direct paths count: what a head does by way of later layers is their share.
 
     >>> result = logit_attribution(model, windows)
     >>> result.to_frame().nlargest(5, "mean")

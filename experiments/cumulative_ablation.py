@@ -1,0 +1,93 @@
+"""How many heads must go before memorization does?
+
+    python experiments/cumulative_ablation.py --out DIRECTORY [--models pythia-small-1.2m ...] [--draw-only]
+
+Heads ablated together, the most important first, beside random orders. The ranking is made on half of the memorized
+windows' documents, the curve on the other half.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from grouped import grouped_windows, write_figure
+
+from interp.data.corpus import planted_windows
+from interp.figures.ablation_curves import cumulative_curve
+from interp.internal.ablation import ablate_heads
+from interp.internal.cumulative import cumulative_ablation
+from interp.internal.methods import Method
+from interp.models.loading import load_model
+from interp.models.registry import small_models
+from interp.results import Provenance, write_table
+
+
+def measure(
+    models: list[str], out: Path, *, method: Method, per_set: int, n_windows: int, n_random: int, seed: int
+) -> None:
+    tables: list[pd.DataFrame] = []
+    provenance: list[Provenance] = []
+    reference = planted_windows(sets=["background"], per_set=32, seed=seed) if method == "mean" else None
+    for name in models:
+        model = load_model(name)
+        chosen = grouped_windows(model, per_set=per_set, seed=seed)
+        if chosen is None:
+            continue
+        windows, groups = chosen
+        memorized = windows.select(groups["memorized"])
+        rng = np.random.default_rng(seed)
+        for_ranking = rng.permutation(np.unique(memorized.document.astype(str)))[::2]
+        ranks = np.isin(memorized.document.astype(str), for_ranking)
+        rank_on, test_on = (memorized.select(np.flatnonzero(half)[:n_windows]) for half in (ranks, ~ranks))
+        ranking = ablate_heads(model, rank_on, method=method, reference=reference, seed=seed)
+        curve = cumulative_ablation(
+            model,
+            test_on,
+            ranking.top(model.cfg.n_layers * model.cfg.n_heads),
+            method=method,
+            reference=reference,
+            n_random=n_random,
+            seed=seed,
+        )
+        tables.append(curve.to_frame(seed=seed).assign(model=name, method=method))
+        provenance += [ranking.provenance, curve.provenance]
+        print(f"{name}: done", flush=True)
+    write_table(pd.concat(tables, ignore_index=True), out / "cumulative.parquet", provenance)
+
+
+def draw(out: Path) -> None:
+    table = pd.read_parquet(out / "cumulative.parquet")
+    write_figure(cumulative_curve(table), out / "cumulative-rate.html")
+    unit = "log-probability (nats a token)"
+    write_figure(cumulative_curve(table, metric="log_prob", unit=unit), out / "cumulative-log_prob.html")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--models", nargs="+", default=[spec.name for spec in small_models()])
+    parser.add_argument("--method", choices=["zero", "mean", "resample"], default="zero")
+    parser.add_argument("--per-set", type=int, default=32, help="windows of each set and domain to choose from")
+    parser.add_argument("--windows", type=int, default=128, help="at most so many windows to rank on, and to test on")
+    parser.add_argument("--random", type=int, default=5, help="random orders")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--draw-only", action="store_true", help="draw from the table of an earlier run")
+    args = parser.parse_args()
+    if not args.draw_only:
+        measure(
+            args.models,
+            args.out,
+            method=args.method,
+            per_set=args.per_set,
+            n_windows=args.windows,
+            n_random=args.random,
+            seed=args.seed,
+        )
+    draw(args.out)
+
+
+if __name__ == "__main__":
+    main()

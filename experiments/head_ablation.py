@@ -1,0 +1,120 @@
+"""Which heads carry memorized text, and do the four ablation methods and the fast estimate name the same ones?
+
+    python experiments/head_ablation.py --out DIRECTORY [--models pythia-small-1.2m ...] [--score] [--draw-only]
+
+Every head of every model ablated alone, by each method, on memorized windows and (log-probability) on unmemorized ones;
+the gradient estimate beside it, plain and integrated; agreement of all pairs; direct shares of the true token's logit.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from grouped import grouped_windows, write_figure
+
+from interp.data.corpus import planted_windows
+from interp.figures.ablation_curves import agreement_by_pair, attribution_bars, estimate_against_exact, head_maps
+from interp.internal.ablation import ablate_heads
+from interp.internal.agreement import agreement
+from interp.internal.attribution_patching import estimate_heads
+from interp.internal.logit_attribution import logit_attribution
+from interp.internal.methods import Method, Metric
+from interp.models.loading import load_model
+from interp.models.registry import small_models
+from interp.results import Provenance, write_table
+
+METHODS: tuple[Method, ...] = ("zero", "mean", "resample", "peer_mean")
+STEPS = 5
+
+
+def measure(models: list[str], out: Path, *, per_set: int, n_windows: int, score: bool, seed: int) -> None:
+    tables: dict[str, list[pd.DataFrame]] = {"heads": [], "agreement": [], "attribution": []}
+    provenance: list[Provenance] = []
+    metrics: tuple[Metric, ...] = ("log_prob", "rate", "score") if score else ("log_prob", "rate")
+    reference = planted_windows(sets=["background"], per_set=32, seed=seed)
+    for name in models:
+        model = load_model(name)
+        chosen = grouped_windows(model, per_set=per_set, seed=seed)
+        if chosen is None:
+            continue
+        windows, groups = chosen
+        for group in ("memorized", "unmemorized"):
+            tested = windows.select(_some(groups[group], n_windows, seed))
+            maps: dict[str, np.ndarray] = {}
+            for method in METHODS:
+                shared = {"method": method, "reference": reference if method == "mean" else None, "seed": seed}
+                exact = ablate_heads(
+                    model, tested, metrics=metrics if group == "memorized" else ("log_prob",), **shared
+                )
+                estimate = estimate_heads(model, tested, **shared)
+                integrated = estimate_heads(model, tested, steps=STEPS, **shared)
+                heads = exact.to_frame(seed=seed).merge(
+                    estimate.to_frame(seed=seed).drop(columns="n_windows"), on=["layer", "head"]
+                )
+                tables["heads"].append(heads.assign(model=name, group=group, method=method))
+                maps |= {
+                    method: exact.falls("log_prob"),
+                    f"{method}, estimate": estimate.fall,
+                    f"{method}, integrated": integrated.fall,
+                }
+                provenance += [exact.provenance, estimate.provenance, integrated.provenance]
+            pairs = [
+                *combinations(METHODS, 2),
+                *((m, f"{m}, {k}") for m in METHODS for k in ("estimate", "integrated")),
+            ]
+            rows = [{"one": a, "other": b, **_row(maps[a], maps[b], tested.document, seed)} for a, b in pairs]
+            tables["agreement"].append(pd.DataFrame(rows).assign(model=name, group=group, n_windows=len(tested)))
+            shares = logit_attribution(model, tested)
+            tables["attribution"].append(shares.to_frame(seed=seed).assign(model=name, group=group))
+            provenance.append(shares.provenance)
+        print(f"{name}: done", flush=True)
+    for table, parts in tables.items():
+        write_table(pd.concat(parts, ignore_index=True), out / f"{table}.parquet", provenance)
+
+
+def _some(mask: np.ndarray, n: int, seed: int) -> np.ndarray:
+    found = np.flatnonzero(mask)
+    return np.sort(np.random.default_rng(seed).permutation(found)[:n])
+
+
+def _row(one: np.ndarray, other: np.ndarray, documents: np.ndarray, seed: int) -> Mapping[str, float]:
+    found = agreement(one, other, documents=documents, seed=seed)
+    row: dict[str, float] = {"expected_jaccard": found.expected_jaccard, "n_heads": found.n_heads}
+    for name, e in (("spearman", found.spearman), ("jaccard", found.jaccard)):
+        row |= {name: e.value, f"{name}_low": e.low, f"{name}_high": e.high}
+    return row
+
+
+def draw(out: Path) -> None:
+    heads, agree, shares = (pd.read_parquet(out / f"{name}.parquet") for name in ("heads", "agreement", "attribution"))
+    for (group, method), table in heads.groupby(["group", "method"]):
+        write_figure(head_maps(table), out / f"heads-{group}-{method}.html")
+        write_figure(estimate_against_exact(table), out / f"estimate-{group}-{method}.html")
+    for group, table in agree.groupby("group"):
+        write_figure(agreement_by_pair(table), out / f"agreement-{group}.html")
+    for (group, name), table in shares.groupby(["group", "model"]):
+        write_figure(attribution_bars(table, title=f"{name}, {group}"), out / "attribution" / f"{name}-{group}.html")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--models", nargs="+", default=[spec.name for spec in small_models()])
+    parser.add_argument("--per-set", type=int, default=32, help="windows of each set and domain to choose from")
+    parser.add_argument("--windows", type=int, default=128, help="at most so many tested windows of each group")
+    parser.add_argument("--score", action="store_true", help="mean M under ablation as well")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--draw-only", action="store_true", help="draw from the tables of an earlier run")
+    args = parser.parse_args()
+    if not args.draw_only:
+        measure(args.models, args.out, per_set=args.per_set, n_windows=args.windows, score=args.score, seed=args.seed)
+    draw(args.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Figures of ablation draw what the tables say, with intervals and a reference in view."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from interp.figures.ablation_curves import (
+    agreement_by_pair,
+    attribution_bars,
+    cumulative_curve,
+    estimate_against_exact,
+    head_maps,
+)
+
+
+def heads(model: str) -> pd.DataFrame:
+    value = np.array([0.5, -0.25, 0.0, 0.1])
+    return pd.DataFrame(
+        {
+            "model": model,
+            "layer": [0, 0, 1, 1],
+            "head": [0, 1, 0, 1],
+            "n_windows": 7,
+            "importance_log_prob": value,
+            "importance_log_prob_low": value - 0.1,
+            "importance_log_prob_high": value + 0.2,
+            "estimate": value * 2,
+            "estimate_low": value * 2 - 0.1,
+            "estimate_high": value * 2 + 0.1,
+        }
+    )
+
+
+def test_head_maps_share_a_symmetric_scale() -> None:
+    fig = head_maps(pd.concat([heads("a"), heads("b")]))
+    assert (fig.layout.coloraxis.cmin, fig.layout.coloraxis.cmax) == (-0.5, 0.5)
+    assert len(fig.data) == 2
+    assert "+0.5 [0.4, 0.7]" in fig.data[0].customdata[0]
+    assert "7" in fig.layout.meta["caption"]
+
+
+def test_cumulative_curve_shows_both_orders_with_bands() -> None:
+    table = pd.DataFrame({"model": "a", "n_ablated": [0, 1], "n_windows": 9})
+    for name in ("rate", "rate_low", "rate_high", "random_rate", "random_rate_min", "random_rate_max"):
+        table[name] = [1.0, 0.5]
+    fig = cumulative_curve(table)
+    assert {trace.name for trace in fig.data if trace.name} == {"most important first", "random order"}
+    assert sum(trace.fill == "tonexty" for trace in fig.data) == 2
+
+
+def test_estimate_against_exact_has_bars_and_equality() -> None:
+    line, points = estimate_against_exact(heads("a")).data
+    assert list(line.x) == list(line.y) == [-0.5, 1.0]
+    assert list(points.error_x.array) == pytest.approx([0.2] * 4)
+    assert list(points.error_y.arrayminus) == pytest.approx([0.1] * 4)
+
+
+def test_agreement_by_pair() -> None:
+    table = pd.DataFrame(
+        {"model": ["a"], "one": ["zero"], "other": ["mean"], "spearman": [0.5], "spearman_low": [0.2],
+         "spearman_high": [0.7], "n_windows": [5]}
+    )  # fmt: skip
+    assert agreement_by_pair(table).data[0].y[0] == "zero / mean"
+
+
+def test_attribution_bars_sum_to_the_logit() -> None:
+    table = pd.DataFrame(
+        {
+            "part": ["embedding", "head", "mlp", "bias", "logit"],
+            "layer": pd.array([None, 2, 3, None, None], dtype="Int64"),
+            "head": pd.array([None, 1, None, None, None], dtype="Int64"),
+            "mean": [0.5, 3.0, -1.0, 0.25, 2.75],
+            "low": [0.4, 2.0, -1.5, 0.2, 2.5],
+            "high": [0.6, 4.0, -0.5, 0.3, 3.0],
+            "n_windows": 5,
+        }
+    )
+    (bars,) = attribution_bars(table, n_parts=2).data
+    assert list(bars.y) == ["head 2.1", "mlp 3", "2 others"]
+    assert sum(bars.x) == pytest.approx(2.75)
+    assert "2.75" in attribution_bars(table).layout.meta["caption"]
