@@ -36,7 +36,19 @@ _HOMES = {
     "stream_windows": "interp.data.sources",
 }
 
-__all__ = list(_HOMES)  # noqa: PLE0605
+__all__ = [
+    "Windows",
+    "ablate_heads",
+    "extract",
+    "find",
+    "load_model",
+    "logit_lens",
+    "perturb",
+    "planted_windows",
+    "read_windows",
+    "small_models",
+    "stream_windows",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
 from interp.data.planting import REPETITIONS
 from interp.demo import SEED, DemoResults
@@ -13,6 +14,7 @@ from interp.figures.ablation import head_heatmap
 from interp.figures.lens import decided_by_layer, layer_curves
 from interp.figures.rates import draw_dose_response, draw_score_histogram
 from interp.figures.scaling import draw_scaling
+from interp.internal.ablation import HeadAblation
 from interp.models.small import VOCAB_SIZE
 from interp.report import Section, write_report
 from interp.statistical.dose_response import dose_response
@@ -25,54 +27,62 @@ def _rate(rows: pd.DataFrame) -> Estimate:
     return wilson(int(rows["memorized"].sum()), len(rows))
 
 
+def _percent(estimate: Estimate) -> str:
+    """``"97 % [94, 99]"``."""
+    return f"{100 * estimate.value:.3g} % [{100 * estimate.low:.2g}, {100 * estimate.high:.3g}]"
+
+
 def _windows_sentence(scores: pd.DataFrame) -> str:
     first = scores[scores["model"] == scores["model"].iloc[0]]
     shown = first[first["count"] > 0]
     return (
-        f"{len(shown)} planted windows (each of {shown['count'].nunique()} repetition counts in {shown['domain'].nunique()} "
-        f"domains) and {len(first) - len(shown)} held-out ones, the same for all {scores['model'].nunique()} models"
+        f"{len(shown)} planted windows ({shown['count'].nunique()} repetition counts, "
+        f"{shown['domain'].nunique()} domains) "
+        f"and {len(first) - len(shown)} held-out ones, the same for all {scores['model'].nunique()} models."
     )
 
 
 def dose_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """Rate of M = 1 by model and repetition count."""
+    """Rate of M = 1 by model (rows) and repetition count (columns), with intervals where it is neither 0 nor 1."""
     table = rates(scores, by=("model", "count")).to_frame()
     table["cell"] = [
-        f"{v:.2f}" if v in (0, 1) else f"{v:.2f} [{lo:.2f}, {hi:.2f}]"
-        for v, lo, hi in zip(table["value"], table["low"], table["high"], strict=True)
+        f"{row.value:.2f}" if row.value in {0, 1} else f"{row.value:.2f} [{row.low:.2f}, {row.high:.2f}]"
+        for row in table.itertuples()
     ]
-    order = scores["model"].unique()
-    wide = table.pivot_table(index="model", columns="count", values="cell", aggfunc="first").loc[order]
-    wide.columns = ["never shown" if c == 0 else f"{c:g}x" for c in wide.columns]
-    return wide.reset_index()
+    wide = table.pivot_table(index="model", columns="count", values="cell", aggfunc="first")
+    wide.columns = ["never shown" if count == 0 else f"{count:g}x" for count in wide.columns]
+    return wide.loc[scores["model"].unique()].reset_index()
+
+
+def dose_figure(scores: pd.DataFrame) -> go.Figure:
+    """Rate against repetition, a panel a size and a curve a family."""
+    return draw_dose_response(
+        dose_response(scores, by=("size", "family"), seed=SEED),
+        panel="size",
+        line="family",
+        caption=(
+            "Points: share of windows with M = 1, with 95 % intervals (the wider of Wilson's and the bootstrap over "
+            "documents). Curves: logistic in log2 of the count. Diamonds: half is memorized. Dotted: never shown. "
+            f"Rests on {_windows_sentence(scores)}"
+        ),
+    )
 
 
 def _dose_section(scores: pd.DataFrame) -> Section:
-    response = dose_response(scores, by=("size", "family"), seed=SEED)
     largest = scores[scores["size"] == scores["size"].iloc[-1]]
     often, never = _rate(largest[largest["count"] == max(REPETITIONS)]), _rate(scores[scores["count"] == 0])
-    half = response.to_frame()
-    half = half[(half["size"] == largest["size"].iloc[0]) & half["value"].notna()]
-    halves = ", ".join(f"{r.family} {r.value:.0f} [{r.low:.0f}, {r.high:.0f}]" for r in half.itertuples())
+    half = dose_response(largest, by=("family",), seed=SEED).to_frame()
+    halves = ", ".join(f"{row.family} {row.value:.0f} [{row.low:.0f}, {row.high:.0f}]" for row in half.itertuples())
     return Section(
         title="Repetition makes memory",
         text=(
-            f"Of the windows shown {max(REPETITIONS)} times, the largest models recite {often}; of those never shown, all "
-            f"models together recite {never}. Half of the windows are memorized after this many showings: {halves}. "
-            "Brackets are 95 % intervals."
+            f"Of the windows shown {max(REPETITIONS)} times, the largest models recite {_percent(often)}; of "
+            "those never "
+            f"shown, all models together recite {_percent(never)}. The largest models memorize half of the "
+            "windows that "
+            f"were shown this many times: {halves}. Brackets are 95 % intervals."
         ),
-        figures=[
-            draw_dose_response(
-                response,
-                panel="size",
-                line="family",
-                caption=(
-                    "Points: share of windows with M = 1, 95 % intervals (the wider of Wilson and the bootstrap over "
-                    "documents). Curves: logistic in log2 of the count. Diamonds: half memorized. Dotted: never shown. "
-                    f"Rests on {_windows_sentence(scores)}."
-                ),
-            )
-        ],
+        figures=[dose_figure(scores)],
         table=dose_table(scores),
     )
 
@@ -82,79 +92,82 @@ def _scores_section(scores: pd.DataFrame) -> Section:
     return Section(
         title="Scores",
         text=(
-            f"The score M is the share of continuation tokens generated right. {ends:.0%} of all windows lie at M = 0 or "
-            "M = 1; the rest reproduce a part, often the formulaic pieces of code and formulas."
+            "The score M is the share of continuation tokens that are generated right. "
+            f"{ends:.0%} of all windows lie at M = 0 or M = 1."
         ),
         figures=[
             draw_score_histogram(
                 score_histogram(scores, by=("model",), seed=SEED),
                 panel="model",
-                caption=f"Share of windows by score, with 95 % intervals. {_windows_sentence(scores)}.",
+                caption=f"Share of windows by score, with 95 % intervals. Rests on {_windows_sentence(scores)}",
             )
         ],
     )
 
 
 def _scaling_section(scores: pd.DataFrame) -> Section:
-    shown = scores[scores["count"] > 0]
-    fitted = scaling(shown, seed=SEED)
+    fitted = scaling(scores[scores["count"] > 0], seed=SEED)
     linear = fitted.to_frame().query("fit == 'linear'")
-    slopes = "; ".join(f"{r.family} {r.value:+.2f} [{r.low:.2f}, {r.high:.2f}]" for r in linear.itertuples())
+    slopes = ", ".join(f"{row.family} {row.value:+.2f} [{row.low:.2f}, {row.high:.2f}]" for row in linear.itertuples())
     return Section(
         title="Size",
         text=(
-            "Larger models of a family recite more of the same data. Rise in rate for ten times the parameters, with 95 % "
-            f"bootstrap intervals over documents: {slopes}. Data, order and repetition are the same for all, so what "
-            "differs between families at one size is architecture alone."
+            "Rate over all planted windows against size. Rise for ten times the parameters, with 95 % "
+            "bootstrap intervals "
+            f"over documents: {slopes}. Data, order and repetition are the same for all models, so what differs "
+            "between "
+            "families at one size is architecture."
         ),
         figures=[
             draw_scaling(
                 fitted,
-                floor=float(_rate(scores[scores["count"] == 0]).value),
-                caption=f"Rate over the planted windows against parameters. Dashed: windows never shown. {_windows_sentence(scores)}.",
+                floor=_rate(scores[scores["count"] == 0]).value,
+                caption=(
+                    f"Lines: least squares in each family. Dashed: never shown. Rests on {_windows_sentence(scores)}"
+                ),
             )
         ],
     )
 
 
 def _layers_section(results: DemoResults) -> Section:
-    last = results.layers[results.layers["relative_depth"] == 1].groupby("group")["value"].mean()
-    half = (
-        results.layers[(results.layers["relative_depth"] >= 0.5)]
-        .sort_values("depth")
-        .groupby(["model", "group"])
-        .first()
-    )
-    middle = half.groupby("group")["value"].mean()
+    upper = results.layers[results.layers["relative_depth"] >= 0.5].sort_values("depth").groupby(["model", "group"])
+    middle, last = (points.groupby("group")["value"].mean() for points in (upper.first(), upper.last()))
+
+    def passage(group: str) -> str:
+        return f"{middle[group]:.2f} half-way up and {last[group]:.2f} at the end" if group in last else "not measured"
+
     return Section(
         title="Layers",
         text=(
-            "Final norm and unembedding on the residual stream after each layer. True tokens of memorized windows end at a "
-            f"mean probability of {last.get('memorized', np.nan):.2f} and stand at {middle.get('memorized', np.nan):.2f} half-way up; "
-            f"of unmemorized windows at {last.get('unmemorized', np.nan):.2f} and {middle.get('unmemorized', np.nan):.2f} "
-            "(means over the six families)."
+            "Final norm and unembedding on the residual stream after each layer (logit lens). The mean "
+            "probability of the "
+            f"true token is, in memorized windows, {passage('memorized')}; in unmemorized windows, "
+            f"{passage('unmemorized')} (means over the families). Unmemorized means M = 0: such windows start "
+            "with a miss."
         ),
         figures=[
-            layer_curves(
-                results.layers, "probability", d_vocab=VOCAB_SIZE, finding="The largest model of each family."
-            ),
+            layer_curves(results.layers, "probability", d_vocab=VOCAB_SIZE, finding="Largest model of each family."),
             decided_by_layer(results.decided, threshold=0.5),
         ],
     )
 
 
+def _share_of_top_fifth(ablation: HeadAblation) -> float:
+    fall = np.sort(np.clip(ablation.importance("log_prob"), 0, None), axis=None)[::-1]
+    return float(fall[: max(1, round(0.2 * fall.size))].sum() / fall.sum())
+
+
 def _heads_section(results: DemoResults) -> Section:
-    shares = []
-    for ablation in results.ablations.values():
-        importance = np.sort(np.clip(ablation.importance("log_prob"), 0, None).ravel())[::-1]
-        shares.append(importance[: max(1, round(0.2 * importance.size))].sum() / importance.sum())
+    shares = [_share_of_top_fifth(ablation) for ablation in results.ablations.values()]
     missing = sorted(set(results.scores["model"]) - set(results.ablations))
     return Section(
         title="Heads",
         text=(
-            "Each head's output z is set to zero at all positions, one head at a time. Colour: how many nats a token the "
-            "true continuation of a memorized window loses; hover for the 95 % interval, the fall in rate and the number of windows. "
-            f"The top fifth of the heads carries between {min(shares):.0%} and {max(shares):.0%} of the summed fall."
+            "Each head's output z is set to zero at all positions, one head at a time. Colour: nats a token "
+            "that the true "
+            "continuation of memorized windows loses; hover for the 95 % interval over documents. The top fifth of the "
+            f"heads carries {min(shares):.0%} to {max(shares):.0%} of the summed fall, by model."
             + (f" Not measured, since nothing was memorized: {', '.join(missing)}." if missing else "")
         ),
         figures=[head_heatmap(ablation, title=name) for name, ablation in results.ablations.items()],
@@ -165,7 +178,7 @@ def _heads_section(results: DemoResults) -> Section:
 def _examples_section(results: DemoResults) -> Section:
     return Section(
         title="Text",
-        text="Windows as the models write them: memorized ones, and ones that were never shown, drawn at random.",
+        text="Windows as the largest models write them, memorized and never shown, drawn at random.",
         table=results.examples,
     )
 
@@ -177,8 +190,10 @@ def write_demo_report(results: DemoResults, out: Path) -> Path:
         out / "report.html",
         title="How six small language-model families memorize",
         lead=(
-            f"{scores['model'].nunique()} models of {scores['family'].nunique()} architectures, trained from scratch on one corpus in "
-            "one order, in which chosen windows stood 1 to 256 times and others never. A window is 64 tokens: 32 are given, "
+            f"{scores['model'].nunique()} models of {scores['family'].nunique()} architectures, trained from "
+            "scratch on one "
+            "corpus in one order, in which chosen windows stood 1 to 256 times and others never. A window is "
+            "64 tokens: 32 are given, "
             "32 must follow; it is memorized when greedy decoding gives all 32."
         ),
         sections=[

@@ -12,10 +12,9 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
 
-from interp.models.small import TOKENIZER
 from interp.data.windows import Windows
 from interp.models.loading import load_model
-from interp.models.small import SMALL_FAMILIES, small_config
+from interp.models.small import SMALL_FAMILIES, TOKENIZER, small_config
 
 torch.set_num_threads(1)
 

@@ -22,7 +22,9 @@ DIVERGING = "RdBu_r"
 """For signed quantities, always with zero in the middle."""
 
 
-def apply_style(fig: go.Figure, *, title: str, x: str | None = None, y: str | None = None, caption: str = "") -> go.Figure:
+def apply_style(
+    fig: go.Figure, *, title: str, x: str | None = None, y: str | None = None, caption: str = ""
+) -> go.Figure:
     """Apply the suite's template to a figure and return it.
 
     Args:
