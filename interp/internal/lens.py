@@ -12,115 +12,22 @@ the divergence KL(final || layer), in nats. At the last point all equal the mode
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
 
 import numpy as np
-import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
-from interp.internal.curves import Groups, Points, group_curves
 from interp.internal.finite import check_finite
-from interp.internal.first_layer import FirstLayer, first_holding
+from interp.internal.layer_decoding import LayerDecoding
 from interp.models.hooks import HookError, activations, hook_name, logits
 from interp.results import Provenance
 
-Quantity = Literal["probability", "log_prob", "rank", "entropy", "kl"]
-QUANTITIES: tuple[Quantity, ...] = ("probability", "log_prob", "rank", "entropy", "kl")
-
-
-@dataclass(frozen=True)
-class LayerDecoding:
-    """Decoded next-token distributions at the points of the residual stream."""
-
-    point: tuple[str, ...]
-    """Hook name of each point, in the order of the computation; the last is the output of the last layer."""
-    depth: Float[np.ndarray, " point"]
-    """Layers passed: 0 for the embeddings, l + 0.5 after the attention of layer l (0-based), l + 1 after layer l."""
-    log_prob: Float[np.ndarray, "point window continuation"]
-    """Log-probability of the true token, nats, at most 0. NaN at a point that the model does not have."""
-    rank: Float[np.ndarray, "point window continuation"]
-    """Tokens with a higher logit than the true one: 0 (top) to d_vocab - 1."""
-    entropy: Float[np.ndarray, "point window continuation"]
-    """Entropy of the decoded distribution, nats, 0 to log(d_vocab)."""
-    kl: Float[np.ndarray, "point window continuation"]
-    """KL(final || point), nats, at least 0 up to rounding; 0 at the last point."""
-    d_vocab: int
-    windows: Windows
-    provenance: Provenance
-
-    def __post_init__(self) -> None:
-        if len(self.point) != len(self.depth) or self.log_prob.shape[:2] != (len(self.point), len(self.windows)):
-            raise ValueError(
-                f"{len(self.point)} points, {len(self.depth)} depths and {len(self.windows)} windows do not fit "
-                f"values of shape {self.log_prob.shape}"
-            )
-
-    @property
-    def n_layers(self) -> int:
-        return int(self.depth[-1])
-
-    @property
-    def probability(self) -> Float[np.ndarray, "point window continuation"]:
-        """Probability of the true token, 0 to 1; 1 / d_vocab is what a uniform guess gives."""
-        return np.exp(self.log_prob)
-
-    @property
-    def after_layer(self) -> Bool[np.ndarray, " point"]:
-        """Points before the first layer and after a whole layer, without those after attention."""
-        return self.depth == np.floor(self.depth)
-
-    def curves(self, quantity: Quantity, *, groups: Groups | None = None, seed: int = 0) -> pd.DataFrame:
-        """Mean of a quantity over continuation tokens and windows, by group and point, with intervals by document.
-
-        Args:
-            quantity: one of ``QUANTITIES``. Ranks span orders of magnitude: their mean is geometric, of rank + 1.
-            groups: masks over the windows by name, as ``memorization_groups`` returns; all windows unless given.
-            seed: of the bootstrap.
-
-        Returns:
-            One row a group and point: ``group``, ``point``, ``depth``, ``relative_depth``, ``value``, ``low``,
-            ``high``, ``n``, ``n_documents``.
-        """
-        values = np.asarray(getattr(self, quantity), dtype=np.float64)
-        if quantity == "rank":
-            values = np.log(values + 1)
-        points: Points = {"point": self.point, "depth": self.depth, "relative_depth": self.depth / self.n_layers}
-        frame = group_curves(values.mean(axis=2).T, self.windows, points=points, groups=groups, seed=seed)
-        if quantity == "rank":
-            frame[["value", "low", "high"]] = np.exp(frame[["value", "low", "high"]])
-        return frame
-
-    def first_layer(self, threshold: float = 0.5) -> FirstLayer:
-        """First layer from which p > ``threshold`` holds up to the last, for each token; see ``FirstLayer``.
-
-        Raises:
-            ValueError: a threshold that is not a probability below 1.
-        """
-        if not 0 <= threshold < 1:
-            raise ValueError(f"threshold={threshold} is not a probability below 1")
-        layers = self.after_layer
-        return FirstLayer(
-            layer=first_holding(self.probability[layers], self.depth[layers], threshold),
-            threshold=threshold,
-            n_layers=self.n_layers,
-            windows=self.windows,
-        )
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row a point, window and continuation token, with every quantity."""
-        at = np.indices(self.log_prob.shape).reshape(3, -1)
-        index = {
-            "point": np.asarray(self.point, dtype=object)[at[0]],
-            "depth": self.depth[at[0]],
-            "window": self.windows.window[at[1]],
-            "position": self.windows.prefix_len + at[2],
-        }
-        return pd.DataFrame(index | {name: getattr(self, name).reshape(-1) for name in QUANTITIES})
+Translate = Callable[[int, Float[Tensor, "..."]], Float[Tensor, "..."]]
+"""Moves the residual stream of a point, given its index, before it is decoded."""
 
 
 def lens_points(model: TransformerBridge, *, after_attention: bool = False) -> dict[str, float]:
@@ -177,7 +84,6 @@ def _check_last_point(
         )
 
 
-@torch.no_grad()
 def logit_lens(
     model: TransformerBridge, windows: Windows, *, after_attention: bool = False, batch_size: int = 64
 ) -> LayerDecoding:
@@ -198,8 +104,27 @@ def logit_lens(
         ActivationError: a residual stream that is not finite.
         HookError: a point that does not fire, or a model whose output is not its final norm and unembedding.
     """
+    return decode_points(
+        model,
+        windows,
+        lens_points(model, after_attention=after_attention),
+        batch_size=batch_size,
+        provenance=Provenance.of("logit_lens", model, windows, after_attention=after_attention, batch_size=batch_size),
+    )
+
+
+@torch.no_grad()
+def decode_points(
+    model: TransformerBridge,
+    windows: Windows,
+    points: Mapping[str, float],
+    *,
+    translate: Translate | None = None,
+    batch_size: int,
+    provenance: Provenance,
+) -> LayerDecoding:
+    """Decode the residual stream at some points, after a translator where one is given; see ``logit_lens``."""
     windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
-    points = lens_points(model, after_attention=after_attention)
     present = [name for name in points if not name.endswith("hook_resid_mid") or name in model.hook_dict]
     at = predicting(windows)
     dtype = np.float64 if model.cfg.dtype == torch.float64 else np.float32
@@ -216,7 +141,8 @@ def logit_lens(
         truth = tokens[:, windows.prefix_len :]
         for i, name in enumerate(points):
             if name in residual:
-                decoded = decode(lens_logits(model, residual[name][:, at]), final, truth)
+                h = residual[name][:, at]
+                decoded = decode(lens_logits(model, translate(i, h) if translate else h), final, truth)
                 for quantity, value in decoded.items():
                     values[quantity][i, where] = value.cpu().numpy()
     return LayerDecoding(
@@ -228,5 +154,5 @@ def logit_lens(
         kl=values["kl"],
         d_vocab=model.cfg.d_vocab,
         windows=windows,
-        provenance=Provenance.of("logit_lens", model, windows, after_attention=after_attention, batch_size=batch_size),
+        provenance=provenance,
     )

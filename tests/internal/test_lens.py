@@ -11,7 +11,8 @@ from interp.data.windows import WindowError, Windows
 from interp.internal.curves import memorization_groups
 from interp.internal.finite import ActivationError
 from interp.internal.first_layer import FirstLayer, first_holding
-from interp.internal.lens import QUANTITIES, decode, lens_logits, logit_lens
+from interp.internal.layer_decoding import QUANTITIES
+from interp.internal.lens import decode, lens_logits, logit_lens
 from interp.models.hooks import activations, checked_hooks, hook_name, logits
 from interp.models.loading import load_model
 

@@ -1,0 +1,209 @@
+"""Tuned lens: an affine translator for each layer, so that early layers are read in the final layer's terms.
+
+Translator l maps a residual stream h to h + W_l h + b_l before the final norm and unembedding (Belrose et al. 2023,
+arXiv 2303.08112). It starts as the identity, where it is the plain lens, and is trained to give the final layer's
+distribution: KL(final || translated), at all positions of training windows that share no 32-token run with the tested
+ones. The last point needs none and stays the identity. Of the steps that are checked, the best on a held-out tenth of
+the training windows' documents is kept, the identity among them, so it is no worse than the plain lens there.
+
+    lens = train_tuned_lens(model, training_windows, tested=windows)
+    lens.save(path); tuned_lens(model, windows, lens)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import einsum
+from jaxtyping import Float
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.functional import kl_div
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.data.windows import WindowError, Windows
+from interp.internal.layer_decoding import LayerDecoding
+from interp.internal.lens import decode_points, lens_logits, lens_points
+from interp.models.hooks import activations
+from interp.results import Provenance
+
+RUN = 32
+"""Windows that share this many tokens in a row overlap."""
+N_CHECKS = 10
+
+
+@dataclass(frozen=True)
+class TunedLens:
+    """Affine translators of one model."""
+
+    point: tuple[str, ...]
+    weight: Float[Tensor, "point d_model d_model"]
+    """W of each point; 0 leaves the plain lens."""
+    bias: Float[Tensor, "point d_model"]
+    held_out_kl: Float[np.ndarray, "check point"]
+    """KL(final || translated) on held-out training windows, nats a token, at each check; first the plain lens."""
+    provenance: Provenance
+
+    def translate(self, i: int, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """The residual stream at point ``i`` in the final layer's terms."""
+        weight, bias = self.weight[i].to(residual), self.bias[i].to(residual)
+        return residual + residual @ weight.T + bias
+
+    def save(self, folder: Path) -> Path:
+        """Write ``translators.safetensors`` and ``cfg.json`` into a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {"weight": self.weight.contiguous(), "bias": self.bias.contiguous()}
+        save_file(tensors, folder / "translators.safetensors")
+        cfg = {"point": self.point, "held_out_kl": self.held_out_kl.tolist(), "provenance": asdict(self.provenance)}
+        (folder / "cfg.json").write_text(json.dumps(cfg, indent=1))
+        return folder
+
+    @classmethod
+    def load(cls, folder: Path) -> TunedLens:
+        """Read what ``save`` wrote."""
+        cfg = json.loads((folder / "cfg.json").read_text())
+        return cls(
+            point=tuple(cfg["point"]),
+            held_out_kl=np.asarray(cfg["held_out_kl"], dtype=np.float64),
+            provenance=Provenance(**cfg["provenance"]),
+            **load_file(folder / "translators.safetensors"),
+        )
+
+
+def refuse_overlap(training: Windows, tested: Windows) -> None:
+    """Refuse training windows that share a 32-token run (or all of a shorter window) with a tested one.
+
+    Raises:
+        WindowError: with the first such window.
+    """
+    length = min(RUN, training.tokens.shape[1], tested.tokens.shape[1])
+
+    def runs(windows: Windows) -> Iterator[tuple[int, bytes]]:
+        for i, row in zip(windows.window, windows.tokens.numpy(), strict=True):
+            for start in range(len(row) - length + 1):
+                yield int(i), row[start : start + length].tobytes()
+
+    seen = {run for _, run in runs(tested)}
+    for i, run in runs(training):
+        if run in seen:
+            raise WindowError(
+                f"training window {i} shares {length} tokens in a row with a tested window: a lens must not be "
+                "trained on what it is tested on; leave such windows out"
+            )
+
+
+def _kl(final: Float[Tensor, "... d_vocab"], translated: Float[Tensor, "... d_vocab"]) -> Float[Tensor, ...]:
+    return kl_div(translated.log_softmax(-1), final.log_softmax(-1), reduction="none", log_target=True).sum(-1)
+
+
+def train_tuned_lens(
+    model: TransformerBridge,
+    training: Windows,
+    *,
+    tested: Windows,
+    n_steps: int = 200,
+    learning_rate: float = 1e-3,
+    batch_size: int = 16,
+    seed: int = 0,
+) -> TunedLens:
+    """Train the translators on windows that share nothing with the tested ones.
+
+    Args:
+        model: the booted model; its weights are not changed.
+        training: windows to train on; a tenth of their documents is held out to choose the step.
+        tested: windows that the lens will be used on, to refuse an overlap.
+        n_steps: optimiser steps (Adam, the rate falling linearly to zero).
+        learning_rate: of the first step.
+        batch_size: windows in a step.
+        seed: draws the batches and the held-out documents.
+
+    Raises:
+        WindowError: windows that the model cannot take, overlap with the tested ones, or fewer than two documents.
+    """
+    training.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    refuse_overlap(training, tested)
+    rng = np.random.default_rng(seed)
+    documents = rng.permutation(np.unique(training.document.astype(str)))
+    if len(documents) < 2:
+        raise WindowError("a tuned lens needs training windows of two documents: one is held out to choose the step")
+    held_out = np.isin(training.document.astype(str), documents[: max(1, len(documents) // 10)])
+    fit, check = training.select(~held_out), training.select(held_out)
+
+    points = list(lens_points(model))
+    first = next(model.parameters())
+    like = {"device": first.device, "dtype": torch.float64 if first.dtype == torch.float64 else torch.float32}
+    n, d = len(points) - 1, model.cfg.d_model
+    weight = torch.zeros(n, d, d, **like, requires_grad=True)
+    bias = torch.zeros(n, d, **like, requires_grad=True)
+    optimizer = torch.optim.Adam([weight, bias], lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=n_steps)
+
+    def divergence(tokens: Tensor) -> Float[Tensor, " point"]:
+        residuals = torch.stack(list(activations(model, tokens.to(first.device), points).values()))
+        with torch.no_grad():
+            final = lens_logits(model, residuals[-1])
+        early = residuals[:-1].to(like["dtype"])
+        moved = early + einsum(early, weight, "l b pos d, l out d -> l b pos out") + bias[:, None, None]
+        return torch.stack([_kl(final, lens_logits(model, h.to(first.dtype))).mean() for h in moved])
+
+    def held_out_kl() -> Float[Tensor, " point"]:
+        with torch.no_grad():
+            return sum(
+                (divergence(tokens) * len(tokens) for _, tokens in check.batches(batch_size)), torch.zeros(n, **like)
+            ) / len(check)
+
+    frozen = [p for p in model.parameters() if p.requires_grad]
+    for p in frozen:
+        p.requires_grad_(False)
+    try:
+        history = [held_out_kl()]
+        best = history[0].clone()
+        kept = (weight.detach().clone(), bias.detach().clone())
+        for step in range(1, n_steps + 1):
+            rows = rng.integers(len(fit), size=min(batch_size, len(fit)))
+            optimizer.zero_grad()
+            divergence(fit.tokens[torch.from_numpy(rows)]).sum().backward()
+            optimizer.step()
+            schedule.step()
+            if step % max(1, n_steps // N_CHECKS) == 0 or step == n_steps:
+                history.append(held_out_kl())
+                # Each point keeps its own best step: translators do not depend on one another.
+                better = history[-1] < best
+                best = torch.where(better, history[-1], best)
+                kept[0][better], kept[1][better] = weight.detach()[better], bias.detach()[better]
+    finally:
+        for p in frozen:
+            p.requires_grad_(True)
+    zero = torch.zeros(1, device="cpu")
+    settings = {"n_steps": n_steps, "learning_rate": learning_rate, "batch_size": batch_size, "seed": seed}
+    return TunedLens(
+        point=tuple(points),
+        weight=torch.cat([kept[0].cpu(), zero.to(kept[0].dtype).expand(1, d, d)]),
+        bias=torch.cat([kept[1].cpu(), zero.to(kept[1].dtype).expand(1, d)]),
+        held_out_kl=np.pad(torch.stack(history).cpu().double().numpy(), ((0, 0), (0, 1))),
+        provenance=Provenance.of("train_tuned_lens", model, training, **settings),
+    )
+
+
+def tuned_lens(model: TransformerBridge, windows: Windows, lens: TunedLens, *, batch_size: int = 64) -> LayerDecoding:
+    """Layer decoding through the translators; the same result as ``logit_lens``, and equal to it at the last point.
+
+    Raises:
+        ValueError: translators of a model of another shape.
+        WindowError, ActivationError, HookError: as ``logit_lens``.
+    """
+    points = lens_points(model)
+    if lens.point != tuple(points) or lens.bias.shape[1] != model.cfg.d_model:
+        raise ValueError(
+            f"the lens was trained on {lens.provenance.model} ({len(lens.point) - 1} layers, d_model "
+            f"{lens.bias.shape[1]}); {model.cfg.model_name} has {model.cfg.n_layers} and {model.cfg.d_model}"
+        )
+    provenance = Provenance.of(
+        "tuned_lens", model, windows, trained=asdict(lens.provenance)["settings"], batch_size=batch_size
+    )
+    return decode_points(model, windows, points, translate=lens.translate, batch_size=batch_size, provenance=provenance)
