@@ -116,6 +116,19 @@ def resampled_means(
     return np.divide(totals, counts, out=np.full_like(totals, np.nan), where=counts > 0), counts
 
 
+def resample_weights(
+    clusters: Shaped[np.ndarray, " sample"], *, seed: int, n_resamples: int = N_RESAMPLES
+) -> Iterator[Float[np.ndarray, " sample"]]:
+    """How often each sample stands in each bootstrap resample of whole clusters: for weighted statistics.
+
+    The same draws as ``bootstrap`` and ``resampled_means`` with the same seed.
+    """
+    codes = _cluster_codes(clusters)
+    n_clusters = int(codes.max()) + 1
+    for draw in _cluster_draws(n_clusters, seed=seed, n_resamples=n_resamples):
+        yield np.bincount(draw, minlength=n_clusters).astype(np.float64)[codes]
+
+
 def bootstrap(
     statistic: Callable[[Int[np.ndarray, " sample"]], float],
     n: int,

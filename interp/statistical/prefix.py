@@ -1,0 +1,64 @@
+"""Log-probability that a model gives to the prefix itself, without having been told anything before it. (Ours.)
+
+Text that a model finds likely from the start is often recited because it is predictable, not because it was seen
+often; as a factor beside the repetition count this tells the two apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.data.windows import Windows
+from interp.models.hooks import logits
+from interp.results import Provenance
+
+
+@dataclass(frozen=True)
+class PrefixLogProb:
+    """How likely a model finds each prefix."""
+
+    windows: Windows
+    log_prob: Float[np.ndarray, "window prefix"]
+    """Log-probability of each prefix token given those before it, nats, at most 0; NaN for the first."""
+    provenance: Provenance
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a window; ``prefix_log_prob`` is the mean over its prefix, nats a token."""
+        return self.windows.to_frame().assign(prefix_log_prob=np.nanmean(self.log_prob, axis=1))
+
+
+def prefix_log_prob(model: TransformerBridge, windows: Windows, *, batch_size: int = 64) -> PrefixLogProb:
+    """Log-probability of each window's prefix, by one teacher-forced pass.
+
+    Args:
+        model: the booted model.
+        windows: windows with prefixes of two tokens or more.
+        batch_size: windows of one pass; changes no value beyond rounding.
+
+    Raises:
+        WindowError: windows that the model cannot take.
+        ValueError: prefixes of a single token, or logits that are NaN or infinite.
+    """
+    windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    if windows.prefix_len < 2:
+        raise ValueError("a prefix of one token has no log-probability: nothing stands before it")
+    values = np.full((len(windows), windows.prefix_len), np.nan)
+    for where, tokens in windows.batches(batch_size):
+        prefix = tokens[:, : windows.prefix_len].to(model.cfg.device)
+        with torch.no_grad():
+            predicted = logits(model, prefix)[:, :-1].float().log_softmax(dim=-1)
+        values[where, 1:] = predicted.gather(-1, prefix[:, 1:, None])[..., 0].double().cpu().numpy()
+    bad = ~np.isfinite(values[:, 1:]).all(axis=1)
+    if bad.any():
+        first = int(np.flatnonzero(bad)[0])
+        raise ValueError(
+            f"{model.cfg.model_name} gives NaN or infinite log-probabilities on the prefix of window "
+            f"{windows.window[first]} (document {windows.document[first]!r}); load it in float32, or check its weights"
+        )
+    return PrefixLogProb(windows=windows, log_prob=values, provenance=Provenance.of("prefix_log_prob", model, windows))
