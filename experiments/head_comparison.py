@@ -21,7 +21,7 @@ from interp.figures.attention_targets import importance_correlations
 from interp.figures.comparison import depth_profiles, overlap_by_model, similarity_heatmap, universal_heads
 from interp.internal.attention_targets import attention_targets
 from interp.internal.overlap import overlap
-from interp.internal.similarity import Representation, family_similarity
+from interp.internal.similarity import FamilySimilarity, Representation, family_similarity
 from interp.models.loading import load_model
 from interp.models.registry import find
 from interp.results import Provenance, read_provenance, write_table
@@ -82,6 +82,34 @@ def measure(tables: Path, out: Path, *, metric: str, attention: bool, per_set: i
     write_table(importance, out / "importance.parquet", provenance)
 
 
+def compare_families(out: Path, provenance: list[Provenance], *, seed: int) -> list[FamilySimilarity]:
+    """Similarity within and across families, from the saved importance, as a table and as results to draw."""
+    table = pd.read_parquet(out / "importance.parquet")
+    maps = {
+        str(model): rows.pivot(index="layer", columns="head", values="importance").to_numpy()
+        for model, rows in table.groupby("model", sort=False)
+    }
+    families = {model: find(model).family for model in maps}
+    if not 1 < len(set(families.values())) < len(families):
+        print("similarity within and across families: passed over, one model or family is not enough")
+        return []
+    found = [family_similarity(maps, families, representation=kind, seed=seed) for kind in REPRESENTATIONS]
+    rows = [
+        {
+            "representation": f.representation,
+            "pairs": pairs,
+            "value": e.value,
+            "low": e.low,
+            "high": e.high,
+            "p": f.p_value,
+        }
+        for f in found
+        for pairs, e in (("within", f.within), ("across", f.across), ("difference", f.difference))
+    ]
+    write_table(pd.DataFrame(rows), out / "families.parquet", provenance)
+    return found
+
+
 def draw(out: Path, *, seed: int) -> None:
     if (out / "overlap.parquet").exists():
         write_figure(overlap_by_model(pd.read_parquet(out / "overlap.parquet")), out / "overlap.html")
@@ -89,20 +117,10 @@ def draw(out: Path, *, seed: int) -> None:
     if (out / "attention.parquet").exists():
         correlations = pd.read_parquet(out / "attention.parquet")
         write_figure(importance_correlations(correlations), out / "attention.html")
-    table = pd.read_parquet(out / "importance.parquet")
-    maps = {
-        str(model): rows.pivot(index="layer", columns="head", values="importance").to_numpy()
-        for model, rows in table.groupby("model", sort=False)
-    }
-    families = {model: find(model).family for model in maps}
-    if len(set(families.values())) == 1 or len(set(families.values())) == len(families):
-        print("similarity within and across families: passed over, one model or family is not enough")
-        return
-    for representation in REPRESENTATIONS:
-        found = family_similarity(maps, families, representation=representation, seed=seed)
-        write_figure(similarity_heatmap(found), out / f"similarity-{representation}.html")
-        write_figure(depth_profiles(found), out / f"profiles-{representation}.html")
-        print(f"{representation}: within {found.within}, across {found.across}, p = {found.p_value:.3g}")
+    for found in compare_families(out, read_provenance(out / "importance.parquet"), seed=seed):
+        write_figure(similarity_heatmap(found), out / f"similarity-{found.representation}.html")
+        write_figure(depth_profiles(found), out / f"profiles-{found.representation}.html")
+        print(f"{found.representation}: within {found.within}, across {found.across}, p = {found.p_value:.3g}")
 
 
 def main() -> None:
