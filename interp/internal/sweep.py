@@ -23,7 +23,7 @@ from interp.data.windows import Windows
 from interp.internal.finite import check_finite
 from interp.internal.methods import Replacement
 from interp.internal.run_on import CLEAN, Waiting, WaitingRows
-from interp.models.decoder import Decoder
+from interp.models.decoder import Decoder, Positions
 from interp.models.greedy import Recorder
 from interp.models.take_apart import decoder
 
@@ -134,42 +134,42 @@ def sweep_heads(
 
     waiting = WaitingRows(parts, windows.prefix_len, replacement.method, report, capacity=n_rows)
 
+    def refuse(activation: Float[Tensor, "row ..."], name: str, ids: Int[np.ndarray, " batch"]) -> None:
+        rows = np.resize(ids, len(activation))
+        check_finite(activation, name=name, windows=rows, model_name=model.cfg.model_name)
+
     for where, tokens in windows.batches(min(batch_size, n_rows)):
         n = len(tokens)
         truth = tokens[:, windows.prefix_len :].to(parts.device)
         both = tokens if replacement.donors is None else torch.cat([tokens, replacement.donors[where]])
         residual = parts.embed(both[:, :-1])
         clean = Recorder() if with_score else None
-        for layer, part in enumerate(parts.layers):
+        for layer in range(len(parts.layers)):
             z = parts.z(layer, residual, positions, clean)
             projected = parts.project(layer, z)
-            mlp = parts.mlp(layer, residual[:n]) if part.parallel else None
+            after = parts.after_attention(layer, residual, projected)
+            refuse(after[:n], f"blocks.{layer}.hook_resid_post", windows.window[where])
             stand_in = replacement.alone(layer, z[:n], None if replacement.donors is None else z[n:])
-            view = keep if layer == len(parts.layers) - 1 else slice(None)
             for chosen in _chunks(heads[layer], max(1, n_rows // n)):
-                change = torch.einsum(
-                    "bphd,hdm->hbpm", (stand_in - z[:n])[:, view, chosen], parts.output_weight(layer)[chosen]
+                store = Recorder() if with_score else None
+                last = _run_ablated(
+                    parts,
+                    layer,
+                    chosen,
+                    residual=residual[:n],
+                    projected=projected[:n],
+                    change=stand_in - z[:n],
+                    positions=positions,
+                    store=store,
+                    keep=keep,
                 )
-                middle = residual[:n, view] + part.post_norm1(projected[:n, view] + change)
-                above = middle + (parts.mlp(layer, middle) if mlp is None else mlp[:, view])
-                recorder = Recorder() if with_score else None
-                if layer < len(parts.layers) - 1:
-                    stacked = rearrange(above, "head batch pos d_model -> (head batch) pos d_model")
-                    last = parts.run_from(layer + 1, stacked, positions, store=recorder, keep=keep)
-                else:
-                    last = rearrange(above, "head batch pos d_model -> (head batch) pos d_model")
-                check_finite(
-                    last,
-                    name=f"the end of the model with a head of layer {layer} ablated,",
-                    windows=np.tile(windows.window[where], len(chosen)),
-                    model_name=model.cfg.model_name,
-                )
+                refuse(last, f"the end of the model with a head of layer {layer} ablated,", windows.window[where])
                 true = repeat(truth, "batch continuation -> (head batch) continuation", head=len(chosen))
                 log_prob, predicted = outcome(parts, last, true, max_bytes=memory_budget // 8)
                 index = chosen.numpy()
                 values.log_prob[layer, index, where] = log_prob.reshape(-1, n).cpu().numpy()
                 values.memorized[layer, index, where] = (predicted == true).all(-1).reshape(-1, n).cpu().numpy()
-                if clean is not None and recorder is not None:
+                if clean is not None and store is not None:
                     waiting.add(
                         layer=layer,
                         heads=chosen,
@@ -177,17 +177,11 @@ def sweep_heads(
                         predicted=predicted,
                         truth=true,
                         stand_in=stand_in[:, :, chosen],
-                        clean={i: (key[:n], value[:n]) for i, (key, value) in clean.kept.items()},
-                        ablated=recorder.kept,
+                        clean=clean.rows(n),
+                        ablated=store.kept,
                     )
-                progress(len(chosen))
-            residual = parts.after_attention(layer, residual, projected)
-            check_finite(
-                residual[:n],
-                name=f"blocks.{layer}.hook_resid_post",
-                windows=windows.window[where],
-                model_name=model.cfg.model_name,
-            )
+                progress(len(chosen) * n)
+            residual = after
         log_prob, predicted = outcome(parts, residual[:n, keep], truth, max_bytes=memory_budget // 8)
         values.log_prob_clean[where] = log_prob.cpu().numpy()
         values.memorized_clean[where] = (predicted == truth).all(-1).cpu().numpy()
@@ -199,8 +193,46 @@ def sweep_heads(
                 predicted=predicted,
                 truth=truth,
                 stand_in=stand_in[:, :, :1],
-                clean={i: (key[:n], value[:n]) for i, (key, value) in clean.kept.items()},
+                clean=clean.rows(n),
                 ablated={},
             )
     waiting.flush()
     return values
+
+
+def _run_ablated(
+    parts: Decoder,
+    layer: int,
+    heads: Int[Tensor, " head"],
+    *,
+    residual: Float[Tensor, "batch pos d_model"],
+    projected: Float[Tensor, "batch pos d_model"],
+    change: Float[Tensor, "batch pos all_heads d_head"],
+    positions: Positions,
+    store: Recorder | None,
+    keep: slice,
+) -> Float[Tensor, "row continuation d_model"]:
+    """Residual stream after the last layer with each of the heads ablated alone; rows by head, then window.
+
+    Args:
+        parts: the model.
+        layer: of the heads.
+        heads: which of them.
+        residual: before the layer.
+        projected: what the layer's heads sum to.
+        change: stand-in minus z.
+        positions: of the pass.
+        store: keeps the keys and values of the layers above.
+        keep: positions that are asked for.
+    """
+    part = parts.layers[layer]
+    # Above the last layer no position sees another, so the others are let go before its MLP.
+    view = keep if layer == len(parts.layers) - 1 else slice(None)
+    by_head = torch.einsum("bphd,hdm->hbpm", change[:, view, heads], parts.output_weight(layer)[heads])
+    middle = residual[:, view] + part.post_norm1(projected[:, view] + by_head)
+    # A parallel MLP does not see the attention of its own layer: one is right for all heads.
+    mlp = parts.mlp(layer, residual[:, view] if part.parallel else middle)
+    after = rearrange(middle + mlp, "head batch pos d_model -> (head batch) pos d_model")
+    if layer == len(parts.layers) - 1:
+        return after
+    return parts.run_from(layer + 1, after, positions, store=store, keep=keep)

@@ -34,6 +34,10 @@ class Recorder:
         self.kept[layer] = (key, value)
         return key, value
 
+    def rows(self, n: int) -> dict[int, tuple[Tensor, Tensor]]:
+        """What was kept of the first n rows."""
+        return {layer: (key[:n], value[:n]) for layer, (key, value) in self.kept.items()}
+
 
 class _Growing:
     """Keys and values of the first rows up to a position; a new position overwrites what the pass had there."""
