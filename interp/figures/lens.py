@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -46,6 +47,41 @@ def layer_curves(curves: pd.DataFrame, quantity: Quantity, *, d_vocab: int, find
         reference(fig, math.exp(math.lgamma(d_vocab + 1) / d_vocab), "rank at random")
     title, y = _TITLE[quantity]
     return apply_style(fig, title=title, x=LAYERS, y=y, caption=f"{finding} {rests_on(curves)}".strip())
+
+
+def layer_by_position(curves: pd.DataFrame, quantity: Quantity, *, group: str, finding: str = "") -> go.Figure:
+    """A decoded quantity by layer and continuation token, for one group of one model; intervals on hover.
+
+    Args:
+        curves: what ``LayerDecoding.curves_by_position(quantity)`` returns.
+        quantity: which one it is.
+        group: the group that is drawn.
+        finding: a sentence on what is seen, in front of the caption.
+    """
+    rows = curves[(curves["group"] == group) & curves["value"].notna()]
+    wide = {column: rows.pivot(index="depth", columns="position", values=column) for column in ("value", "low", "high")}
+    title, unit = _TITLE[quantity]
+    fig = go.Figure(
+        go.Heatmap(
+            z=wide["value"],
+            x=wide["value"].columns,
+            y=wide["value"].index,
+            customdata=np.stack([wide["low"], wide["high"]], axis=-1),
+            zmin=0 if quantity == "probability" else None,
+            zmax=1 if quantity == "probability" else None,
+            colorscale="Viridis",
+            colorbar={"title": {"text": unit, "side": "right"}},
+            hovertemplate="layer %{y}, token %{x}<br>%{z:.3g} "
+            "[%{customdata[0]:.3g}, %{customdata[1]:.3g}]<extra></extra>",
+        )
+    )
+    return apply_style(
+        fig,
+        title=f"{title}, {group}",
+        x="continuation token",
+        y=LAYERS,
+        caption=f"{finding} {rests_on(rows)}".strip(),
+    )
 
 
 def decided_by_layer(holding: pd.DataFrame, *, threshold: float, finding: str = "") -> go.Figure:

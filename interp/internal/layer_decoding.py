@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from einops import rearrange
 from jaxtyping import Bool, Float
 
 from interp.data.windows import Windows
@@ -71,11 +72,36 @@ class LayerDecoding:
             One row a group and point: ``group``, ``point``, ``depth``, ``relative_depth``, ``value``, ``low``,
             ``high``, ``n``, ``n_documents``.
         """
-        values = np.asarray(getattr(self, quantity), dtype=np.float64)
-        if quantity == "rank":
-            values = np.log(values + 1)
         points: Points = {"point": self.point, "depth": self.depth, "relative_depth": self.depth / self.n_layers}
-        frame = group_curves(values.mean(axis=2).T, self.windows, points=points, groups=groups, seed=seed)
+        return self._means(quantity, self._averaged(quantity).mean(axis=2).T, points, groups, seed)
+
+    def curves_by_position(self, quantity: Quantity, *, groups: Groups | None = None, seed: int = 0) -> pd.DataFrame:
+        """As ``curves``, with a mean for each continuation token: the column ``position`` is its place, 0 the first."""
+        values = self._averaged(quantity)
+        n_points, _, n_tokens = values.shape
+        depth = np.repeat(self.depth, n_tokens)
+        points: Points = {
+            "point": np.repeat(np.asarray(self.point, dtype=object), n_tokens),
+            "depth": depth,
+            "relative_depth": depth / self.n_layers,
+            "position": np.tile(np.arange(n_tokens), n_points),
+        }
+        columns = rearrange(values, "point window continuation -> window (point continuation)")
+        return self._means(quantity, columns, points, groups, seed)
+
+    def _averaged(self, quantity: Quantity) -> Float[np.ndarray, "point window continuation"]:
+        values = np.asarray(getattr(self, quantity), dtype=np.float64)
+        return np.log(values + 1) if quantity == "rank" else values
+
+    def _means(
+        self,
+        quantity: Quantity,
+        values: Float[np.ndarray, "window column"],
+        points: Points,
+        groups: Groups | None,
+        seed: int,
+    ) -> pd.DataFrame:
+        frame = group_curves(values, self.windows, points=points, groups=groups, seed=seed)
         if quantity == "rank":
             frame[["value", "low", "high"]] = np.exp(frame[["value", "low", "high"]])
         return frame

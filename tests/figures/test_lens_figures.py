@@ -9,7 +9,7 @@ import pytest
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
-from interp.figures.lens import decided_by_layer, layer_curves
+from interp.figures.lens import decided_by_layer, layer_by_position, layer_curves
 from interp.internal.layer_decoding import QUANTITIES, LayerDecoding
 from interp.internal.lens import logit_lens
 
@@ -58,3 +58,11 @@ def test_decided_by_layer(decodings: dict[str, LayerDecoding]) -> None:
     fig = decided_by_layer(holding, threshold=0.5)
     assert "censored" in fig.layout.meta["caption"]
     assert {t.name for t in fig.data if t.name} == {"memorized", "unmemorized"}
+
+
+def test_layer_by_position(decodings: dict[str, LayerDecoding]) -> None:
+    decoding = decodings["Pythia"]
+    fig = layer_by_position(decoding.curves_by_position("probability", groups=GROUPS), "probability", group="memorized")
+    heatmap = fig.data[0]
+    assert np.shape(heatmap.z) == (5, 32), "points that parallel blocks do not have are not drawn"
+    np.testing.assert_allclose(heatmap.z[4][7], decoding.probability[-1, :6, 7].mean(), rtol=1e-5)

@@ -167,6 +167,16 @@ def test_curves(model: TransformerBridge, windows: Windows) -> None:
     np.testing.assert_allclose(ranks, np.exp(np.log(decoding.rank + 1.0).mean(axis=(1, 2))), rtol=1e-5)
 
 
+def test_curves_by_position(models: dict[str, TransformerBridge], windows: Windows) -> None:
+    decoding = logit_lens(models["OLMo3"], windows)
+    by_position = decoding.curves_by_position("kl")
+    assert len(by_position) == 5 * 32
+    row = by_position[(by_position["depth"] == 2) & (by_position["position"] == 9)].iloc[0]
+    assert row["value"] == pytest.approx(decoding.kl[2, :, 9].mean(), rel=1e-5)
+    together = by_position.groupby("depth")["value"].mean()
+    np.testing.assert_allclose(together, decoding.curves("kl")["value"], rtol=1e-5, atol=1e-9)
+
+
 def test_frame(model: TransformerBridge, windows: Windows) -> None:
     decoding = logit_lens(model, windows)
     frame = decoding.to_frame()
