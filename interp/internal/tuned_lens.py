@@ -107,7 +107,7 @@ def train_tuned_lens(
     *,
     tested: Windows,
     n_steps: int = 200,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 3e-3,
     batch_size: int = 16,
     seed: int = 0,
 ) -> TunedLens:
