@@ -46,8 +46,8 @@ def dose_table(scores: pd.DataFrame) -> pd.DataFrame:
     """Rate of M = 1 by model (rows) and repetition count (columns), with intervals where it is neither 0 nor 1."""
     table = rates(scores, by=("model", "count")).to_frame()
     table["cell"] = [
-        f"{row.value:.2f}" if row.value in {0, 1} else f"{row.value:.2f} [{row.low:.2f}, {row.high:.2f}]"
-        for row in table.itertuples()
+        f"{value:.2f}" if value in {0, 1} else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+        for value, low, high in table[["value", "low", "high"]].to_numpy()
     ]
     wide = table.pivot_table(index="model", columns="count", values="cell", aggfunc="first")
     wide.columns = ["never shown" if count == 0 else f"{count:g}x" for count in wide.columns]

@@ -61,7 +61,7 @@ def planted_windows(
         shuffled = table.sample(frac=1, random_state=seed)
         table = shuffled.groupby(["set", "domain"]).head(per_set).sort_values("window")
     return Windows.from_tokens(
-        np.stack(table["tokens"].to_numpy()).astype(np.int64),
+        np.array(table["tokens"].to_list(), dtype=np.int64),
         prefix_len=PREFIX_LEN,
         document=table["document"].to_list(),
         domain=table["domain"].to_list(),
