@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench experiments clean
 
 demo: .venv/ready  ## weights to report: figures/demo/report.html
 	$(BIN)/interp demo
@@ -18,6 +18,15 @@ check: .venv/ready  ## linting and types
 	$(BIN)/ruff check .
 	@echo "== mypy"
 	$(BIN)/mypy
+
+# In this order: the comparison of heads reads the tables of their ablation.
+CLAIMS := scaling compression depth frequency domains prediction numerics layer_decoding noise_recovery \
+          head_ablation cumulative_ablation
+
+experiments: .venv/ready  ## every claim on the small families, with figures and a page each in figures/
+	for claim in $(CLAIMS); do echo "== $$claim"; $(BIN)/python experiments/$$claim.py --out figures/$$claim || exit 1; done
+	$(BIN)/python experiments/head_comparison.py --tables figures/head_ablation --out figures/head_comparison
+	$(BIN)/python experiments/pages.py
 
 bench: .venv/ready  ## every benchmark, as ratios measured in one run
 	for bench in experiments/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.corpus import planted_windows
@@ -39,8 +41,11 @@ def grouped_windows(
     return windows, memorization_groups(extraction.score, matched=matching.controls)
 
 
+FIGURES = Path(__file__).parent.parent / "figures"
+
+
 def write_figure(fig: go.Figure, path: Path) -> None:
-    """A page of its own with the caption under the figure; all pages of a folder share one copy of plotly."""
+    """A page of its own with the caption under the figure; all pages share one copy of plotly, in ``figures/``."""
     caption = (fig.layout.meta or {}).get("caption", "")
     drawn = go.Figure(fig).add_annotation(
         text="<br>".join(_wrapped(caption)), x=0, y=0, xref="paper", yref="paper", yshift=-70,
@@ -48,7 +53,10 @@ def write_figure(fig: go.Figure, path: Path) -> None:
     )  # fmt: skip
     drawn.update_layout(margin_b=90 + 18 * len(_wrapped(caption)))
     path.parent.mkdir(parents=True, exist_ok=True)
-    drawn.write_html(path, include_plotlyjs="directory")
+    plotly = FIGURES / "plotly.min.js"
+    if not plotly.exists():
+        plotly.write_text(get_plotlyjs(), encoding="utf-8")
+    drawn.write_html(path, include_plotlyjs=os.path.relpath(plotly, path.parent), div_id=path.stem)
 
 
 def _wrapped(text: str, width: int = 150) -> list[str]:
