@@ -1,0 +1,208 @@
+"""Depth: how far recitation goes on past the continuation.
+
+Tokens of the document reproduced exactly beyond a memorized window's continuation, until the first miss or the end of
+the document; a window still right where its text or the model's context ends is censored there. (Ours.)
+
+While the text is right it is the true text, so one teacher-forced pass over the document's own tokens finds the first
+miss; nothing has to be written.
+
+    >>> result = depth(model, windows, further)
+    >>> depth_summary(result.to_frame().assign(model="m"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.data.windows import WindowError, Windows
+from interp.models.decoding import NEAR_TIE, Decoder
+from interp.results import Provenance
+from interp.statistical.cascade import exact_runs
+from interp.statistical.extraction import refuse_not_finite
+from interp.statistical.rates import check_columns, estimates_frame
+from interp.stats import Estimate, bootstrap
+
+NO_TOKEN = -1
+"""Fills ``further`` where a document has ended."""
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How far each window is recited beyond its continuation."""
+
+    windows: Windows
+    memorized: Bool[np.ndarray, " window"]
+    """M = 1; depth is defined for these."""
+    depth: Float[np.ndarray, " window"]
+    """Right tokens beyond the continuation, 0 to ``available``; NaN where not memorized."""
+    available: Int[np.ndarray, " window"]
+    """Tokens of the document beyond the continuation that could be tried."""
+    near_ties: Int[np.ndarray, " window"]
+    """Near ties among the choices beyond the continuation, up to the first miss; 0 where not memorized."""
+    provenance: Provenance
+
+    @property
+    def censored(self) -> Bool[np.ndarray, " window"]:
+        """Memorized and right to the last token that could be tried: the depth is at least this."""
+        return self.memorized & (self.depth == self.available)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a window; ``depth`` and ``available`` in tokens."""
+        return self.windows.to_frame().assign(
+            memorized=self.memorized,
+            depth=self.depth,
+            available=self.available,
+            censored=self.censored,
+            near_ties=self.near_ties,
+        )
+
+
+def depth(
+    model: TransformerBridge, windows: Windows, further: Int[Tensor, "window further"], *, batch_size: int = 64
+) -> Depth:
+    """Measure how far recitation goes past the continuation.
+
+    Args:
+        model: a booted model.
+        windows: any windows; those that are not memorized get NaN.
+        further: the document's tokens after each window, ``NO_TOKEN`` from where the document has ended.
+        batch_size: windows in a forward pass.
+
+    Returns:
+        Depth of each memorized window, and whether it is censored. What lies beyond the model's context is not tried.
+
+    Raises:
+        WindowError: windows that the model cannot take, further tokens that do not fit the windows or the vocabulary or
+            go on after their end, or a context that has no room beyond the continuation.
+        DecodingError: NaN or infinite logits, with the window.
+    """
+    windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    if batch_size < 1:
+        raise WindowError(f"batch_size must be at least 1, not {batch_size}")
+    # The last token tried is never an input, so the text may be one token longer than the context.
+    room = model.cfg.n_ctx + 1 - windows.tokens.shape[1]
+    further = _checked(model, windows, further)[:, :room]
+    decoder = Decoder.of(model, windows.tokens[:2])
+    everything, whole = np.arange(len(windows)), np.full(len(windows), windows.prefix_len)
+    runs = exact_runs(model, decoder, windows, row=everything, used=whole, batch_size=batch_size)
+    memorized = runs.exact_run == windows.continuation_len
+    available = (further != NO_TOKEN).sum(dim=1).numpy()
+    depths, near_ties = np.full(len(windows), np.nan), np.zeros(len(windows), dtype=np.int64)
+
+    rows = np.flatnonzero(memorized)
+    for start in range(0, len(rows), batch_size):
+        batch = rows[start : start + batch_size]
+        longest = int(available[batch].max())
+        if longest == 0:
+            depths[batch] = 0
+            continue
+        true = further[batch, :longest]
+        text = torch.cat([windows.tokens[batch], true.clamp(min=0)], dim=1)
+        with torch.no_grad():
+            hidden = decoder.hidden(text[:, :-1].to(decoder.device))
+            choice = decoder.choose(hidden[:, -longest:])
+        there = true != NO_TOKEN
+        refuse_not_finite(model, windows, batch, choice.finite.cpu() | ~there)
+        # A token that is not there counts as a miss; what precedes the first one is the depth.
+        still_right = (choice.token.cpu() == true).long().cumprod(dim=1)
+        depths[batch] = still_right.sum(dim=1).numpy()
+        # The choice at the first miss counts too: it decided that it was one.
+        decided = torch.cat([torch.ones(len(batch), 1, dtype=torch.long), still_right[:, :-1]], dim=1).bool() & there
+        near_ties[batch] = (choice.near_tie.cpu() & decided).sum(dim=1).numpy()
+    return Depth(
+        windows=windows,
+        memorized=memorized,
+        depth=depths,
+        available=available,
+        near_ties=near_ties,
+        provenance=Provenance.of(
+            "depth", model, windows, batch_size=batch_size, near_tie=NEAR_TIE, through=decoder.through
+        ),
+    )
+
+
+def _checked(
+    model: TransformerBridge, windows: Windows, further: Int[Tensor, "window further"]
+) -> Int[Tensor, "window further"]:
+    """Further tokens, refused where they cannot be the windows'."""
+    if len(further) != len(windows):
+        raise WindowError(f"further tokens of {len(further)} windows were given for {len(windows)}")
+    if windows.tokens.shape[1] > model.cfg.n_ctx:
+        raise WindowError(
+            f"no room beyond windows of {windows.tokens.shape[1]} tokens in a context of {model.cfg.n_ctx}"
+        )
+    wrong = (further < NO_TOKEN) | (further >= model.cfg.d_vocab)
+    after_end = (further[:, :-1] == NO_TOKEN) & (further[:, 1:] != NO_TOKEN)
+    for bad, what in ((wrong, "has a token id beyond the vocabulary"), (after_end, "goes on after its end")):
+        if bad.any():
+            row = int(bad.any(dim=1).nonzero()[0])
+            raise WindowError(
+                f"the text after window {windows.window[row]} of document {windows.document[row]!r} {what}"
+            )
+    return further.to(torch.int64)
+
+
+def survival(
+    depths: Float[np.ndarray, " sample"], censored: Bool[np.ndarray, " sample"], at: Sequence[int]
+) -> Float[np.ndarray, " at"]:
+    """Kaplan and Meier's estimate of the share recited at least so far: P(depth >= d) for each d in ``at``.
+
+    A censored window counts as long as it is seen: it was right for ``depth`` tokens and is not known further.
+    """
+    share, curve = 1.0, [1.0]
+    for d in range(max(at, default=0)):
+        # At risk of missing token d (from 0): those right for d tokens whose text has that token.
+        at_risk = int(((depths > d) | ((depths == d) & ~censored)).sum())
+        missed = int(((depths == d) & ~censored).sum())
+        share = share * (1 - missed / at_risk) if at_risk else float("nan")
+        curve.append(share)
+    return np.array([curve[d] for d in at])
+
+
+def depth_summary(
+    table: pd.DataFrame, *, at: Sequence[int] = (1, 2, 4, 8, 16, 32), by: Sequence[str] = ("model",), seed: int = 0
+) -> pd.DataFrame:
+    """Share of memorized windows recited at least so many tokens further, censoring allowed for.
+
+    Args:
+        table: rows of ``Depth.to_frame()`` with the grouping columns.
+        at: depths, in tokens.
+        by: columns to group by.
+        seed: of the bootstrap over documents.
+
+    Returns:
+        One row a group and depth: ``value`` with ``low`` and ``high``, clustered by document, ``n``, ``n_clusters`` and
+        ``n_at_risk``, the windows whose text was tried that far. NaN where none was.
+    """
+    check_columns(table, [*by, "depth", "censored", "document"], what="a summary of depth")
+    rows, estimates = [], []
+    for key, group in table[table["depth"].notna()].groupby(list(by), sort=True, observed=True):
+        depths, censored = group["depth"].to_numpy(dtype=float), group["censored"].to_numpy(dtype=bool)
+        for d in at:
+            estimates.append(_share_at(depths, censored, d, group["document"].to_numpy(), seed))
+            rows.append((*key, d, int((~(censored & (depths < d))).sum())))
+    return pd.concat([pd.DataFrame(rows, columns=[*by, "at", "n_at_risk"]), estimates_frame(estimates)], axis=1)
+
+
+def _share_at(
+    depths: Float[np.ndarray, " sample"],
+    censored: Bool[np.ndarray, " sample"],
+    at: int,
+    documents: Shaped[np.ndarray, " sample"],
+    seed: int,
+) -> Estimate:
+    return bootstrap(
+        lambda drawn: float(survival(depths[drawn], censored[drawn], [at])[0]),
+        len(depths),
+        seed=seed,
+        clusters=documents,
+        n_resamples=300,
+    )

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformer_lens.model_bridge import TransformerBridge
+from transformers import AutoModelForCausalLM
+
+from interp.data.windows import WindowError, Windows
+from interp.statistical.depth import NO_TOKEN, depth, depth_summary, survival
+
+
+def written(path: Path, prefix: torch.Tensor, n: int) -> torch.Tensor:
+    """Hugging Face's own greedy text after a prefix, prefix included."""
+    hf = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+    options = {"do_sample": False, "min_new_tokens": n, "max_new_tokens": n, "eos_token_id": None, "pad_token_id": 0}
+    return hf.generate(prefix, attention_mask=torch.ones_like(prefix), **options)
+
+
+def test_depth_of_texts_that_miss_at_known_places(
+    model: TransformerBridge, family: str, checkpoints: dict[str, Path], windows: Windows
+) -> None:
+    """Prefix 8, continuation 8, up to 12 tokens further, in the model's own words with changes."""
+    text = written(checkpoints[family], windows.tokens[:, :8], 20)
+    further = text[:, 16:].clone()
+    for row, miss in enumerate([0, 1, 5, 11]):
+        further[row, miss] = (further[row, miss] + 1) % 2048
+    further[4, 6:] = NO_TOKEN  # the document ends
+    further[5, :] = NO_TOKEN  # nothing left to try
+    further[6, 3] = (further[6, 3] + 1) % 2048
+    further[6, 9:] = NO_TOKEN  # misses before it ends
+    text[7, 15] = (text[7, 15] + 1) % 2048  # not memorized
+    result = depth(model, Windows.from_tokens(text[:, :16], prefix_len=8), further, batch_size=5)
+    expected = [0, 1, 5, 11, 6, 0, 3, np.nan, 12, 12, 12, 12]
+    np.testing.assert_array_equal(result.depth, expected)
+    assert result.censored.tolist() == [False] * 4 + [True, True, False, False] + [True] * 4
+    assert result.available.tolist() == [12, 12, 12, 12, 6, 0, 9, 12, 12, 12, 12, 12]
+
+
+def test_what_lies_beyond_the_context_is_not_tried(
+    models: dict[str, TransformerBridge], checkpoints: dict[str, Path], windows: Windows
+) -> None:
+    """Sixty of 64 places are taken: the model predicts 5 tokens more, the last from its 64th input."""
+    text = written(checkpoints["Pythia"], windows.tokens[:, :32], 28)
+    result = depth(models["Pythia"], Windows.from_tokens(text), torch.zeros(12, 40, dtype=torch.long))
+    assert result.available.tolist() == [5] * 12
+
+
+def test_refuses_further_tokens_that_are_not_the_windows(
+    models: dict[str, TransformerBridge], windows: Windows
+) -> None:
+    short = Windows.from_tokens(windows.tokens[:, :32], prefix_len=16)
+    further = windows.tokens[:, 32:].clone()
+    with pytest.raises(WindowError, match="of 3 windows were given for 12"):
+        depth(models["Pythia"], short, further[:3])
+    further[2, 4] = 2048
+    with pytest.raises(WindowError, match="window 2 .* beyond the vocabulary"):
+        depth(models["Pythia"], short, further)
+    further[2, 4] = NO_TOKEN
+    with pytest.raises(WindowError, match="window 2 .* goes on after its end"):
+        depth(models["Pythia"], short, further)
+
+
+def test_survival_by_hand() -> None:
+    """Missed after 0, 1 and 3; censored at 1 and 3.
+
+    Token 0: 5 at risk, 1 misses: 4/5. Token 1: of the 4 one is not seen any more, 3 at risk, 1 misses: 4/5 * 2/3.
+    Token 2: 2 at risk, none misses. Token 3: 1 at risk and it misses.
+    """
+    depths, censored = np.array([0.0, 1, 1, 3, 3]), np.array([False, False, True, False, True])
+    expected = [1, 4 / 5, 8 / 15, 8 / 15, 0]
+    np.testing.assert_allclose(survival(depths, censored, [0, 1, 2, 3, 4]), expected)
+
+
+def test_survival_without_censoring_is_a_plain_share() -> None:
+    depths = np.array([0.0, 0, 2, 5, 9, 9])
+    shares = [(depths >= d).mean() for d in (1, 2, 3, 9)]
+    np.testing.assert_allclose(survival(depths, np.zeros(6, dtype=bool), [1, 2, 3, 9]), shares)
+
+
+def test_nothing_is_known_beyond_the_last_censored_window() -> None:
+    assert np.isnan(survival(np.array([2.0, 2]), np.array([True, True]), [3])).all()
+
+
+def test_summary_holds_each_share_with_its_interval() -> None:
+    table = pd.DataFrame(
+        {
+            "model": "m",
+            "document": [f"d{i}" for i in range(8)],
+            "depth": [0, 1, 2, 3, 4, 5, np.nan, 2],
+            "censored": [False] * 7 + [True],
+        }
+    )
+    summary = depth_summary(table, at=(1, 3)).set_index("at")
+    assert summary.loc[1, "value"] == pytest.approx(6 / 7)
+    # Right for 3: 6/7 * (1 - 1/6) * (1 - 1/4): at token 2 the censored window is not at risk any more.
+    assert summary.loc[3, "value"] == pytest.approx(6 / 7 * 5 / 6 * 3 / 4)
+    assert summary["n"].tolist() == [7, 7]
+    assert summary["n_at_risk"].tolist() == [7, 6]
+    assert ((summary["low"] <= summary["value"]) & (summary["value"] <= summary["high"])).all()
