@@ -45,8 +45,9 @@ def head_heatmap(ablation: HeadAblation, *, metric: Metric = "log_prob", title: 
         )
     )
     n_layers, n_heads = importance.shape
-    fig.update_xaxes(dtick=max(1, n_heads // 8), constrain="domain")
-    fig.update_yaxes(dtick=max(1, n_layers // 8), scaleanchor="x" if n_layers == n_heads else None)
+    # Cells from edge to edge: an axis that makes room around them shows layers that do not exist.
+    fig.update_xaxes(dtick=max(1, n_heads // 8), range=[-0.5, n_heads - 0.5], showgrid=False, zeroline=False)
+    fig.update_yaxes(dtick=max(1, n_layers // 8), range=[-0.5, n_layers - 0.5], showgrid=False, zeroline=False)
     fig.update_layout(height=360)
     return apply_style(
         fig,
