@@ -12,7 +12,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.data.windows import WindowError, Windows
 from interp.internal.noise import noise, perturb
 from interp.internal.perturbation import Perturbation
-from interp.models.hooks import HookError, activations, checked_hooks, hook_name
+from interp.models.hooks import HookError, activations, checked_hooks, hook_name, logits
 from interp.results import Provenance
 from interp.statistical.extraction import extract
 
@@ -94,6 +94,33 @@ def test_cosine_at_the_noisy_site(model: TransformerBridge, windows: Windows) ->
     # |h'|^2 = |h|^2 (1 + alpha^2) on average, so the cosine is near 1 / sqrt(1 + alpha^2).
     assert noisy.cosine[0, 0].mean() == pytest.approx(1 / np.sqrt(1 + alpha**2), abs=0.02)
     assert (noisy.lens_kl[0, -1] > 0).all()
+
+
+def test_against_a_plain_loop(model: TransformerBridge, windows: Windows) -> None:
+    """Greedy text, log-probability and divergence as whole passes without a cache give them."""
+    alpha, name = 0.3, hook_name("hook_resid_pre", 0)
+    noisy = perturb(model, windows, alphas=(alpha,))
+    e = noise(windows.window, alpha, n_pos=32, d_model=model.cfg.d_model, seed=0)
+
+    def add(h: torch.Tensor, hook: object) -> torch.Tensor:
+        return h + alpha * (h**2).mean(-1, keepdim=True).sqrt() * e[:, : h.shape[1]]
+
+    def run(tokens: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad(), checked_hooks(model, {name: add}):
+            return logits(model, tokens).log_softmax(-1)
+
+    text = windows.prefix
+    for _ in range(windows.continuation_len):
+        text = torch.cat([text, run(text)[:, -1:].argmax(-1)], dim=1)
+    score = (text[:, 24:] == windows.continuation).float().mean(1)
+    np.testing.assert_allclose(noisy.score[0], score.numpy(), atol=1e-6)
+    with torch.no_grad():
+        clean = logits(model, windows.tokens).log_softmax(-1)[:, 23:31]
+    log_p = run(windows.tokens)[:, 23:31]
+    true = log_p.gather(-1, windows.continuation[..., None]).mean(dim=(1, 2))
+    np.testing.assert_allclose(noisy.log_prob[0], true.numpy(), atol=1e-5)
+    kl = (clean.exp() * (clean - log_p)).sum(-1).mean(1)
+    np.testing.assert_allclose(noisy.lens_kl[0, -1], kl.numpy(), atol=1e-5)
 
 
 def test_stream_is_replaced(model: TransformerBridge, windows: Windows) -> None:
