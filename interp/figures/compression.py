@@ -1,0 +1,101 @@
+"""Figures of compression: how short a prefix brings a memorized continuation back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from interp.figures.rates import colours_of, error_bars
+from interp.figures.style import REFERENCE_COLOUR, apply_style
+
+_RATIO = "compression ratio (shortest prefix / whole prefix)"
+
+
+def draw_ratio_distribution(table: pd.DataFrame, *, panel: str, line: str, caption: str = "") -> go.Figure:
+    """Share of memorized windows whose ratio is at most x, a panel for each ``panel`` and a curve for each ``line``.
+
+    Args:
+        table: rows of ``Compression.to_frame()`` with the columns ``panel`` and ``line``.
+        panel: column of the panels.
+        line: column of the colours.
+        caption: what is seen.
+    """
+    known = table[table["ratio"].notna()]
+    panels, lines = list(known[panel].unique()), list(known[line].unique())
+    colours = colours_of([str(name) for name in lines])
+    fig = make_subplots(rows=1, cols=max(1, len(panels)), shared_yaxes=True, subplot_titles=[str(p) for p in panels])
+    for column, name in enumerate(panels, start=1):
+        for label in lines:
+            ratios = np.sort(known.loc[(known[panel] == name) & (known[line] == label), "ratio"].to_numpy())
+            if len(ratios) == 0:
+                continue
+            fig.add_scatter(
+                x=np.concatenate([[0], ratios, [1]]),
+                y=np.concatenate([[0], np.arange(1, len(ratios) + 1) / len(ratios), [1]]),
+                mode="lines",
+                line={"color": colours[str(label)], "shape": "hv"},
+                name=str(label),
+                legendgroup=str(label),
+                hovertext=f"{len(ratios)} windows",
+                showlegend=not any(trace.name == str(label) for trace in fig.data),
+                row=1,
+                col=column,
+            )
+    fig.add_vline(x=0.5, line={"color": REFERENCE_COLOUR, "dash": "dash", "width": 1})
+    fig.update_xaxes(range=[0, 1.02]).update_yaxes(range=[0, 1.02])
+    apply_style(fig, title="How much of the prefix is needed", x=_RATIO, caption=caption)
+    return fig.update_yaxes(title_text="share of memorized windows", col=1)
+
+
+def draw_compression(summary: pd.DataFrame, *, line: str, caption: str = "") -> go.Figure:
+    """Mean ratio of each model with 95 % intervals; filled for the shortest prefix, open for the one from which every
+    longer one works.
+
+    Args:
+        summary: what ``compression_summary`` returns, by ``model`` and ``line``.
+        line: column of the colours, such as ``domain``.
+        caption: what is seen.
+    """
+    colours = colours_of([str(name) for name in summary[line].unique()])
+    fig = go.Figure()
+    symbols = {"ratio": "circle", "ratio_every_longer": "circle-open"}
+    for quantity, symbol in symbols.items():
+        for label, rows in summary[summary["quantity"] == quantity].groupby(line, sort=False):
+            fig.add_scatter(
+                x=[rows["model"].astype(str), [str(label)] * len(rows)],
+                y=rows["value"],
+                error_y=error_bars(rows),
+                mode="markers",
+                marker={"color": colours[str(label)], "size": 8, "symbol": symbol},
+                name=f"{label}, {'shortest' if quantity == 'ratio' else 'every longer works'}",
+                legendgroup=str(label),
+            )
+    fig.add_hline(y=0.5, line={"color": REFERENCE_COLOUR, "dash": "dash"}, annotation_text="0.5")
+    fig.update_yaxes(range=[0, 1.05])
+    return apply_style(fig, title="Compression ratio of memorized windows", x="", y=_RATIO, caption=caption)
+
+
+def draw_text_size(sizes: pd.DataFrame, *, caption: str = "") -> go.Figure:
+    """Compressed size of the text of memorized and other windows, with 95 % intervals.
+
+    Args:
+        sizes: columns ``domain``, ``group``, ``value``, ``low``, ``high``; bits a token.
+        caption: what is seen.
+    """
+    colours = colours_of([str(name) for name in sizes["group"].unique()])
+    fig = go.Figure()
+    for group, rows in sizes.groupby("group", sort=False):
+        fig.add_scatter(
+            x=[rows["domain"].astype(str), [str(group)] * len(rows)],
+            y=rows["value"],
+            error_y=error_bars(rows),
+            mode="markers",
+            marker={"color": colours[str(group)], "size": 9},
+            name=str(group),
+        )
+    fig.update_yaxes(rangemode="tozero")
+    return apply_style(
+        fig, title="How predictable the text is by itself", x="", y="zlib, bits a token", caption=caption
+    )

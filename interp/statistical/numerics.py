@@ -1,0 +1,160 @@
+"""Numerics: how far the flags depend on the number format and on the batch.
+
+Greedy text can change with the rounding of the logits: in bfloat16 or float16, and, after a near tie, with the shape of
+a batch. The flip rate is the share of windows whose M = 1 is another than in float32 at the reference batch size.
+(Ours.)
+
+    >>> result = numerics("pythia-small-1.2m", windows)
+    >>> result.to_frame()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.data.windows import Windows
+from interp.models.decoding import NEAR_TIE
+from interp.models.loading import load_model
+from interp.results import Provenance
+from interp.statistical.extraction import Extraction, extract
+from interp.stats import Estimate, clustered_rate
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way of running the same extraction, against float32 at the reference batch size."""
+
+    dtype: str
+    batch_size: int
+    flip_rate: Estimate
+    """Share of windows whose flag M = 1 differs from the reference's."""
+    gained: int
+    """Windows flagged here and not in the reference."""
+    lost: int
+    """Windows flagged in the reference and not here."""
+    other_text: Estimate
+    """Share of windows with any generated token that differs."""
+    with_near_ties: int
+    """Windows with a near tie among their choices here."""
+    largest_log_prob_change: float
+    """Largest change of a true token's log-probability, nats."""
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """Extraction under several settings, compared with float32."""
+
+    windows: Windows
+    reference: Extraction
+    """In float32, at the first batch size."""
+    settings: tuple[Setting, ...]
+    provenance: Provenance
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a setting; rates with ``_low`` and ``_high``."""
+        return pd.DataFrame(
+            [
+                {
+                    "dtype": s.dtype,
+                    "batch_size": s.batch_size,
+                    "n": s.flip_rate.n,
+                    "flip_rate": s.flip_rate.value,
+                    "flip_rate_low": s.flip_rate.low,
+                    "flip_rate_high": s.flip_rate.high,
+                    "gained": s.gained,
+                    "lost": s.lost,
+                    "other_text": s.other_text.value,
+                    "other_text_low": s.other_text.low,
+                    "other_text_high": s.other_text.high,
+                    "with_near_ties": s.with_near_ties,
+                    "largest_log_prob_change": s.largest_log_prob_change,
+                }
+                for s in self.settings
+            ]
+        )
+
+
+def compare(reference: Extraction, other: Extraction, *, dtype: str, batch_size: int, seed: int = 0) -> Setting:
+    """Compare two extractions of the same windows.
+
+    Raises:
+        ValueError: other windows, or another prefix length.
+    """
+    same = np.array_equal(reference.windows.window, other.windows.window)
+    if not same or reference.windows.prefix_len != other.windows.prefix_len:
+        raise ValueError("extractions of different windows or prefix lengths cannot be compared")
+    documents = reference.windows.document
+    flipped = reference.memorized != other.memorized
+    return Setting(
+        dtype=dtype,
+        batch_size=batch_size,
+        flip_rate=clustered_rate(flipped, clusters=documents, seed=seed),
+        gained=int((other.memorized & ~reference.memorized).sum()),
+        lost=int((reference.memorized & ~other.memorized).sum()),
+        other_text=clustered_rate((reference.generated != other.generated).any(axis=1), clusters=documents, seed=seed),
+        with_near_ties=int((other.near_ties > 0).sum()),
+        largest_log_prob_change=float(np.abs(reference.log_prob - other.log_prob).max()),
+    )
+
+
+def numerics(
+    name_or_path: str | Path,
+    windows: Windows,
+    *,
+    dtypes: Sequence[str] = ("float32", "bfloat16", "float16"),
+    batch_sizes: Sequence[int] = (64, 1, 7),
+    device: str | torch.device | None = None,
+    seed: int = 0,
+) -> Numerics:
+    """Extract in every format at every batch size, and compare with float32 at the first batch size.
+
+    Args:
+        name_or_path: as for ``load_model``; the model is loaded once in each format.
+        windows: what to extract.
+        dtypes: names of formats, of ``DTYPES``.
+        batch_sizes: windows in a forward pass; the first is the reference's.
+        device: as for ``load_model``.
+        seed: of the bootstrap over documents.
+
+    Returns:
+        A row for each format and batch size but the reference itself.
+
+    Raises:
+        ValueError: an unknown format, or no batch size.
+        DecodingError: NaN or infinite logits; float16 overflows in some models.
+    """
+    unknown = sorted(set(dtypes) - set(DTYPES))
+    if unknown or not batch_sizes:
+        raise ValueError(f"formats {unknown} are not of {list(DTYPES)}" if unknown else "give at least one batch size")
+    model = load_model(name_or_path, device=device, dtype=torch.float32)
+    reference = extract(model, windows, batch_size=batch_sizes[0])
+    provenance = Provenance.of(
+        "numerics",
+        model,
+        windows,
+        dtypes=list(dtypes),
+        batch_sizes=list(batch_sizes),
+        near_tie=NEAR_TIE,
+        seed=seed,
+    )
+    settings = []
+    for dtype in dtypes:
+        this = model if dtype == "float32" else load_model(name_or_path, device=device, dtype=DTYPES[dtype])
+        settings += [
+            compare(reference, other, dtype=dtype, batch_size=size, seed=seed)
+            for size, other in _in_batches(this, windows, batch_sizes[1:] if dtype == "float32" else batch_sizes)
+        ]
+    return Numerics(windows, reference, tuple(settings), provenance)
+
+
+def _in_batches(model: TransformerBridge, windows: Windows, batch_sizes: Sequence[int]) -> list[tuple[int, Extraction]]:
+    return [(size, extract(model, windows, batch_size=size)) for size in batch_sizes]

@@ -1,0 +1,60 @@
+"""Figures of compression and depth show the numbers that they are given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from interp.figures.compression import draw_compression, draw_ratio_distribution, draw_text_size
+from interp.figures.depth import draw_depth
+
+
+def test_ratio_distribution_is_the_share_at_or_below() -> None:
+    table = pd.DataFrame({"size": "s", "family": "Pythia", "ratio": [0.5, 0.25, np.nan, 1.0]})
+    fig = draw_ratio_distribution(table, panel="size", line="family")
+    (curve,) = fig.data
+    np.testing.assert_allclose(curve.x, [0, 0.25, 0.5, 1, 1])
+    np.testing.assert_allclose(curve.y, [0, 1 / 3, 2 / 3, 1, 1])
+    assert "ratio" in fig.layout.xaxis.title.text
+
+
+def test_compression_shows_both_lengths_with_intervals() -> None:
+    summary = pd.DataFrame(
+        {
+            "model": "m",
+            "domain": "code",
+            "quantity": ["ratio", "ratio_every_longer", "within_limit"],
+            "value": [0.3, 0.5, 0.9],
+            "low": [0.2, 0.3, 0.8],
+            "high": [0.4, 0.6, 1.0],
+        }
+    )
+    shortest, longer = draw_compression(summary, line="domain").data
+    assert (shortest.y[0], longer.y[0]) == (0.3, 0.5)
+    assert (shortest.marker.symbol, longer.marker.symbol) == ("circle", "circle-open")
+    np.testing.assert_allclose(longer.error_y.arrayminus, [0.2])
+
+
+def test_text_size_has_a_point_for_each_group() -> None:
+    sizes = pd.DataFrame(
+        {"domain": ["code"] * 2, "group": ["memorized", "unmemorized"], "value": [9.0, 8], "low": 7.0, "high": 10.0}
+    )
+    fig = draw_text_size(sizes)
+    assert [trace.y[0] for trace in fig.data] == [9, 8]
+    assert "bits" in fig.layout.yaxis.title.text
+
+
+def test_depth_has_a_band_and_leaves_out_what_is_not_known() -> None:
+    summary = pd.DataFrame(
+        {
+            "size": "s",
+            "family": "OLMo1",
+            "at": [0, 8, 32],
+            "value": [1, 0.5, np.nan],
+            "low": [1, 0.4, np.nan],
+            "high": [1, 0.7, np.nan],
+        }
+    )
+    around, line = draw_depth(summary, panel="size", line="family").data
+    np.testing.assert_allclose(line.y, [1, 0.5])
+    np.testing.assert_allclose(around.y, [1, 0.7, 0.4, 1])
