@@ -163,9 +163,17 @@ class Decoder:
         projected: Float[Tensor, "batch pos d_model"],
     ) -> Float[Tensor, "batch pos d_model"]:
         """Residual stream after a layer, from that before it and what ``project`` gave."""
-        part = self.layers[layer]
-        middle = residual + part.post_norm1(projected)
-        return middle + self.mlp(layer, residual if part.parallel else middle)
+        return self.finish(layer, residual, self.layers[layer].post_norm1(projected))
+
+    def finish(
+        self,
+        layer: int,
+        residual: Float[Tensor, "batch pos d_model"],
+        attention: Float[Tensor, "batch pos d_model"],
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """Residual stream after a layer, from that before it and what its attention adds, its norm included."""
+        middle = residual + attention
+        return middle + self.mlp(layer, residual if self.layers[layer].parallel else middle)
 
     def block(
         self,

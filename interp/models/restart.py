@@ -1,6 +1,6 @@
 """Running from a layer: from a stored residual stream, only what lies above is computed.
 
-The engine is ``interp.models.decoder``; these two functions are for measurements that need no more than a restart.
+The engine is ``interp.models.decoder``; these functions are for measurements that need no more than a restart.
 """
 
 from __future__ import annotations
@@ -40,9 +40,43 @@ def run_from(
         ValueError: no such layer.
         RestartError: see ``decoder``.
     """
-    if not 0 <= layer <= model.cfg.n_layers:
+    _check_layer(model, layer, model.cfg.n_layers)
+    parts = decoder(model)
+    return parts.unembed(parts.run_from(layer, residual, parts.positions(0, residual.shape[1]), keep=keep))
+
+
+@torch.no_grad()
+def run_after_attention(
+    model: TransformerBridge,
+    layer: int,
+    residual: Float[Tensor, "batch pos d_model"],
+    attention: Float[Tensor, "batch pos d_model"],
+    *,
+    keep: slice = slice(None),
+) -> Float[Tensor, "batch kept d_vocab"]:
+    """Logits at the positions ``keep``, from what the attention of ``layer`` adds to the residual stream before it.
+
+    Two tensors, since a parallel block's MLP sees the stream without the attention.
+
+    Args:
+        model: a booted model.
+        layer: 0 ... n_layers - 1.
+        residual: before the layer.
+        attention: what its attention adds, after the norm that follows in some models.
+        keep: positions that are asked for.
+
+    Raises:
+        ValueError: no such layer.
+        RestartError: see ``decoder``.
+    """
+    _check_layer(model, layer, model.cfg.n_layers - 1)
+    parts = decoder(model)
+    after = parts.finish(layer, residual, attention)
+    return parts.unembed(parts.run_from(layer + 1, after, parts.positions(0, residual.shape[1]), keep=keep))
+
+
+def _check_layer(model: TransformerBridge, layer: int, last: int) -> None:
+    if not 0 <= layer <= last:
         raise ValueError(
             f"{model.cfg.model_name} has layers 0 to {model.cfg.n_layers - 1}; cannot run from layer {layer}"
         )
-    parts = decoder(model)
-    return parts.unembed(parts.run_from(layer, residual, parts.positions(0, residual.shape[1]), keep=keep))

@@ -13,7 +13,7 @@ from transformers import GPTNeoXConfig, LlamaConfig, Olmo3Config, PretrainedConf
 from interp.data.windows import Windows
 from interp.models.hooks import activations, hook_name, logits
 from interp.models.loading import load_model
-from interp.models.restart import residual_before, run_from
+from interp.models.restart import residual_before, run_after_attention, run_from
 from interp.models.small import small_config
 from interp.models.take_apart import RestartError, decoder
 
@@ -90,6 +90,18 @@ def test_head_outputs_are_hook_z(model: TransformerBridge, windows: Windows) -> 
     theirs = activations(model, tokens, names)
     for ours, name in zip(decoder(model).head_outputs(tokens), names, strict=True):
         torch.testing.assert_close(ours, theirs[name], atol=1e-5, rtol=1e-5)
+
+
+def test_after_attention(model: TransformerBridge, windows: Windows) -> None:
+    tokens = windows.tokens[:3]
+    whole = logits(model, tokens)
+    for layer in range(model.cfg.n_layers):
+        residual = residual_before(model, layer, tokens)
+        block = model.blocks[layer]
+        z = activations(model, tokens, [hook_name("hook_z", layer)])[hook_name("hook_z", layer)]
+        attention = block.attn.o.original_component(z.flatten(2))
+        attention = block.ln1_post.original_component(attention) if hasattr(block, "ln1_post") else attention
+        torch.testing.assert_close(run_after_attention(model, layer, residual, attention), whole, atol=1e-4, rtol=1e-4)
 
 
 def test_no_such_layer(model: TransformerBridge, windows: Windows) -> None:
