@@ -5,6 +5,11 @@ prefix and the domain, cross-validated by document, so that no document is both 
 stands beside that of each factor alone and of all factors but one, and beside that of the same model fitted to
 shuffled outcomes, which must be one half. How well its probabilities are calibrated is shown, not assumed: Brier score
 and observed against predicted rates.
+
+Two things to know when reading it. The prefix was shown as often as the window, so its log-probability carries the
+repetition in it: "all but count" does not say what is left without repetition, the compressed size does. And a factor
+that says nothing can fall below one half where the windows were drawn in equal numbers of it (domains of the planted
+sets): what one fold has too many of, the others have too few of.
 """
 
 from __future__ import annotations
