@@ -22,8 +22,8 @@ from interp.models.plain import plain_model
 NEAR_TIE = 1e-4
 """Margin of a near tie, in logits: below it the order of the top two can change with the shape of a batch."""
 
-LOGITS_AT_ONCE = 2**24
-"""Most logits held at a time (64 MiB in float32): a large vocabulary must not decide the batch size."""
+LOGITS_AT_ONCE = 2**22
+"""Most logits held at a time (16 MiB in float32): a large vocabulary must not decide the batch size."""
 
 
 class DecodingError(RuntimeError):
@@ -41,13 +41,11 @@ class KeyValues(Cache):
         super().__init__(layers=[])
         self.n_rows, self.n_pos = n_rows, n_pos
         self._store: dict[int, tuple[Tensor, Tensor]] = {}
-        self._rows: slice | Int[Tensor, " row"] = slice(0, n_rows)
-        self._positions: slice | Int[Tensor, "row pos"] = slice(0, 0)
-        self._end = 0
+        self.aim(slice(0, n_rows), 0, 0)
 
-    def aim(self, rows: slice | Int[Tensor, " row"], positions: slice | Int[Tensor, "row pos"], end: int) -> None:
-        """Set where the next pass writes; it reads positions 0 to ``end``."""
-        self._rows, self._positions, self._end = rows, positions, end
+    def aim(self, rows: slice | Int[Tensor, " row"], start: int | Int[Tensor, " row"], end: int) -> None:
+        """Say which rows the next pass runs, where each row's first new token stands, and where the last one ends."""
+        self._rows, self._start, self._end = rows, start, end
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
@@ -55,20 +53,25 @@ class KeyValues(Cache):
         """Write a pass's keys and values (batch, head, pos, d_head), and return those that it attends to."""
         if layer_idx not in self._store:
             shape = (self.n_rows, key_states.shape[1], self.n_pos, key_states.shape[3])
-            # Zeros, not empty: what is masked is multiplied by a pattern of 0, and 0 * NaN would be NaN.
-            self._store[layer_idx] = (key_states.new_zeros(shape), value_states.new_zeros(shape))
-        read = []
+            self._store[layer_idx] = (key_states.new_empty(shape), value_states.new_empty(shape))
+        n_new, read = key_states.shape[2], []
         for stored, new in zip(self._store[layer_idx], (key_states, value_states), strict=True):
-            if isinstance(self._positions, slice):
-                stored[self._rows, :, self._positions] = new
+            if isinstance(self._start, int):
+                stored[self._rows, :, self._start : self._start + n_new] = new
             else:
                 index = torch.arange(self.n_rows, device=new.device)[self._rows]
-                stored[index[:, None], :, self._positions] = new.transpose(1, 2)
+                places = self._start[:, None] + torch.arange(n_new, device=new.device)
+                stored[index[:, None], :, places] = new.transpose(1, 2)
             read.append(stored[self._rows, :, : self._end])
         return read[0], read[1]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:  # noqa: ARG002
-        return self._end
+        if isinstance(self._start, int):
+            return self._start
+        raise DecodingError("rows of different lengths have no common length; positions and mask must be given")
+
+    def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:  # noqa: ARG002
+        return self._end, 0
 
     def select(self, rows: Int[Tensor, " row"]) -> KeyValues:
         """A copy that holds these rows, in this order."""
@@ -81,6 +84,7 @@ class KeyValues(Cache):
         """The rows of several stores, one after the other, with room for ``n_pos`` positions."""
         joined = cls(sum(part.n_rows for part in parts), n_pos)
         for layer, (keys, values) in parts[0]._store.items():
+            # Zeros: what is masked is multiplied by a pattern of 0, and 0 * NaN would be NaN.
             room = tuple(t.new_zeros(joined.n_rows, t.shape[1], n_pos, t.shape[3]) for t in (keys, values))
             row = 0
             for part in parts:
@@ -114,7 +118,7 @@ def choose(logits: Float[Tensor, "batch chosen d_vocab"], truth: Int[Tensor, "ba
     best, token = logits.max(dim=-1)
     log_prob = None
     if truth is not None:
-        log_prob = logits.gather(-1, truth[..., None]).squeeze(-1) - logits.logsumexp(dim=-1)
+        log_prob = -nn.functional.cross_entropy(logits.flatten(0, 1), truth.flatten(), reduction="none").view_as(truth)
     second = logits.scatter_(-1, token[..., None], float("-inf")).amax(dim=-1)
     return Choice(token, best - second < NEAR_TIE, torch.isfinite(best), log_prob)
 
@@ -167,18 +171,22 @@ class Decoder:
             end: one more than the last position of any row.
             rows: the rows of the store that go on; all of them unless given.
         """
+        store.aim(slice(0, store.n_rows) if rows is None else rows, start, end)
         n_new = tokens.shape[1]
-        steps = torch.arange(n_new, device=tokens.device)
-        positions = (steps + start)[None] if isinstance(start, int) else start[:, None] + steps
-        where = slice(start, start + n_new) if isinstance(start, int) else positions
-        store.aim(slice(0, store.n_rows) if rows is None else rows, where, end)
+        new = torch.arange(n_new, device=tokens.device)
+        if isinstance(start, int) and (start == 0 or n_new == 1) and not self._slides:
+            # Whole texts, or one token that sees all before it: the model needs no mask, and is faster without.
+            positions = mask = None
+        else:
+            positions = (new + start)[None] if isinstance(start, int) else start[:, None] + new
+            mask = self._mask(positions, end)
         return self.body(
-            input_ids=tokens,
-            position_ids=positions,
-            attention_mask=self._mask(positions, end),
-            past_key_values=store,
-            use_cache=True,
+            input_ids=tokens, position_ids=positions, attention_mask=mask, past_key_values=store, use_cache=True
         ).last_hidden_state
+
+    @property
+    def _slides(self) -> bool:
+        return "sliding_attention" in (getattr(self.config, "layer_types", None) or ())
 
     def _mask(self, positions: Int[Tensor, "row pos"], end: int) -> Tensor | dict[str, Tensor]:
         """What each position may attend to, as an additive mask; one for each kind of layer where kinds differ."""
@@ -191,7 +199,7 @@ class Decoder:
             )
 
         full = key <= query
-        if "sliding_attention" not in (getattr(self.config, "layer_types", None) or ()):
+        if not self._slides:
             return additive(full)
         near = full & (key > query - self.config.sliding_window)
         return {"full_attention": additive(full), "sliding_attention": additive(near)}

@@ -13,6 +13,7 @@ is decoded token by token, from the keys and values of that same pass.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -179,23 +180,20 @@ def _write(decoder: Decoder, tokens: Int[Tensor, "batch pos"], prefix_len: int, 
         if len(alive) == 0:
             break
 
-    # Rows with the most left to write first, so that those still writing are always the first rows of the store.
+    # Then position by position, each window from its own first miss on: the rows that write are always the first ones.
     order = torch.argsort(run)
     order = order[run[order] < n - 1]
-    misses = run[order]
-    store, step = store.select(order), token[order, misses][:, None]
-    last_pos = (prefix_len + misses).tolist()
-    for i in range(n - 1 - int(misses.min()) if len(order) else 0):
-        active = sum(pos + i < tokens.shape[1] - 1 for pos in last_pos)
+    store, runs = store.select(order), run[order].tolist()
+    for i in range(runs[0] if runs else n - 1, n - 1):
+        writing = order[: bisect_right(runs, i)]
         hidden = decoder.hidden_after(
-            step[:active],
+            token[writing, i : i + 1],
             store,
-            start=prefix_len + misses[:active] + i,
-            end=last_pos[active - 1] + i + 1,
-            rows=slice(0, active),
+            start=prefix_len + i,
+            end=prefix_len + i + 1,
+            rows=slice(0, len(writing)),
         )
         part = decoder.choose(hidden)
-        at = (order[:active], misses[:active] + i + 1)
-        token[at], near_tie[at], finite[at] = part.token[:, 0], part.near_tie[:, 0], part.finite[:, 0]
-        step = part.token
+        token[writing, i + 1], near_tie[writing, i + 1] = part.token[:, 0], part.near_tie[:, 0]
+        finite[writing, i + 1] = part.finite[:, 0]
     return Choice(token, near_tie, finite, log_prob)
