@@ -33,7 +33,7 @@ from interp.internal.lens import predicting
 from interp.internal.overlap import Importance, top_heads
 from interp.models.hooks import activations, hook_name
 from interp.results import Provenance
-from interp.stats import bootstrap
+from interp.stats import N_RESAMPLES, bootstrap
 
 TARGETS = ("first", "start", "rare", "induction")
 ENTROPY = "entropy"
@@ -99,7 +99,7 @@ class AttentionTargets:
                 rows.append({"target": quantity, "heads": heads, **estimate_columns(e)})
         return pd.DataFrame(rows)
 
-    def correlation(self, importance: Importance, *, seed: int = 0) -> pd.DataFrame:
+    def correlation(self, importance: Importance, *, seed: int = 0, n_resamples: int = N_RESAMPLES) -> pd.DataFrame:
         """Spearman correlation of head importance with each quantity, over heads.
 
         ``within_layers`` compares each head with the others of its layer only (ranks within a layer, less their mean):
@@ -117,7 +117,8 @@ class AttentionTargets:
             known = ~np.isnan(x) & ~np.isnan(y)
             pair, layer = np.stack([x[known], y[known]]), layers[known]
             for over, strata in (("all_heads", np.zeros_like(layer)), ("within_layers", layer)):
-                estimate = bootstrap(partial(_resampled_spearman, pair, strata), pair.shape[1], seed=seed)
+                statistic = partial(_resampled_spearman, pair, strata)
+                estimate = bootstrap(statistic, pair.shape[1], seed=seed, n_resamples=n_resamples)
                 row = {k: v for k, v in estimate_columns(estimate).items() if k != "n_documents"}
                 rows.append({"target": quantity, "over": over, **row})
         return pd.DataFrame(rows)
