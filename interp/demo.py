@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+import transformers
+from jaxtyping import Bool, Int
 from tqdm import tqdm
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.corpus import planted_windows
 from interp.data.planting import HELD_OUT, REPETITIONS, planted_set
-from interp.data.windows import Windows
 from interp.internal.ablation import HeadAblation, ablate_heads
 from interp.internal.curves import memorization_groups
 from interp.internal.lens import logit_lens
@@ -45,91 +48,112 @@ FULL = DemoPlan(sizes=("0.2m", "0.5m", "1.2m"), per_set=32, n_decoded=128, n_abl
 QUICK = DemoPlan(sizes=("0.2m", "0.5m"), per_set=8, n_decoded=32, n_ablated=16)
 
 
-@dataclass
+@dataclass(frozen=True)
+class ModelResults:
+    """What the demo measured on one model."""
+
+    scores: pd.DataFrame
+    """A row a window: ``Extraction.to_frame`` with ``model``, ``family``, ``size``, ``n_params``."""
+    ablation: HeadAblation | None
+    """Of memorized windows; ``None`` where the model has memorized none."""
+    layers: pd.DataFrame
+    """Probability of the true token by layer and group; empty but for the largest model of each family."""
+    decided: pd.DataFrame
+    """Share of tokens that have passed p > 0.5 for good, by layer and group; as ``layers``."""
+    examples: pd.DataFrame
+    provenance: list[Provenance]
+
+
+@dataclass(frozen=True)
 class DemoResults:
-    """What the demo measured, as the report draws it."""
+    """What the demo measured, as the report draws it; tables of all models stacked."""
 
-    scores: pd.DataFrame = field(default_factory=pd.DataFrame)
-    """A row a model and window: ``Extraction.to_frame`` with ``model``, ``family``, ``size``, ``n_params``."""
-    layers: pd.DataFrame = field(default_factory=pd.DataFrame)
-    """Probability of the true token by layer and group; the largest model of each family."""
-    decided: pd.DataFrame = field(default_factory=pd.DataFrame)
-    """Share of tokens that have passed p > 0.5 for good, by layer and group."""
-    ablations: dict[str, HeadAblation] = field(default_factory=dict)
-    """By model."""
-    examples: pd.DataFrame = field(default_factory=pd.DataFrame)
-    provenance: list[Provenance] = field(default_factory=list)
+    scores: pd.DataFrame
+    layers: pd.DataFrame
+    decided: pd.DataFrame
+    examples: pd.DataFrame
+    ablations: dict[str, HeadAblation]
+    """By model; without those that have memorized nothing."""
+    provenance: list[Provenance]
 
 
-def _sample(windows: Windows, which: np.ndarray, n: int) -> np.ndarray:
-    """Up to n of the chosen windows, seeded, in the windows' order."""
-    positions = np.flatnonzero(which)
-    return np.sort(np.random.default_rng(SEED).permutation(positions)[:n])
+def _sample(which: Bool[np.ndarray, " window"], n: int) -> Int[np.ndarray, " chosen"]:
+    """Positions of up to n of the chosen windows, seeded, in order."""
+    return np.sort(np.random.default_rng(SEED).permutation(np.flatnonzero(which))[:n])
 
 
-def _describe(spec: ModelSpec) -> dict[str, Any]:
-    return {"model": spec.name, "family": spec.family, "size": spec.name.rsplit("-", 1)[1], "n_params": spec.n_params}
+def _size(spec: ModelSpec) -> str:
+    return spec.name.rsplit("-", 1)[1]
 
 
-def _examples(model: TransformerBridge, spec: ModelSpec, extraction: Extraction) -> pd.DataFrame:
+def _examples(model: TransformerBridge, extraction: Extraction) -> pd.DataFrame:
     """A few windows as text: memorized ones, and held-out ones of the same model."""
     windows = extraction.windows
-    kinds = {"memorized": extraction.memorized, "never shown": windows.count == 0}
     rows = []
-    for kind, which in kinds.items():
-        for i in _sample(windows, which, EXAMPLES_PER_KIND):
-            text = [model.tokenizer.decode(ids.tolist()) for ids in (windows.prefix[i], windows.continuation[i])]
-            rows.append(
-                {
-                    "model": spec.name,
-                    "kind": kind,
-                    "document": str(windows.document[i]),
-                    "times shown": int(windows.count[i]),
-                    "M": float(extraction.score[i]),
-                    "prefix": text[0],
-                    "true continuation": text[1],
-                    "generated": model.tokenizer.decode(extraction.generated[i].tolist()),
-                }
+    for kind, which in {"memorized": extraction.memorized, "never shown": windows.count == 0}.items():
+        for i in _sample(which, EXAMPLES_PER_KIND):
+            prefix, truth, generated = (
+                model.tokenizer.decode(ids.tolist())
+                for ids in (windows.prefix[i], windows.continuation[i], extraction.generated[i])
             )
+            facts = {"kind": kind, "document": str(windows.document[i]), "times shown": int(windows.count[i])}
+            texts = {"prefix": prefix, "true continuation": truth, "generated": generated}
+            rows.append(facts | {"M": float(extraction.score[i])} | texts)
     return pd.DataFrame(rows)
 
 
-def measure(plan: DemoPlan, *, specs: Iterable[ModelSpec] | None = None) -> DemoResults:
-    """Extract, decode layers and sweep heads on the small families, with progress bars."""
-    chosen = [spec for spec in specs or small_models() if spec.name.rsplit("-", 1)[1] in plan.sizes]
+def measure_model(spec: ModelSpec, plan: DemoPlan) -> ModelResults:
+    """Extract with one small model, sweep its heads on what it has memorized and, if it is a large one, "
+    "decode its layers."""
+    # Two models beside one another are faster than two threads on matrices this small.
+    torch.set_num_threads(1)
+    transformers.logging.disable_progress_bar()
+    label = {"model": spec.name, "family": spec.family, "size": _size(spec), "n_params": spec.n_params}
+    model = load_model(spec.name)
     windows = planted_windows(sets=[HELD_OUT, *map(planted_set, REPETITIONS)], per_set=plan.per_set, seed=SEED)
-    results = DemoResults()
-    scores, layers, decided, examples = [], [], [], []
-    # Larger models take longer, so the bar counts layers times heads: what is left is then estimated well.
-    with tqdm(total=sum(s.n_layers * s.n_heads for s in chosen), unit="head", desc="small families") as bar:
-        for spec in chosen:
+    extraction = extract(model, windows)
+    provenance, ablation = [extraction.provenance], None
+    if extraction.memorized.any():
+        ablation = ablate_heads(model, windows.select(_sample(extraction.memorized, plan.n_ablated)), method="zero")
+        provenance.append(ablation.provenance)
+    layers, decided, examples = pd.DataFrame(), pd.DataFrame(), pd.DataFrame()
+    if _size(spec) == plan.sizes[-1]:
+        picked = np.union1d(*(_sample(extraction.score == score, plan.n_decoded) for score in (0, 1)))
+        decoding = logit_lens(model, windows.select(picked))
+        groups = memorization_groups(extraction.score[picked])
+        layers = decoding.curves("probability", groups=groups, seed=SEED).assign(**label)
+        decided = decoding.first_layer(0.5).holding(groups, seed=SEED).assign(**label)
+        examples = _examples(model, extraction)
+        examples.insert(0, "model", spec.name)
+        provenance.append(decoding.provenance)
+    return ModelResults(extraction.to_frame().assign(**label), ablation, layers, decided, examples, provenance)
+
+
+def measure(plan: DemoPlan) -> DemoResults:
+    """Measure the small families, two models at a time, with a progress bar."""
+    specs = [spec for spec in small_models() if _size(spec) in plan.sizes]
+    done: dict[str, ModelResults] = {}
+    # A forked process would inherit torch's threads in a state that can hang.
+    with (
+        ProcessPoolExecutor(min(2, os.cpu_count() or 1), mp_context=get_context("spawn")) as pool,
+        # Larger models take longer: counted in heads, what is left is estimated well.
+        tqdm(total=sum(s.n_layers * s.n_heads for s in specs), unit="head", desc="small families") as bar,
+    ):
+        running = {pool.submit(measure_model, spec, plan): spec for spec in sorted(specs, key=lambda s: -s.n_params)}
+        for finished in as_completed(running):
+            spec = running[finished]
+            done[spec.name] = finished.result()
             bar.set_postfix_str(spec.name)
-            model = load_model(spec.name)
-            extraction = extract(model, windows)
-            scores.append(extraction.to_frame().assign(**_describe(spec)))
-            results.provenance.append(extraction.provenance)
-            memorized = _sample(windows, extraction.memorized, plan.n_ablated)
-            if len(memorized):
-                ablation = ablate_heads(model, windows.select(memorized), method="zero")
-                results.ablations[spec.name] = ablation
-                results.provenance.append(ablation.provenance)
-            if spec.name.endswith(plan.sizes[-1]):
-                picked = np.union1d(
-                    _sample(windows, extraction.memorized, plan.n_decoded),
-                    _sample(windows, extraction.score == 0, plan.n_decoded),
-                )
-                decoding = logit_lens(model, windows.select(picked))
-                groups = memorization_groups(extraction.score[picked])
-                layers.append(decoding.curves("probability", groups=groups, seed=SEED).assign(**_describe(spec)))
-                decided.append(decoding.first_layer(0.5).holding(groups, seed=SEED).assign(**_describe(spec)))
-                examples.append(_examples(model, spec, extraction))
-                results.provenance.append(decoding.provenance)
             bar.update(spec.n_layers * spec.n_heads)
-    results.scores = pd.concat(scores, ignore_index=True)
-    results.layers = pd.concat(layers, ignore_index=True)
-    results.decided = pd.concat(decided, ignore_index=True)
-    results.examples = pd.concat(examples, ignore_index=True)
-    return results
+    results = [done[spec.name] for spec in specs]
+    return DemoResults(
+        scores=pd.concat([r.scores for r in results], ignore_index=True),
+        layers=pd.concat([r.layers for r in results], ignore_index=True),
+        decided=pd.concat([r.decided for r in results], ignore_index=True),
+        examples=pd.concat([r.examples for r in results], ignore_index=True),
+        ablations={spec.name: r.ablation for spec, r in zip(specs, results, strict=True) if r.ablation is not None},
+        provenance=[p for r in results for p in r.provenance],
+    )
 
 
 def write_tables(results: DemoResults, out: Path) -> None:

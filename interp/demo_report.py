@@ -29,7 +29,7 @@ def _rate(rows: pd.DataFrame) -> Estimate:
 
 def _percent(estimate: Estimate) -> str:
     """``"97 % [94, 99]"``."""
-    return f"{100 * estimate.value:.3g} % [{100 * estimate.low:.2g}, {100 * estimate.high:.3g}]"
+    return f"{100 * estimate.value:.3g} % [{100 * estimate.low:.3g}, {100 * estimate.high:.3g}]"
 
 
 def _windows_sentence(scores: pd.DataFrame) -> str:

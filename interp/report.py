@@ -32,9 +32,11 @@ class Section:
         return "".join(c if c.isalnum() else "-" for c in self.title.lower()).strip("-")
 
 
-def _figure_html(figure: go.Figure, name: str) -> Markup:
-    # The figure's own ids are random; named ones make the page the same for the same results.
-    return Markup(figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config={"displaylogo": False}))
+def _figure_html(figure: go.Figure, name: str, *, alone: bool) -> Markup:
+    # The tool bar would cover the title of a narrow figure; hovering works without it.
+    config = {"displaylogo": False, "displayModeBar": "hover" if alone else False}
+    # A figure's own id is random; a named one makes the page the same for the same results.
+    return Markup(figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config))
 
 
 def write_report(
@@ -62,7 +64,10 @@ def write_report(
         sections=[
             {
                 "section": section,
-                "figures": [_figure_html(f, f"{section.anchor}-{i}") for i, f in enumerate(section.figures)],
+                "figures": [
+                    _figure_html(f, f"{section.anchor}-{i}", alone=section.columns == 1)
+                    for i, f in enumerate(section.figures)
+                ],
                 "captions": [(f.layout.meta or {}).get("caption", "") for f in section.figures],
                 "rows": [] if section.table is None else section.table.to_dict("records"),
             }
