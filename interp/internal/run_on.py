@@ -40,20 +40,16 @@ class Waiting:
     kept: tuple[Float[Tensor, "row two key_head pos d_head"], ...]
     """Keys and values of each layer."""
 
-    def select(self, rows: Int[Tensor, " kept"]) -> Waiting:
-        """Some rows, in the order given."""
-        parts = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "kept"}
-        return Waiting(**parts, kept=tuple(layer[rows] for layer in self.kept))
-
     @classmethod
-    def joined(cls, many: list[Waiting]) -> Waiting:
-        """All rows of several."""
-        parts = {f.name: torch.cat([getattr(w, f.name) for w in many]) for f in fields(cls) if f.name != "kept"}
-        return cls(**parts, kept=tuple(torch.cat(layers) for layers in zip(*(w.kept for w in many), strict=True)))
+    def by_first_miss(cls, many: list[Waiting]) -> Waiting:
+        """All rows of several, those that miss first in front."""
+        order = torch.cat([w.first_miss for w in many]).argsort(stable=True)
+        parts = {f.name: torch.cat([getattr(w, f.name) for w in many])[order] for f in fields(cls) if f.name != "kept"}
+        return cls(**parts, kept=tuple(torch.cat(layer)[order] for layer in zip(*(w.kept for w in many), strict=True)))
 
 
 class WaitingRows:
-    """Collects rows, runs them on when ``capacity`` is reached, and hands each score to ``report``."""
+    """Collects up to ``capacity`` rows, runs them on before there are more, and hands each score to ``report``."""
 
     def __init__(
         self,
@@ -110,22 +106,21 @@ class WaitingRows:
             self._report(some(done, ()), right[done].double().mean(dim=1).cpu().numpy())
         left = (~decided).nonzero().flatten()
         if len(left):
+            if self._n_waiting + len(left) > self._capacity:
+                self.flush()
             kept = tuple(
                 torch.stack(ablated[i], dim=1)[left] if i in ablated else torch.stack(clean[i], dim=1)[left % n]
                 for i in range(len(self._parts.layers))
             )
             self._waiting.append(some(left, kept))
             self._n_waiting += len(left)
-        if self._n_waiting >= self._capacity:
-            self.flush()
 
     def flush(self) -> None:
         """Run on all that wait."""
         if not self._waiting:
             return
-        joined = Waiting.joined(self._waiting)
+        rows = Waiting.by_first_miss(self._waiting)
         self._waiting, self._n_waiting = [], 0
-        rows = joined.select(joined.first_miss.argsort(stable=True))
         own = [(rows.layer == layer).nonzero().flatten() for layer in range(len(self._parts.layers))]
 
         def edit(layer: int, z: Tensor, position: int) -> Tensor:

@@ -82,7 +82,8 @@ def rows_within(parts: Decoder, n_pos: int, *, memory_budget: int, with_score: b
     # The residual stream, the queries, keys and values, and an MLP of up to four times the width twice.
     per_position = 16 * parts.d_model
     if with_score:
-        per_position += 2 * len(parts.layers) * parts.n_key_value_heads * parts.d_head
+        # Held three times: by the pass, by the rows that wait, and in the order in which they are run on.
+        per_position += 3 * 2 * len(parts.layers) * parts.n_key_value_heads * parts.d_head
     return max(1, memory_budget // (n_pos * per_position * torch.finfo(parts.dtype).bits // 8))
 
 
