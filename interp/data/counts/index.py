@@ -15,6 +15,8 @@ from interp.data.windows import Windows
 TABLE_BYTES = 8
 """Bytes of a suffix in the engine's table."""
 
+_CHUNK = 2**14
+
 
 @dataclass(frozen=True)
 class CountIndex:
@@ -48,7 +50,11 @@ class CountIndex:
         _, first, inverse = np.unique(
             keys.view(f"S{keys.itemsize * keys.shape[1]}")[:, 0], return_index=True, return_inverse=True
         )
-        counts = np.fromiter(map(self.engine.count, ngrams[first].tolist()), dtype=np.int64, count=len(first))
+        counts = np.empty(len(first), dtype=np.int64)
+        # Lists of Python integers are large, so only a piece of the n-grams is turned into them at a time.
+        for start in range(0, len(first), _CHUNK):
+            piece = ngrams[first[start : start + _CHUNK]].tolist()
+            counts[start : start + len(piece)] = list(map(self.engine.count, piece))
         return counts[inverse]
 
 
