@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,7 +109,7 @@ def measure_model(spec: ModelSpec, plan: DemoPlan) -> ModelResults:
     # Two models beside one another are faster than two threads on matrices this small.
     torch.set_num_threads(1)
     transformers.logging.disable_progress_bar()
-    label = {"model": spec.name, "family": spec.family, "size": _size(spec), "n_params": spec.n_params}
+    label: dict[str, Any] = {"model": spec.name, "family": spec.family, "size": _size(spec), "n_params": spec.n_params}
     model = load_model(spec.name)
     windows = planted_windows(sets=[HELD_OUT, *map(planted_set, REPETITIONS)], per_set=plan.per_set, seed=SEED)
     extraction = extract(model, windows)
