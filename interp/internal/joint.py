@@ -133,7 +133,7 @@ def ablate_sets(
                     model_name=model.cfg.model_name,
                 )
                 truth = tokens[:, windows.prefix_len :].to(parts.device)
-                mean, predicted = outcome(parts, last, truth, max_bytes=memory_budget // 8)
+                mean, predicted = outcome(parts, last, truth, memory_budget=memory_budget)
                 log_prob[i, where] = mean.cpu().numpy()
                 memorized[i, where] = (predicted == truth).all(dim=1).cpu().numpy()
                 if with_score:

@@ -62,11 +62,13 @@ def outcome(
     residual: Float[Tensor, "row continuation d_model"],
     truth: Int[Tensor, "row continuation"],
     *,
-    max_bytes: int,
+    memory_budget: int,
 ) -> tuple[Float[Tensor, " row"], Int[Tensor, "row continuation"]]:
     """Mean log-probability of the true tokens and the argmax, from the residual stream after the last layer."""
-    d_vocab = parts.d_vocab
-    n_rows = max(1, max_bytes // (3 * residual.shape[1] * d_vocab * residual.element_size()))
+    # Small slices stay in the cache; but of a large vocabulary's weights too little is used each time they are read if
+    # a slice has fewer than some 256 positions. Logits and their exponentials are held at a time.
+    row_bytes = 2 * residual.shape[1] * parts.d_vocab * residual.element_size()
+    n_rows = max(1, memory_budget // 8 // row_bytes, min(256 // residual.shape[1], memory_budget // 2 // row_bytes))
     log_probs, predicted = [], []
     for some, true in zip(residual.split(n_rows), truth.split(n_rows), strict=True):
         logits = parts.unembed(some)
@@ -166,7 +168,7 @@ def sweep_heads(
                 )
                 refuse(last, f"the end of the model with a head of layer {layer} ablated,", windows.window[where])
                 true = repeat(truth, "batch continuation -> (head batch) continuation", head=len(chosen))
-                log_prob, predicted = outcome(parts, last, true, max_bytes=memory_budget // 8)
+                log_prob, predicted = outcome(parts, last, true, memory_budget=memory_budget)
                 index = chosen.numpy()
                 values.log_prob[layer, index, where] = log_prob.reshape(-1, n).cpu().numpy()
                 values.memorized[layer, index, where] = (predicted == true).all(-1).reshape(-1, n).cpu().numpy()
@@ -183,7 +185,7 @@ def sweep_heads(
                     )
                 progress(len(chosen) * n)
             residual = after
-        log_prob, predicted = outcome(parts, residual[:n, keep], truth, max_bytes=memory_budget // 8)
+        log_prob, predicted = outcome(parts, residual[:n, keep], truth, memory_budget=memory_budget)
         values.log_prob_clean[where] = log_prob.cpu().numpy()
         values.memorized_clean[where] = (predicted == truth).all(-1).cpu().numpy()
         if clean is not None:
