@@ -144,6 +144,89 @@ def lens(
 
 
 @app.command()
+def compress(
+    model: ModelArgument,
+    out: OutOption,
+    sets: SetsOption = None,
+    per_set: PerSetOption = 16,
+    corpus: CorpusOption = None,
+    max_windows: MaxOption = 1_000,
+    seed: SeedOption = 0,
+) -> None:
+    """Find the shortest prefixes that still trigger each memorized window."""
+    from interp.models.loading import load_model
+    from interp.results import write_result
+    from interp.statistical.compression import compress as measure
+
+    bridge = load_model(model)
+    result = measure(bridge, _windows(bridge, corpus, sets, per_set, max_windows, seed))
+    typer.echo(f"{model}: {write_result(result, out)}")
+
+
+@app.command()
+def perturb(
+    model: ModelArgument,
+    out: OutOption,
+    sets: SetsOption = None,
+    per_set: PerSetOption = 8,
+    corpus: CorpusOption = None,
+    max_windows: MaxOption = 1_000,
+    layer: Annotated[int, typer.Option(help="layer whose input gets the noise")] = 0,
+    seed: SeedOption = 0,
+) -> None:
+    """Add noise to the residual stream and see in which layers it heals."""
+    from interp.internal.noise import perturb as measure
+    from interp.models.loading import load_model
+    from interp.results import write_result
+
+    bridge = load_model(model)
+    result = measure(bridge, _windows(bridge, corpus, sets, per_set, max_windows, seed), layer=layer, seed=seed)
+    typer.echo(f"{model}: {write_result(result, out)}")
+
+
+index = typer.Typer(no_args_is_help=True, help="Exact counts of n-grams in a corpus.")
+app.add_typer(index, name="index")
+
+
+@index.command("build")
+def build(
+    corpus: Annotated[str, typer.Argument(help="parquet, JSON lines, dataset directory or hub id")],
+    out: Annotated[Path, typer.Option(help="directory of the index; an interrupted build goes on where it was")],
+    tokenizer: Annotated[str, typer.Option(help="model whose tokenizer counts: registry name, hub id or directory")],
+    text_column: Annotated[str, typer.Option(help="column of the text")] = "text",
+) -> None:
+    """Build a suffix-array index of a corpus in a model's own tokens."""
+    from interp.data.counts.build import build_index
+    from interp.data.counts.documents import token_documents
+    from interp.data.counts.manifest import tokenizer_fingerprint
+    from interp.models.loading import load_tokenizer
+
+    own = load_tokenizer(tokenizer)
+    documents = token_documents(corpus, own, text_column=text_column)
+    built = build_index(documents, out, d_vocab=len(own), tokenizer=tokenizer_fingerprint(own), source=corpus)
+    typer.echo(f"{sum(s.n_tokens for s in built.manifest.shards):,} tokens of {corpus} indexed in {out}")
+
+
+@index.command("count")
+def count(
+    text: Annotated[str, typer.Argument(help="text to count")],
+    path: Annotated[Path, typer.Option("--index", help="directory of the index")],
+    tokenizer: Annotated[str, typer.Option(help="model whose tokenizer the index was built with")],
+) -> None:
+    """Count how often a text stands in an indexed corpus, as the same tokens."""
+    import numpy as np
+
+    from interp.data.counts.index import open_index
+    from interp.data.counts.manifest import tokenizer_fingerprint
+    from interp.models.loading import load_tokenizer
+
+    own = load_tokenizer(tokenizer)
+    opened = open_index(path, tokenizer=tokenizer_fingerprint(own))
+    ids = np.array([own(text, add_special_tokens=False)["input_ids"]], dtype=np.int64)
+    typer.echo(f"{opened.count(ids)[0]}")
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="folder for the report and its tables")] = Path("figures/demo"),
     quick: Annotated[bool, typer.Option("--quick", help="two sizes and fewer windows: under a minute")] = False,

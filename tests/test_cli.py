@@ -49,6 +49,21 @@ def test_ablate_refuses_a_model_that_memorized_nothing(run, checkpoints, tmp_pat
     assert not (tmp_path / "a.parquet").exists()
 
 
+def test_compress_and_perturb_write_tables(run, checkpoints, tmp_path):
+    for command in ("compress", "perturb"):
+        out = tmp_path / f"{command}.parquet"
+        assert run(command, checkpoints["StarCoder"], "--out", out, "--set", "held_out", "--per-set", 1).exit_code == 0
+        assert read_provenance(out)[0].settings["prefix_len"] == 32
+
+
+def test_index_counts_what_was_built(run, checkpoints, tmp_path):
+    pd.DataFrame({"text": ["one fish two fish", "red fish blue fish"]}).to_parquet(tmp_path / "c.parquet")
+    shared = ("--tokenizer", checkpoints["Pythia"])
+    assert run("index", "build", tmp_path / "c.parquet", "--out", tmp_path / "index", *shared).exit_code == 0
+    assert run("index", "count", " fish", "--index", tmp_path / "index", *shared).output.strip() == "4"
+    assert run("index", "count", " two fish", "--index", tmp_path / "index", *shared).output.strip() == "1"
+
+
 def test_help_is_there_for_every_command(run):
-    for command in ("models", "extract", "ablate", "lens", "demo"):
+    for command in ("models", "extract", "ablate", "lens", "compress", "perturb", "demo", "index"):
         assert run(command, "--help").exit_code == 0

@@ -72,6 +72,16 @@ def load_model(
     return model
 
 
+def load_tokenizer(name_or_path: str | Path, *, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """A model's own tokenizer; names as ``load_model`` takes them.
+
+    Raises:
+        LoadError: no such model or directory, no network and no local copy, or no tokenizer in it.
+    """
+    name = str(name_or_path)
+    return _tokenizer(name, _directory(name, revision))
+
+
 def _device(device: str | torch.device | None) -> torch.device:
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
