@@ -20,7 +20,7 @@ check: .venv/ready  ## linting and types
 	$(BIN)/mypy
 
 # In this order: the comparison of heads reads the tables of their ablation.
-CLAIMS := scaling compression depth frequency domains prediction numerics layer_decoding noise_recovery \
+CLAIMS := scaling compression_ratio depth frequency domains prediction numerics layer_decoding noise_recovery \
           head_ablation cumulative_ablation
 
 experiments: .venv/ready  ## every claim on the small families, with figures and a page each in figures/

@@ -9,7 +9,7 @@ the gradient estimate beside it, plain and integrated; agreement of all pairs; d
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from grouped import grouped_windows, write_figure
 
 from interp.data.corpus import planted_windows
 from interp.figures.ablation_curves import agreement_by_pair, attribution_bars, estimate_against_exact, head_maps
-from interp.internal.ablation import ablate_heads
+from interp.internal.ablation import HeadAblation, ablate_heads
 from interp.internal.agreement import agreement
 from interp.internal.attribution_patching import estimate_heads
 from interp.internal.logit_attribution import logit_attribution
@@ -29,11 +29,13 @@ from interp.models.registry import small_models
 from interp.results import Provenance, write_table
 
 METHODS: tuple[Method, ...] = ("zero", "mean", "resample", "peer_mean")
+PAPERS: Method = "peer_mean"
+"""The paper's method: what the comparison of domains and families rests on."""
 STEPS = 5
 
 
 def measure(models: list[str], out: Path, *, per_set: int, n_windows: int, score: bool, seed: int) -> None:
-    tables: dict[str, list[pd.DataFrame]] = {"heads": [], "agreement": [], "attribution": []}
+    tables: dict[str, list[pd.DataFrame]] = {"heads": [], "by_domain": [], "agreement": [], "attribution": []}
     provenance: list[Provenance] = []
     metrics: tuple[Metric, ...] = ("log_prob", "rate", "score") if score else ("log_prob", "rate")
     reference = planted_windows(sets=["background"], per_set=32, seed=seed)
@@ -57,6 +59,8 @@ def measure(models: list[str], out: Path, *, per_set: int, n_windows: int, score
                     estimate.to_frame(seed=seed).drop(columns="n_windows"), on=["layer", "head"]
                 )
                 tables["heads"].append(heads.assign(model=name, group=group, method=method))
+                if group == "memorized" and method == PAPERS:
+                    tables["by_domain"] += [t.assign(model=name) for t in _by_domain(exact)]
                 maps |= {
                     method: exact.falls("log_prob"),
                     f"{method}, estimate": estimate.fall,
@@ -80,6 +84,16 @@ def measure(models: list[str], out: Path, *, per_set: int, n_windows: int, score
 def _some(mask: np.ndarray, n: int, seed: int) -> np.ndarray:
     found = np.flatnonzero(mask)
     return np.sort(np.random.default_rng(seed).permutation(found)[:n])
+
+
+def _by_domain(ablation: HeadAblation) -> Iterator[pd.DataFrame]:
+    """Importance of every head on the windows of each domain, for ``head_comparison.py``."""
+    falls, domains = ablation.falls("log_prob"), ablation.windows.domain
+    for domain in sorted(set(domains)):
+        importance = falls[:, :, domains == domain].mean(axis=-1)
+        layer, head = np.indices(importance.shape).reshape(2, -1)
+        columns = {"layer": layer, "head": head, "importance_log_prob": importance.ravel()}
+        yield pd.DataFrame(columns).assign(domain=domain, n_windows=int((domains == domain).sum()))
 
 
 def _row(one: np.ndarray, other: np.ndarray, documents: np.ndarray, seed: int) -> Mapping[str, float]:

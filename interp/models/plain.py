@@ -14,14 +14,18 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 _WRAPPER = "_original_component."
 
+_CAPTURING = ("transformer_lens.model_bridge", "transformers.utils.output_capturing")
+"""Modules whose torch hooks read activations for the model's own use and change nothing."""
+
 
 def is_hooked(model: TransformerBridge) -> bool:
     """Whether anything is attached to the model: a hook point's hook, or a torch hook on any module.
 
-    Blocks of a bridge catch some of their own activations with torch hooks, which change nothing and do not count.
+    Blocks of a bridge, and Hugging Face models once asked for hidden states, catch some of their own activations with
+    torch hooks; these change nothing and do not count.
     """
     return any(
-        not fn.__module__.startswith("transformer_lens.model_bridge")
+        not fn.__module__.startswith(_CAPTURING)
         for module in model.modules()
         for fn in chain(module._forward_hooks.values(), module._forward_pre_hooks.values())
     )
