@@ -124,7 +124,7 @@ def choose(logits: Float[Tensor, "batch chosen d_vocab"], truth: Int[Tensor, "ba
 
 
 @dataclass(frozen=True)
-class Decoder:
+class TextDecoder:
     """A model's body and head, through the plain model where that is the same, else through the bridge."""
 
     body: nn.Module
@@ -136,7 +136,7 @@ class Decoder:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, model: TransformerBridge, probe: Int[Tensor, "batch pos"]) -> Decoder:
+    def of(cls, model: TransformerBridge, probe: Int[Tensor, "batch pos"]) -> TextDecoder:
         """The decoder of a model; the plain one is taken only if its logits on the probe are the bridge's."""
         hf, device = model.original_model, torch.device(model.cfg.device)
         bridge = cls(hf.get_decoder(), hf.get_output_embeddings(), hf.config, device, "bridge")

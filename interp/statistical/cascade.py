@@ -16,7 +16,7 @@ from jaxtyping import Int
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
-from interp.models.decoding import Decoder, KeyValues
+from interp.models.decoding import KeyValues, TextDecoder
 from interp.statistical.extraction import STAGES, first_miss, refuse_not_finite
 
 
@@ -41,7 +41,7 @@ class _Waiting:
 @torch.no_grad()
 def exact_runs(
     model: TransformerBridge,
-    decoder: Decoder,
+    decoder: TextDecoder,
     windows: Windows,
     *,
     row: Int[np.ndarray, " text"],

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import WindowError, Windows
-from interp.models.decoding import NEAR_TIE, Decoder
+from interp.models.decoding import NEAR_TIE, TextDecoder
 from interp.results import Provenance
 from interp.statistical.cascade import exact_runs
 from interp.statistical.rates import check_columns, estimates_frame
@@ -92,7 +92,7 @@ def compress(model: TransformerBridge, windows: Windows, *, batch_size: int = 25
     windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
     if batch_size < 1:
         raise WindowError(f"batch_size must be at least 1, not {batch_size}")
-    decoder = Decoder.of(model, windows.tokens[:2])
+    decoder = TextDecoder.of(model, windows.tokens[:2])
     k, n = windows.prefix_len, windows.continuation_len
     everything = np.arange(len(windows))
     whole = exact_runs(model, decoder, windows, row=everything, used=np.full(len(windows), k), batch_size=batch_size)

@@ -23,7 +23,7 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import WindowError, Windows
-from interp.models.decoding import NEAR_TIE, Decoder
+from interp.models.decoding import NEAR_TIE, TextDecoder
 from interp.results import Provenance
 from interp.statistical.cascade import exact_runs
 from interp.statistical.extraction import refuse_not_finite
@@ -90,7 +90,7 @@ def depth(
     # The last token tried is never an input, so the text may be one token longer than the context.
     room = model.cfg.n_ctx + 1 - windows.tokens.shape[1]
     further = _checked(model, windows, further)[:, :room]
-    decoder = Decoder.of(model, windows.tokens[:2])
+    decoder = TextDecoder.of(model, windows.tokens[:2])
     everything, whole = np.arange(len(windows)), np.full(len(windows), windows.prefix_len)
     runs = exact_runs(model, decoder, windows, row=everything, used=whole, batch_size=batch_size)
     memorized = runs.exact_run == windows.continuation_len

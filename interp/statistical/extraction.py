@@ -24,7 +24,7 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
-from interp.models.decoding import NEAR_TIE, Choice, Decoder, DecodingError, KeyValues
+from interp.models.decoding import NEAR_TIE, Choice, DecodingError, KeyValues, TextDecoder
 from interp.results import Provenance
 
 STAGES = (1, 4, 16)
@@ -122,7 +122,7 @@ def extract(
     if prefix_len is not None:
         windows = replace(windows, prefix_len=prefix_len)
     n = windows.continuation_len
-    decoder = Decoder.of(model, windows.tokens[:2])
+    decoder = TextDecoder.of(model, windows.tokens[:2])
     stages = [n] if log_prob else [stage for stage in STAGES if stage < n] + [n]
     written = []
     for where, tokens in windows.batches(batch_size):
@@ -153,7 +153,7 @@ def extract(
     )
 
 
-def _write(decoder: Decoder, tokens: Int[Tensor, "batch pos"], prefix_len: int, stages: list[int]) -> Choice:
+def _write(decoder: TextDecoder, tokens: Int[Tensor, "batch pos"], prefix_len: int, stages: list[int]) -> Choice:
     """Greedy continuation of a batch; with a single stage, the log-probability of the truth as well."""
     n_rows, n = len(tokens), tokens.shape[1] - prefix_len
     token = torch.zeros((n_rows, n), dtype=torch.long, device=tokens.device)

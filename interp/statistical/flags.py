@@ -20,7 +20,7 @@ from jaxtyping import Bool, Int
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import WindowError, Windows
-from interp.models.decoding import NEAR_TIE, Decoder
+from interp.models.decoding import NEAR_TIE, TextDecoder
 from interp.results import Provenance, read_provenance, write_result
 from interp.statistical.cascade import exact_runs
 
@@ -64,7 +64,7 @@ def memorized_flags(model: TransformerBridge, stream: Iterable[Windows], *, batc
     """
     for windows in stream:
         windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
-        decoder = Decoder.of(model, windows.tokens[:2])
+        decoder = TextDecoder.of(model, windows.tokens[:2])
         if batch_size < 1:
             raise WindowError(f"batch_size must be at least 1, not {batch_size}")
         everything = np.arange(len(windows))

@@ -4,7 +4,7 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
-from interp.models.decoding import Decoder
+from interp.models.decoding import TextDecoder
 from interp.models.hooks import logits
 from interp.models.plain import is_hooked, plain_model
 
@@ -42,11 +42,11 @@ def test_decoder_goes_through_the_bridge_where_weights_were_edited_there(
     model = models["Pythia"]
     query = model.blocks[0].attn.q.original_component.weight
     before = query.detach().clone()
-    assert Decoder.of(model, windows.tokens[:2]).through == "plain"
+    assert TextDecoder.of(model, windows.tokens[:2]).through == "plain"
     with torch.no_grad():
         query.mul_(0.5)
     try:
-        assert Decoder.of(model, windows.tokens[:2]).through == "bridge"
+        assert TextDecoder.of(model, windows.tokens[:2]).through == "bridge"
     finally:
         with torch.no_grad():
             query.copy_(before)
