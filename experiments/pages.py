@@ -42,7 +42,7 @@ def pages() -> list[Page]:
             question, _, rest = doc.partition("\n\n")
             # Of the rest the usage lines, which are indented, say nothing to a reader of the page.
             method = "\n\n".join(part for part in rest.split("\n\n") if not part.startswith(" "))
-            found.append(Page(script.stem, question, method, figures))
+            found.append(Page(script.stem, question, method.replace("``", ""), figures))
     return found
 
 
