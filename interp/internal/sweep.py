@@ -27,8 +27,9 @@ from interp.models.decoder import Decoder, Positions
 from interp.models.greedy import Recorder
 from interp.models.take_apart import decoder
 
-MEMORY_BUDGET = 2**28
-"""Bytes of activations that a sweep may hold at a time, unless a caller allows others."""
+MEMORY_BUDGET = 2**26
+"""Bytes of activations that a sweep may hold at a time, unless a caller allows others. More is slower on a CPU, whose
+caches it leaves; a GPU can take much more."""
 
 
 @dataclass(frozen=True)
