@@ -36,7 +36,9 @@ def _figure_html(figure: go.Figure, name: str, *, alone: bool) -> Markup:
     # The tool bar would cover the title of a narrow figure; hovering works without it.
     config = {"displaylogo": False, "displayModeBar": "hover" if alone else False}
     # A figure's own id is random; a named one makes the page the same for the same results.
-    return Markup(figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config))
+    # A share of an unknown height would let the plot lie over its caption; a height of the figure's own wins over this.
+    page = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config, default_height="450px")
+    return Markup(page)
 
 
 def write_report(
