@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from transformers import PretrainedConfig
 
-from interp.models.small import SHAPES, SMALL_FAMILIES, WEIGHTS, small_config, small_model_name
+from interp.models.small import N_PARAMS, SHAPES, SMALL_FAMILIES, WEIGHTS, small_config, small_model_name
 
 
 class UnknownModelError(KeyError):
@@ -95,15 +94,6 @@ def _real_models() -> Iterator[ModelSpec]:
             )
 
 
-def _n_params(config: PretrainedConfig) -> int:
-    import torch  # noqa: PLC0415 - only this count needs it, and `interp models` should start quickly
-    from transformers import AutoModelForCausalLM  # noqa: PLC0415
-
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
-    return sum(p.numel() for p in model.parameters())
-
-
 def _small_models() -> Iterator[ModelSpec]:
     for family in SMALL_FAMILIES:
         for size, shape in SHAPES.items():
@@ -118,7 +108,7 @@ def _small_models() -> Iterator[ModelSpec]:
                     config.model_type, config.model_type.capitalize()
                 )
                 + "ForCausalLM",
-                n_params=_n_params(config),
+                n_params=N_PARAMS[family][size],
                 n_layers=shape.n_layers,
                 n_heads=shape.n_heads,
                 n_kv_heads=getattr(config, "num_key_value_heads", shape.n_heads),
