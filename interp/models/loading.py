@@ -19,6 +19,7 @@ from transformer_lens.model_bridge.sources import transformers as _  # noqa: F40
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from interp.models.registry import UnknownModelError, find
+from interp.models.rotation import convert_rotated
 from interp.models.small import TOKENIZER, WEIGHTS
 from interp.models.verify import probe_tokens, verify
 
@@ -68,6 +69,7 @@ def load_model(
     )
     model.cfg.model_name = name
     model.eval()
+    convert_rotated(model)
     verify(model, tokens, expected)
     return model
 
