@@ -198,12 +198,12 @@ def prose(moby: Path, debian: Path) -> Iterator[Row]:
         text = next(debian.rglob(where.split(" ")[-1])).read_text("utf-8-sig", "replace").replace("\r\n", "\n")
         books.append((title, who, year, where, head, size, text))
     for title, text in austen(debian).items():
-        year = {"Emma": 1815, "Mansfield Park": 1814, "Pride And Prejudice": 1813, "Sense And Sensibility": 1811}
+        years = {"Emma": 1815, "Mansfield Park": 1814, "Pride And Prejudice": 1813, "Sense And Sensibility": 1811}
         books.append(
             (
                 title,
                 "Jane Austen",
-                year.get(title, 1817),
+                years.get(title, 1817),
                 "Debian r-cran-janeaustenr 1.0.0-1",
                 "(?i:chapter )",
                 100_000,

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from grouped import grouped_windows, write_figure
+from grouped import grouped_windows, some, write_figure
+from parts import Part, measure_each
 
 from interp.data.corpus import planted_windows
 from interp.figures.ablation_curves import cumulative_curve
@@ -22,40 +23,34 @@ from interp.internal.cumulative import cumulative_ablation
 from interp.internal.methods import Method
 from interp.models.loading import load_model
 from interp.models.registry import small_models
-from interp.results import Provenance, write_table
 
 
-def measure(
-    models: list[str], out: Path, *, method: Method, per_set: int, n_windows: int, n_random: int, seed: int
-) -> None:
-    tables: list[pd.DataFrame] = []
-    provenance: list[Provenance] = []
+def measure(name: str, *, method: Method, per_set: int, n_windows: int, n_random: int, seed: int) -> Part | None:
     reference = planted_windows(sets=["background"], per_set=32, seed=seed) if method == "mean" else None
-    for name in models:
-        model = load_model(name)
-        chosen = grouped_windows(model, per_set=per_set, seed=seed)
-        if chosen is None:
-            continue
-        windows, groups = chosen
-        memorized = windows.select(groups["memorized"])
-        rng = np.random.default_rng(seed)
-        for_ranking = rng.permutation(np.unique(memorized.document.astype(str)))[::2]
-        ranks = np.isin(memorized.document.astype(str), for_ranking)
-        rank_on, test_on = (memorized.select(np.flatnonzero(half)[:n_windows]) for half in (ranks, ~ranks))
-        ranking = ablate_heads(model, rank_on, method=method, reference=reference, seed=seed)
-        curve = cumulative_ablation(
-            model,
-            test_on,
-            ranking.top(model.cfg.n_layers * model.cfg.n_heads),
-            method=method,
-            reference=reference,
-            n_random=n_random,
-            seed=seed,
-        )
-        tables.append(curve.to_frame(seed=seed).assign(model=name, method=method))
-        provenance += [ranking.provenance, curve.provenance]
-        print(f"{name}: done", flush=True)
-    write_table(pd.concat(tables, ignore_index=True), out / "cumulative.parquet", provenance)
+    model = load_model(name)
+    chosen = grouped_windows(model, per_set=per_set, seed=seed)
+    if chosen is None:
+        return None
+    windows, groups = chosen
+    memorized = windows.select(groups["memorized"])
+    rng = np.random.default_rng(seed)
+    for_ranking = rng.permutation(np.unique(memorized.document.astype(str)))[::2]
+    ranks = np.isin(memorized.document.astype(str), for_ranking)
+    rank_on, test_on = (memorized.select(some(half, n_windows, seed=seed)) for half in (ranks, ~ranks))
+    ranking = ablate_heads(model, rank_on, method=method, reference=reference, seed=seed)
+    curve = cumulative_ablation(
+        model,
+        test_on,
+        ranking.top(model.cfg.n_layers * model.cfg.n_heads),
+        method=method,
+        reference=reference,
+        n_random=n_random,
+        seed=seed,
+    )
+    part = Part()
+    rows = curve.to_frame(seed=seed).assign(model=name, method=method)
+    part.add("cumulative", rows, ranking.provenance, curve.provenance)
+    return part
 
 
 def draw(out: Path) -> None:
@@ -77,9 +72,10 @@ def main() -> None:
     parser.add_argument("--draw-only", action="store_true", help="draw from the table of an earlier run")
     args = parser.parse_args()
     if not args.draw_only:
-        measure(
+        measure_each(
             args.models,
             args.out,
+            measure,
             method=args.method,
             per_set=args.per_set,
             n_windows=args.windows,

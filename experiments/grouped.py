@@ -23,7 +23,7 @@ SETS = ("planted-256", "planted-128", "planted-64", "planted-1", "held_out")
 def grouped_windows(
     model: TransformerBridge, *, per_set: int, seed: int
 ) -> tuple[Windows, Mapping[str, np.ndarray]] | None:
-    """Windows and the masks of their groups by what the model recites of them.
+    """Windows and the masks of their groups by what the model recites of them; a window in no group is left out.
 
     Controls agree with memorized windows in domain and are nearest in the mean log frequency of their tokens. ``None``
     for a model that has memorized none of the windows, or all.
@@ -38,7 +38,14 @@ def grouped_windows(
     except MatchingError as error:
         print(f"{model.cfg.model_name}: passed over, {error}")
         return None
-    return windows, memorization_groups(extraction.score, matched=matching.controls)
+    groups = memorization_groups(extraction.score, matched=matching.controls)
+    grouped = np.any(list(groups.values()), axis=0)
+    return windows.select(grouped), {name: mask[grouped] for name, mask in groups.items()}
+
+
+def some(mask: np.ndarray, n: int, *, seed: int) -> np.ndarray:
+    """Positions of at most ``n`` windows of a group, drawn at random: they are in order of domain."""
+    return np.sort(np.random.default_rng(seed).permutation(np.flatnonzero(mask))[:n])
 
 
 FIGURES = Path(__file__).parent.parent / "figures"

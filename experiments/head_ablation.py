@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from grouped import grouped_windows, write_figure
+from grouped import grouped_windows, some, write_figure
+from parts import Part, measure_each
 
 from interp.data.corpus import planted_windows
 from interp.figures.ablation_curves import agreement_by_pair, attribution_bars, estimate_against_exact, head_maps
@@ -26,64 +27,55 @@ from interp.internal.logit_attribution import logit_attribution
 from interp.internal.methods import Method, Metric
 from interp.models.loading import load_model
 from interp.models.registry import small_models
-from interp.results import Provenance, write_table
+from interp.results import Provenance
 
 METHODS: tuple[Method, ...] = ("zero", "mean", "resample", "peer_mean")
 PAPERS: Method = "peer_mean"
 """The paper's method: what the comparison of domains and families rests on."""
 STEPS = 5
+GROUPS = ("memorized", "unmemorized")
 
 
-def measure(models: list[str], out: Path, *, per_set: int, n_windows: int, score: bool, seed: int) -> None:
-    tables: dict[str, list[pd.DataFrame]] = {"heads": [], "by_domain": [], "agreement": [], "attribution": []}
-    provenance: list[Provenance] = []
+def measure(name: str, *, per_set: int, n_windows: int, score: bool, seed: int) -> Part | None:
     metrics: tuple[Metric, ...] = ("log_prob", "rate", "score") if score else ("log_prob", "rate")
-    reference = planted_windows(sets=["background"], per_set=32, seed=seed)
-    for name in models:
-        model = load_model(name)
-        chosen = grouped_windows(model, per_set=per_set, seed=seed)
-        if chosen is None:
-            continue
-        windows, groups = chosen
-        for group in ("memorized", "unmemorized"):
-            tested = windows.select(_some(groups[group], n_windows, seed))
-            maps: dict[str, np.ndarray] = {}
-            for method in METHODS:
-                shared = {"method": method, "reference": reference if method == "mean" else None, "seed": seed}
-                exact = ablate_heads(
-                    model, tested, metrics=metrics if group == "memorized" else ("log_prob",), **shared
-                )
-                estimate = estimate_heads(model, tested, **shared)
-                integrated = estimate_heads(model, tested, steps=STEPS, **shared)
-                heads = exact.to_frame(seed=seed).merge(
-                    estimate.to_frame(seed=seed).drop(columns="n_windows"), on=["layer", "head"]
-                )
-                tables["heads"].append(heads.assign(model=name, group=group, method=method))
-                if group == "memorized" and method == PAPERS:
-                    tables["by_domain"] += [t.assign(model=name) for t in _by_domain(exact)]
-                maps |= {
-                    method: exact.falls("log_prob"),
-                    f"{method}, estimate": estimate.fall,
-                    f"{method}, integrated": integrated.fall,
-                }
-                provenance += [exact.provenance, estimate.provenance, integrated.provenance]
-            pairs = [
-                *combinations(METHODS, 2),
-                *((m, f"{m}, {k}") for m in METHODS for k in ("estimate", "integrated")),
-            ]
-            rows = [{"one": a, "other": b, **_row(maps[a], maps[b], tested.document, seed)} for a, b in pairs]
-            tables["agreement"].append(pd.DataFrame(rows).assign(model=name, group=group, n_windows=len(tested)))
-            shares = logit_attribution(model, tested)
-            tables["attribution"].append(shares.to_frame(seed=seed).assign(model=name, group=group))
-            provenance.append(shares.provenance)
-        print(f"{name}: done", flush=True)
-    for table, parts in tables.items():
-        write_table(pd.concat(parts, ignore_index=True), out / f"{table}.parquet", provenance)
-
-
-def _some(mask: np.ndarray, n: int, seed: int) -> np.ndarray:
-    found = np.flatnonzero(mask)
-    return np.sort(np.random.default_rng(seed).permutation(found)[:n])
+    background = planted_windows(sets=["background"], per_set=32, seed=seed)
+    model = load_model(name)
+    chosen = grouped_windows(model, per_set=per_set, seed=seed)
+    if chosen is None:
+        return None
+    windows, groups = chosen
+    part = Part()
+    for group in GROUPS:
+        tested = windows.select(some(groups[group], n_windows, seed=seed))
+        maps: dict[str, np.ndarray] = {}
+        measured: list[Provenance] = []
+        for method in METHODS:
+            reference = background if method == "mean" else None
+            asked: tuple[Metric, ...] = metrics if group == "memorized" else ("log_prob",)
+            exact = ablate_heads(model, tested, method=method, metrics=asked, reference=reference, seed=seed)
+            estimate = estimate_heads(model, tested, method=method, reference=reference, seed=seed)
+            integrated = estimate_heads(model, tested, method=method, reference=reference, steps=STEPS, seed=seed)
+            heads = exact.to_frame(seed=seed).merge(
+                estimate.to_frame(seed=seed).drop(columns="n_windows"), on=["layer", "head"]
+            )
+            heads = heads.assign(model=name, group=group, method=method)
+            part.add("heads", heads, exact.provenance, estimate.provenance)
+            if group == "memorized" and method == PAPERS:
+                for by_domain in _by_domain(exact):
+                    part.add("by_domain", by_domain.assign(model=name), exact.provenance)
+            maps |= {
+                method: exact.falls("log_prob"),
+                f"{method}, estimate": estimate.fall,
+                f"{method}, integrated": integrated.fall,
+            }
+            measured += [exact.provenance, estimate.provenance, integrated.provenance]
+        pairs = [*combinations(METHODS, 2), *((m, f"{m}, {k}") for m in METHODS for k in ("estimate", "integrated"))]
+        rows = [{"one": a, "other": b, **_row(maps[a], maps[b], tested.document, seed)} for a, b in pairs]
+        agreements = pd.DataFrame(rows).assign(model=name, group=group, n_windows=len(tested))
+        part.add("agreement", agreements, *measured)
+        shares = logit_attribution(model, tested)
+        part.add("attribution", shares.to_frame(seed=seed).assign(model=name, group=group), shares.provenance)
+    return part
 
 
 def _by_domain(ablation: HeadAblation) -> Iterator[pd.DataFrame]:
@@ -106,13 +98,15 @@ def _row(one: np.ndarray, other: np.ndarray, documents: np.ndarray, seed: int) -
 
 def draw(out: Path) -> None:
     heads, agree, shares = (pd.read_parquet(out / f"{name}.parquet") for name in ("heads", "agreement", "attribution"))
-    for (group, method), table in heads.groupby(["group", "method"]):
-        write_figure(head_maps(table), out / f"heads-{group}-{method}.html")
-        write_figure(estimate_against_exact(table), out / f"estimate-{group}-{method}.html")
-    for group, table in agree.groupby("group"):
-        write_figure(agreement_by_pair(table), out / f"agreement-{group}.html")
-    for (group, name), table in shares.groupby(["group", "model"]):
-        write_figure(attribution_bars(table, title=f"{name}, {group}"), out / "attribution" / f"{name}-{group}.html")
+    for group in GROUPS:
+        for method in METHODS:
+            table = heads[(heads["group"] == group) & (heads["method"] == method)]
+            write_figure(head_maps(table), out / f"heads-{group}-{method}.html")
+            write_figure(estimate_against_exact(table), out / f"estimate-{group}-{method}.html")
+        write_figure(agreement_by_pair(agree[agree["group"] == group]), out / f"agreement-{group}.html")
+        for name, table in shares[shares["group"] == group].groupby("model", sort=False):
+            fig = attribution_bars(table, title=f"{name!s}, {group}")
+            write_figure(fig, out / "attribution" / f"{name!s}-{group}.html")
 
 
 def main() -> None:
@@ -126,7 +120,15 @@ def main() -> None:
     parser.add_argument("--draw-only", action="store_true", help="draw from the tables of an earlier run")
     args = parser.parse_args()
     if not args.draw_only:
-        measure(args.models, args.out, per_set=args.per_set, n_windows=args.windows, score=args.score, seed=args.seed)
+        measure_each(
+            args.models,
+            args.out,
+            measure,
+            per_set=args.per_set,
+            n_windows=args.windows,
+            score=args.score,
+            seed=args.seed,
+        )
     draw(args.out)
 
 

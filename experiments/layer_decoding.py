@@ -9,10 +9,13 @@ layer from which p > 0.5 holds; with ``--tuned`` a tuned lens beside it, trained
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from grouped import grouped_windows, write_figure
+from parts import Part, measure_each
 
 from interp.data.corpus import planted_windows
 from interp.figures.lens import decided_by_layer, layer_curves
@@ -21,46 +24,42 @@ from interp.internal.lens import logit_lens
 from interp.internal.tuned_lens import train_tuned_lens, tuned_lens
 from interp.models.loading import load_model
 from interp.models.registry import small_models
-from interp.results import Provenance, write_table
 
 THRESHOLD = 0.5
 
 
-def measure(models: list[str], out: Path, *, per_set: int, tuned: bool, seed: int) -> None:
-    tables: dict[str, list[pd.DataFrame]] = {"curves": [], "holding": [], "first_layer": []}
-    provenance: list[Provenance] = []
-    for name in models:
-        model = load_model(name)
-        chosen = grouped_windows(model, per_set=per_set, seed=seed)
-        if chosen is None:
-            continue
-        windows, groups = chosen
-        decodings = {"plain": logit_lens(model, windows, after_attention=True)}
-        if tuned:
-            training = planted_windows(sets=["background"], per_set=256, seed=seed)
-            lens = train_tuned_lens(model, training, tested=windows, seed=seed)
-            lens.save(out / "tuned" / name)
-            decodings["tuned"] = tuned_lens(model, windows, lens)
-        for kind, decoding in decodings.items():
-            label = {"model": name, "lens": kind, "d_vocab": decoding.d_vocab}
-            for quantity in QUANTITIES:
-                curve = decoding.curves(quantity, groups=groups, seed=seed)
-                tables["curves"].append(curve.assign(quantity=quantity, **label))
-            first = decoding.first_layer(THRESHOLD)
-            tables["holding"].append(first.holding(groups, seed=seed).assign(**label))
-            tables["first_layer"].append(first.summary(groups, seed=seed).assign(**label))
-            provenance.append(decoding.provenance)
-        print(f"{name}: done", flush=True)
-    for table, parts in tables.items():
-        write_table(pd.concat(parts, ignore_index=True), out / f"{table}.parquet", provenance)
+def measure(name: str, *, lenses: Path, per_set: int, tuned: bool, seed: int) -> Part | None:
+    model = load_model(name)
+    chosen = grouped_windows(model, per_set=per_set, seed=seed)
+    if chosen is None:
+        return None
+    windows, groups = chosen
+    decodings = {"plain": logit_lens(model, windows, after_attention=True)}
+    if tuned:
+        training = planted_windows(sets=["background"], per_set=256, seed=seed)
+        lens = train_tuned_lens(model, training, tested=windows, seed=seed)
+        lens.save(lenses / name)
+        decodings["tuned"] = tuned_lens(model, windows, lens)
+    part = Part()
+    for kind, decoding in decodings.items():
+        label: dict[str, Any] = {"model": name, "lens": kind, "d_vocab": decoding.d_vocab}
+        for quantity in QUANTITIES:
+            curves = decoding.curves(quantity, groups=groups, seed=seed).assign(quantity=quantity, **label)
+            part.add("curves", curves, decoding.provenance)
+        first = decoding.first_layer(THRESHOLD)
+        part.add("holding", first.holding(groups, seed=seed).assign(**label), decoding.provenance)
+        part.add("first_layer", first.summary(groups, seed=seed).assign(**label), decoding.provenance)
+    return part
 
 
 def draw(out: Path) -> None:
     curves, holding = (pd.read_parquet(out / f"{table}.parquet") for table in ("curves", "holding"))
     d_vocab = int(curves["d_vocab"].iloc[0])
-    for (kind, quantity), curve in curves.groupby(["lens", "quantity"]):
-        write_figure(layer_curves(curve, quantity, d_vocab=d_vocab), out / f"{quantity}-{kind}.html")
-    for kind, held in holding.groupby("lens"):
+    for kind in holding["lens"].unique():
+        for quantity in QUANTITIES:
+            curve = curves[(curves["lens"] == kind) & (curves["quantity"] == quantity)]
+            write_figure(layer_curves(curve, quantity, d_vocab=d_vocab), out / f"{quantity}-{kind}.html")
+        held = holding[holding["lens"] == kind]
         write_figure(decided_by_layer(held, threshold=THRESHOLD), out / f"decided-{kind}.html")
 
 
@@ -74,7 +73,8 @@ def main() -> None:
     parser.add_argument("--draw-only", action="store_true", help="draw from the tables of an earlier run")
     args = parser.parse_args()
     if not args.draw_only:
-        measure(args.models, args.out, per_set=args.per_set, tuned=args.tuned, seed=args.seed)
+        keeping = partial(measure, lenses=args.out / "tuned")
+        measure_each(args.models, args.out, keeping, per_set=args.per_set, tuned=args.tuned, seed=args.seed)
     draw(args.out)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 from grouped import grouped_windows, write_figure
+from parts import Part, measure_each
 
 from interp.figures.noise import carried_by_position, recovery_by_layer, scores_by_noise
 from interp.internal.noise import ALPHAS, perturb
@@ -21,39 +22,35 @@ from interp.internal.perturbation import RECOVERIES
 from interp.internal.substitution import substitute
 from interp.models.loading import load_model
 from interp.models.registry import small_models
-from interp.results import Provenance, write_table
 
 SHOWN_ALPHA = 0.3
 
 
-def measure(models: list[str], out: Path, *, per_set: int, n_draws: int, seed: int) -> None:
-    tables: dict[str, list[pd.DataFrame]] = {"curves": [], "regained": [], "scores": [], "substitution": []}
-    provenance: list[Provenance] = []
-    for name in models:
-        model = load_model(name)
-        chosen = grouped_windows(model, per_set=per_set, seed=seed)
-        if chosen is None:
-            continue
-        windows, groups = chosen
-        noisy = perturb(model, windows, alphas=ALPHAS, seed=seed)
-        for quantity in RECOVERIES:
-            label = {"model": name, "quantity": quantity}
-            tables["curves"].append(noisy.curves(quantity, groups=groups, seed=seed).assign(**label))
-            tables["regained"].append(noisy.regained(quantity, groups=groups, seed=seed).assign(**label))
-        tables["scores"].append(noisy.scores(groups=groups, seed=seed).assign(model=name))
-        replaced = substitute(model, windows, n_draws=n_draws, seed=seed)
-        tables["substitution"].append(replaced.curves(groups=groups, seed=seed).assign(model=name))
-        provenance += [noisy.provenance, replaced.provenance]
-        print(f"{name}: done", flush=True)
-    for table, parts in tables.items():
-        write_table(pd.concat(parts, ignore_index=True), out / f"{table}.parquet", provenance)
+def measure(name: str, *, per_set: int, n_draws: int, seed: int) -> Part | None:
+    model = load_model(name)
+    chosen = grouped_windows(model, per_set=per_set, seed=seed)
+    if chosen is None:
+        return None
+    windows, groups = chosen
+    part = Part()
+    noisy = perturb(model, windows, alphas=ALPHAS, seed=seed)
+    for quantity in RECOVERIES:
+        curves = noisy.curves(quantity, groups=groups, seed=seed)
+        part.add("curves", curves.assign(model=name, quantity=quantity), noisy.provenance)
+        regained = noisy.regained(quantity, groups=groups, seed=seed)
+        part.add("regained", regained.assign(model=name, quantity=quantity), noisy.provenance)
+    part.add("scores", noisy.scores(groups=groups, seed=seed).assign(model=name), noisy.provenance)
+    replaced = substitute(model, windows, n_draws=n_draws, seed=seed)
+    part.add("substitution", replaced.curves(groups=groups, seed=seed).assign(model=name), replaced.provenance)
+    return part
 
 
 def draw(out: Path) -> None:
     curves, scores, replaced = (
         pd.read_parquet(out / f"{table}.parquet") for table in ("curves", "scores", "substitution")
     )
-    for quantity, curve in curves[curves["alpha"] == SHOWN_ALPHA].groupby("quantity"):
+    for quantity in RECOVERIES:
+        curve = curves[(curves["alpha"] == SHOWN_ALPHA) & (curves["quantity"] == quantity)]
         write_figure(recovery_by_layer(curve, quantity), out / f"recovery-{quantity}.html")
     for statistic in scores["statistic"].unique():
         write_figure(scores_by_noise(scores, statistic), out / f"{statistic}.html")
@@ -70,7 +67,7 @@ def main() -> None:
     parser.add_argument("--draw-only", action="store_true", help="draw from the tables of an earlier run")
     args = parser.parse_args()
     if not args.draw_only:
-        measure(args.models, args.out, per_set=args.per_set, n_draws=args.draws, seed=args.seed)
+        measure_each(args.models, args.out, measure, per_set=args.per_set, n_draws=args.draws, seed=args.seed)
     draw(args.out)
 
 

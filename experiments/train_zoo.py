@@ -27,7 +27,7 @@ LEARNING_RATES = {"0.2m": 6e-3, "0.5m": 5e-3, "1.2m": 4e-3}
 def train(family: str, size: str, out: Path) -> Path:
     torch.set_num_threads(1)
     windows = pd.read_parquet(WINDOWS)
-    tokens = np.stack(windows["tokens"].to_numpy())
+    tokens = np.stack(list(windows["tokens"]))
     order = training_order(windows["count"].to_numpy(), seed=ORDER_SEED)
     config = TrainingConfig(learning_rate=LEARNING_RATES[size])
     return train_small_model(small_config(family, size), tokens, order, out / small_model_name(family, size), config)

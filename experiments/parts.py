@@ -1,0 +1,99 @@
+"""Tables of an experiment, measured model by model: a run that is stopped goes on where it stopped.
+
+Each model's share of the tables is written when it is finished, to ``parts/<model>/`` beside them, with the settings it
+was measured with; one of other settings is measured again. When all models are there, their shares become the tables
+and ``parts/`` is removed, so that a finished run is measured anew and never put together from an older one's leavings.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from interp.results import Provenance, read_provenance, write_table
+
+SETTINGS = "settings.json"
+
+
+@dataclass
+class Part:
+    """One model's share of the tables, while it grows."""
+
+    tables: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
+    provenance: dict[str, list[Provenance]] = field(default_factory=dict)
+    """Of each table, the measurements that it rests on."""
+
+    def add(self, table: str, rows: pd.DataFrame, *provenance: Provenance) -> None:
+        """Rows of a table, and what they rest on."""
+        self.tables.setdefault(table, []).append(rows)
+        known = self.provenance.setdefault(table, [])
+        known += [p for p in provenance if p not in known]
+
+
+Measure = Callable[..., Part | None]
+"""Takes a model's name and the settings; ``None`` for a model that has nothing to measure."""
+
+
+def measure_each(models: Sequence[str], out: Path, measure: Measure, **settings: Any) -> None:
+    """Measure every model that has no finished part of these settings, then write the tables, one row group a model.
+
+    Args:
+        models: names, in the order of the tables' rows.
+        out: folder of one experiment's tables.
+        measure: called as ``measure(model, **settings)``.
+        settings: everything that can change the numbers, as JSON can hold it. The code itself is not among it: a part
+            that is taken over is announced with the revision it was measured at.
+
+    Raises:
+        SystemExit: no model had anything to measure.
+    """
+    wanted = json.loads(json.dumps(settings))
+    parts = out / "parts"
+    for name in models:
+        folder = parts / name
+        if _settings(folder) == wanted:
+            print(f"{name}: taken over from an unfinished run{_revision(folder)}", flush=True)
+            continue
+        part = measure(name, **settings)
+        _write(part or Part(), folder, wanted)
+        print(f"{name}: {'done' if part else 'passed over'}", flush=True)
+    tables: dict[str, list[Path]] = {}
+    for name in models:
+        for path in sorted((parts / name).glob("*.parquet")):
+            tables.setdefault(path.stem, []).append(path)
+    if not tables:
+        raise SystemExit(f"none of {', '.join(models)} had anything to measure")
+    for table, paths in tables.items():
+        rows = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
+        write_table(rows, out / f"{table}.parquet", [p for path in paths for p in read_provenance(path)])
+    shutil.rmtree(parts)
+
+
+def _settings(folder: Path) -> Mapping[str, Any] | None:
+    """Settings of a finished part; ``None`` where there is none."""
+    path = folder / SETTINGS
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _revision(folder: Path) -> str:
+    revisions = sorted({p.revision for path in folder.glob("*.parquet") for p in read_provenance(path)})
+    return f" at revision {', '.join(revisions)}" if revisions else ""
+
+
+def _write(part: Part, folder: Path, settings: Mapping[str, Any]) -> None:
+    """Write a part whole or not at all: it has its name only once everything is in it."""
+    partial = folder.with_name(folder.name + ".partial")
+    for stale in (partial, folder):
+        shutil.rmtree(stale, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for table, rows in part.tables.items():
+        write_table(pd.concat(rows, ignore_index=True), partial / f"{table}.parquet", part.provenance[table])
+    (partial / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
+    os.replace(partial, folder)
