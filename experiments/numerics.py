@@ -3,35 +3,45 @@
     python experiments/numerics.py --out DIRECTORY [--models pythia-small-1.2m ...] [--per-set 16]
 
 Extraction in bfloat16 and float16, and at other batch sizes, against float32 at a batch size of 64: the share of
-windows whose flag M = 1 flips, the share with any other token, and the windows with a near tie.
+windows whose flag M = 1 flips, the share with any other token, and the share with a near tie.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
-from extracted import experiment_windows, parse
+from extracted import by_size, experiment_windows, parse
+from grouped import write_figure
+from parts import Part, measure_each
 
+from interp.figures.numerics import draw_numerics
+from interp.models.decoding import NEAR_TIE
 from interp.models.registry import find
-from interp.results import write_table
 from interp.statistical.numerics import numerics
 
+BATCH_SIZES = (64, 7)
 
-def measure(models: list[str], out: Path, *, per_set: int | None, seed: int) -> None:
+
+def measure(model: str, *, per_set: int | None, seed: int) -> Part:
     windows = experiment_windows(per_set=per_set, seed=seed)
-    parts, provenance = [], []
-    for name in models:
-        result = numerics(name, windows, batch_sizes=(64, 7), seed=seed)
-        parts.append(result.to_frame().assign(model=name, family=find(name).family))
-        provenance.append(result.provenance)
-        print(parts[-1][["model", "dtype", "batch_size", "flip_rate", "other_text"]].to_string(index=False), flush=True)
-    write_table(pd.concat(parts, ignore_index=True), out / "numerics.parquet", provenance)
+    result = numerics(model, windows, batch_sizes=BATCH_SIZES, seed=seed)
+    table = result.to_frame().assign(model=model, family=find(model).family, size=model.rsplit("-", 1)[1])
+    print(table[["model", "dtype", "batch_size", "flip_rate", "other_text"]].to_string(index=False), flush=True)
+    part = Part()
+    part.add("numerics", table, result.provenance)
+    return part
 
 
 def main() -> None:
     args = parse(__doc__)
-    measure(args.models, args.out, per_set=args.per_set, seed=args.seed)
+    measure_each(args.models, args.out, measure, per_set=args.per_set, seed=args.seed)
+    table = pd.read_parquet(args.out / "numerics.parquet")
+    caption = (
+        f"{table['n'].iloc[0]} windows of {table['n_documents'].iloc[0]} documents, shown 1 to 256 times or never. "
+        f"95 % intervals, clustered by document. A near tie: the two largest logits are closer than {NEAR_TIE:g}; "
+        "bfloat16 and float16 logits lie on a grid, so many are equal."
+    )
+    fig = draw_numerics(by_size(table), reference=f"float32 in batches of {BATCH_SIZES[0]}", caption=caption)
+    write_figure(fig, args.out / "numerics.html")
 
 
 if __name__ == "__main__":

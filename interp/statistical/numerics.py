@@ -28,6 +28,9 @@ from interp.stats import Estimate, clustered_rate
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
+SHARES = ("flip_rate", "other_text", "near_ties")
+"""Fields of a ``Setting`` that are shares of the windows."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -43,8 +46,9 @@ class Setting:
     """Windows flagged in the reference and not here."""
     other_text: Estimate
     """Share of windows with any generated token that differs."""
-    with_near_ties: int
-    """Windows with a near tie among their choices here."""
+    near_ties: Estimate
+    """Share of windows with a near tie among their choices here. Half-precision logits lie on a coarse grid, so that
+    the two largest are often equal."""
     largest_log_prob_change: float
     """Largest change of a true token's log-probability, nats."""
 
@@ -60,27 +64,23 @@ class Numerics:
     provenance: Provenance
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a setting; rates with ``_low`` and ``_high``."""
-        return pd.DataFrame(
-            [
+        """One row a setting; each of ``SHARES`` with ``_low`` and ``_high``."""
+        rows = []
+        for s in self.settings:
+            shares = {share: getattr(s, share) for share in SHARES}
+            rows.append(
                 {
                     "dtype": s.dtype,
                     "batch_size": s.batch_size,
                     "n": s.flip_rate.n,
-                    "flip_rate": s.flip_rate.value,
-                    "flip_rate_low": s.flip_rate.low,
-                    "flip_rate_high": s.flip_rate.high,
-                    "gained": s.gained,
-                    "lost": s.lost,
-                    "other_text": s.other_text.value,
-                    "other_text_low": s.other_text.low,
-                    "other_text_high": s.other_text.high,
-                    "with_near_ties": s.with_near_ties,
-                    "largest_log_prob_change": s.largest_log_prob_change,
+                    "n_documents": s.flip_rate.n_clusters,
                 }
-                for s in self.settings
-            ]
-        )
+                | {share: e.value for share, e in shares.items()}
+                | {f"{share}_low": e.low for share, e in shares.items()}
+                | {f"{share}_high": e.high for share, e in shares.items()}
+                | {"gained": s.gained, "lost": s.lost, "largest_log_prob_change": s.largest_log_prob_change}
+            )
+        return pd.DataFrame(rows)
 
 
 def compare(reference: Extraction, other: Extraction, *, dtype: str, batch_size: int, seed: int = 0) -> Setting:
@@ -101,7 +101,7 @@ def compare(reference: Extraction, other: Extraction, *, dtype: str, batch_size:
         gained=int((other.memorized & ~reference.memorized).sum()),
         lost=int((reference.memorized & ~other.memorized).sum()),
         other_text=clustered_rate((reference.generated != other.generated).any(axis=1), clusters=documents, seed=seed),
-        with_near_ties=int((other.near_ties > 0).sum()),
+        near_ties=clustered_rate(other.near_ties > 0, clusters=documents, seed=seed),
         largest_log_prob_change=float(np.abs(reference.log_prob - other.log_prob).max()),
     )
 

@@ -20,12 +20,14 @@ def test_comparison_by_hand(models: dict[str, TransformerBridge], windows: Windo
     text[[1, 2, 3, 4, 7], 31] += 1
     other_log_prob = base.log_prob.copy()
     other_log_prob[5, 5] -= 0.25
+    ties = np.array([0, 2, 0, 1] + [0] * 8)
     reference = replace(base, memorized=flags[0])
-    other = replace(base, memorized=flags[1], generated=text, log_prob=other_log_prob)
+    other = replace(base, memorized=flags[1], generated=text, log_prob=other_log_prob, near_ties=ties)
     setting = compare(reference, other, dtype="bfloat16", batch_size=3)
     assert (setting.lost, setting.gained) == (2, 2)
     assert setting.flip_rate.value == pytest.approx(4 / 12)
     assert setting.other_text.value == pytest.approx(5 / 12)
+    assert setting.near_ties.value == pytest.approx(2 / 12)
     assert setting.largest_log_prob_change == pytest.approx(0.25)
     assert setting.flip_rate.n_clusters == 6
     assert setting.flip_rate.low < 4 / 12 < setting.flip_rate.high

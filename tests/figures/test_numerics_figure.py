@@ -1,0 +1,35 @@
+"""The figure of numerics shows every share with its interval, each setting told apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from interp.figures.numerics import draw_numerics
+from interp.statistical.numerics import SHARES
+
+
+def test_each_setting_has_its_points_and_intervals_in_every_panel() -> None:
+    settings = [("float32", 7), ("bfloat16", 64), ("bfloat16", 7)]
+    rows = [
+        {"model": model, "dtype": dtype, "batch_size": size, "n": 100, "gained": 1, "lost": 2}
+        | {
+            share + end: value
+            for share in SHARES
+            for end, value in (("", 0.1 * i), ("_low", 0), ("_high", 0.1 * i + 0.05))
+        }
+        for model in ("one", "two")
+        for i, (dtype, size) in enumerate(settings)
+    ]
+    fig = draw_numerics(pd.DataFrame(rows), reference="float32 in batches of 64", caption="seen")
+    assert len(fig.data) == 3 * len(settings)
+    flips = fig.data[: len(settings)]
+    assert [list(t.y) for t in flips] == [["one", "two"]] * 3
+    np.testing.assert_allclose([t.x[0] for t in flips], [0, 0.1, 0.2])
+    np.testing.assert_allclose(flips[2].error_x.array, [0.05, 0.05])
+    np.testing.assert_allclose(flips[2].error_x.arrayminus, [0.2, 0.2])
+    # A colour is a format, a symbol a batch size.
+    assert flips[1].marker.color == flips[2].marker.color != flips[0].marker.color
+    assert flips[0].marker.symbol == flips[2].marker.symbol != flips[1].marker.symbol
+    assert [t.showlegend for t in fig.data] == [True] * 3 + [False] * 6
+    assert "float32 in batches of 64" in fig.layout.xaxis.title.text
