@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
@@ -25,6 +25,15 @@ from interp.data.windows import WindowError, Windows
 from interp.internal.curves import Groups, group_curves
 from interp.internal.finite import check_finite
 from interp.results import Provenance
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the continuation loses by each set of substitutions; fields as in ``Substitution``."""
+
+    log_prob: Float[np.ndarray, " window"]
+    fall: Float[np.ndarray, "window set"]
+    recited: Float[np.ndarray, "window set"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,8 @@ class Substitution:
     """Mean log-probability of a continuation token after the true prefix, nats."""
     fall: Float[np.ndarray, "window position"]
     """Its fall after the substitution, mean over the draws, nats a continuation token."""
+    recited: Float[np.ndarray, "window position"]
+    """Share of the draws after which M is still 1 (the argmax is right at every continuation position)."""
     windows: Windows
     provenance: Provenance
 
@@ -46,7 +57,8 @@ class Substitution:
         return group_curves(self.fall, self.windows, points=points, groups=groups, seed=seed)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a window and position: ``window``, ``position``, ``token`` (the one replaced), ``fall``."""
+        """One row a window and position: ``window``, ``position``, ``token`` (the one replaced), ``fall``,
+        ``recited``."""
         w, p = np.indices(self.fall.shape).reshape(2, -1)
         tokens = self.windows.tokens.numpy()
         return pd.DataFrame(
@@ -55,6 +67,7 @@ class Substitution:
                 "position": self.position[p],
                 "token": tokens[w, self.position[p]],
                 "fall": self.fall.reshape(-1),
+                "recited": self.recited.reshape(-1),
             }
         )
 
@@ -80,11 +93,12 @@ def draw_substitutes(
     return torch.from_numpy(drawn)
 
 
-def _mean_log_prob(
+def _outcome(
     model: TransformerBridge, windows: Windows, tokens: Int[Tensor, "sequence pos"], *, batch_size: int
-) -> Float[np.ndarray, " sequence"]:
+) -> tuple[Float[np.ndarray, " sequence"], Bool[np.ndarray, " sequence"]]:
+    """Mean log-probability of the continuation, and whether the argmax is right at all of it (M = 1)."""
     n = windows.continuation_len
-    values = np.empty(len(tokens))
+    values, recited = np.empty(len(tokens)), np.empty(len(tokens), dtype=bool)
     for start in range(0, len(tokens), batch_size):
         batch = tokens[start : start + batch_size].to(model.cfg.device)
         # The last token predicts nothing, and only the continuation is unembedded.
@@ -93,12 +107,56 @@ def _mean_log_prob(
         logits = logits if logits.dtype == torch.float64 else logits.float()
         owners = windows.window[np.arange(start, start + len(batch)) % len(windows)]
         check_finite(logits, name="the logits", windows=owners, model_name=str(model.cfg.model_name))
-        true = logits.log_softmax(-1).gather(-1, batch[:, -n:, None])
+        truth = batch[:, -n:]
+        true = logits.log_softmax(-1).gather(-1, truth[..., None])
         values[start : start + len(batch)] = true.double().mean(dim=(1, 2)).cpu().numpy()
-    return values
+        recited[start : start + len(batch)] = (logits.argmax(-1) == truth).all(dim=1).cpu().numpy()
+    return values, recited
 
 
 @torch.no_grad()
+def substituted(
+    model: TransformerBridge,
+    windows: Windows,
+    sets: Sequence[Sequence[int]],
+    *,
+    n_draws: int,
+    corpus: Windows | None,
+    batch_size: int,
+    seed: int,
+) -> Outcome:
+    """Replace the tokens of each set of prefix positions together; what ``substitute`` and ``substitute_sets`` share.
+
+    A position's substitutes are the same in every set that it stands in.
+
+    Raises:
+        WindowError: windows that the model cannot take, or a position outside the prefix.
+        ValueError: fewer than one draw.
+        ActivationError: logits that are not finite.
+    """
+    for checked in (windows, corpus or windows):
+        checked.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    used = sorted({position for one in sets for position in one})
+    outside = [p for p in used if not 0 <= p < windows.prefix_len]
+    if outside:
+        raise WindowError(f"positions {outside} are outside the prefix, 0 to {windows.prefix_len - 1}")
+    if n_draws < 1:
+        raise ValueError(f"n_draws={n_draws}: at least one substitute is needed")
+    tokens = windows.tokens if corpus is None else corpus.tokens
+    unigrams = np.bincount(tokens.numpy().ravel(), minlength=model.cfg.d_vocab).astype(np.float64)
+    clean, _ = _outcome(model, windows, windows.tokens, batch_size=batch_size)
+    drawn = {p: draw_substitutes(windows, p, n_draws=n_draws, unigrams=unigrams, seed=seed) for p in used}
+    fall, recited = np.empty((len(windows), len(sets))), np.empty((len(windows), len(sets)))
+    for i, together in enumerate(sets):
+        changed = windows.tokens.repeat(n_draws, 1)
+        for position in together:
+            changed[:, position] = drawn[position].T.reshape(-1)
+        after, right = _outcome(model, windows, changed, batch_size=batch_size)
+        fall[:, i] = clean - after.reshape(n_draws, len(windows)).mean(axis=0)
+        recited[:, i] = right.reshape(n_draws, len(windows)).mean(axis=0)
+    return Outcome(log_prob=clean, fall=fall, recited=recited)
+
+
 def substitute(
     model: TransformerBridge,
     windows: Windows,
@@ -125,30 +183,23 @@ def substitute(
         ValueError: fewer than one draw.
         ActivationError: logits that are not finite.
     """
-    for checked in (windows, corpus or windows):
-        checked.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
     position = np.asarray(range(windows.prefix_len) if positions is None else positions, dtype=np.int64)
-    outside = position[(position < 0) | (position >= windows.prefix_len)]
-    if len(outside):
-        raise WindowError(f"positions {outside.tolist()} are outside the prefix, 0 to {windows.prefix_len - 1}")
-    if n_draws < 1:
-        raise ValueError(f"n_draws={n_draws}: at least one substitute is needed")
-    tokens = windows.tokens if corpus is None else corpus.tokens
-    unigrams = np.bincount(tokens.numpy().ravel(), minlength=model.cfg.d_vocab).astype(np.float64)
-    clean = _mean_log_prob(model, windows, windows.tokens, batch_size=batch_size)
-    fall = np.empty((len(windows), len(position)))
-    for p, at in enumerate(position.tolist()):
-        substitutes = draw_substitutes(windows, at, n_draws=n_draws, unigrams=unigrams, seed=seed)
-        changed = windows.tokens.repeat(n_draws, 1)
-        changed[:, at] = substitutes.T.reshape(-1)
-        after = _mean_log_prob(model, windows, changed, batch_size=batch_size).reshape(n_draws, len(windows))
-        fall[:, p] = clean - after.mean(axis=0)
+    outcome = substituted(
+        model,
+        windows,
+        [[p] for p in position.tolist()],
+        n_draws=n_draws,
+        corpus=corpus,
+        batch_size=batch_size,
+        seed=seed,
+    )
     settings = {"positions": position.tolist(), "n_draws": n_draws, "batch_size": batch_size, "seed": seed}
     settings["corpus"] = None if corpus is None else corpus.source
     return Substitution(
         position=position,
-        log_prob=clean,
-        fall=fall,
+        log_prob=outcome.log_prob,
+        fall=outcome.fall,
+        recited=outcome.recited,
         windows=windows,
         provenance=Provenance.of("substitute", model, windows, **settings),
     )
