@@ -4,7 +4,7 @@
 
 Noise on the first layer's residual stream, alpha 0 to 0.5: cosine, centred cosine and lens divergence by layer, and
 rate, M and structural share, for memorized, unmemorized and matched windows. Beside it, which prefix tokens carry the
-text.
+text: each replaced by another alone, and the first or last of them together.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import pandas as pd
 from grouped import grouped_windows, write_figure
 from parts import Part, measure_each
 
-from interp.figures.noise import carried_by_position, recovery_by_layer, scores_by_noise
+from interp.figures.noise import carried_by_position, carried_together, recovery_by_layer, scores_by_noise
+from interp.internal.joint_substitution import Loss, ends, substitute_sets
 from interp.internal.noise import ALPHAS, perturb
 from interp.internal.perturbation import RECOVERIES
 from interp.internal.substitution import substitute
@@ -24,6 +25,9 @@ from interp.models.loading import load_model
 from interp.models.registry import small_models
 
 SHOWN_ALPHA = 0.3
+TOGETHER = 2, 4, 8, 16, 32
+"""Prefix tokens replaced at once, from either end."""
+LOSSES: tuple[Loss, ...] = ("fall", "recited")
 
 
 def measure(name: str, *, per_set: int, n_draws: int, seed: int) -> Part | None:
@@ -42,12 +46,16 @@ def measure(name: str, *, per_set: int, n_draws: int, seed: int) -> Part | None:
     part.add("scores", noisy.scores(groups=groups, seed=seed).assign(model=name), noisy.provenance)
     replaced = substitute(model, windows, n_draws=n_draws, seed=seed)
     part.add("substitution", replaced.curves(groups=groups, seed=seed).assign(model=name), replaced.provenance)
+    together = substitute_sets(model, windows, ends(windows.prefix_len, sizes=TOGETHER), n_draws=n_draws, seed=seed)
+    for loss in LOSSES:
+        rows = together.curves(loss, groups=groups, seed=seed).assign(model=name, quantity=loss)
+        part.add("together", rows, together.provenance)
     return part
 
 
 def draw(out: Path) -> None:
-    curves, scores, replaced = (
-        pd.read_parquet(out / f"{table}.parquet") for table in ("curves", "scores", "substitution")
+    curves, scores, replaced, together = (
+        pd.read_parquet(out / f"{table}.parquet") for table in ("curves", "scores", "substitution", "together")
     )
     for quantity in RECOVERIES:
         curve = curves[(curves["alpha"] == SHOWN_ALPHA) & (curves["quantity"] == quantity)]
@@ -55,6 +63,10 @@ def draw(out: Path) -> None:
     for statistic in scores["statistic"].unique():
         write_figure(scores_by_noise(scores, statistic), out / f"{statistic}.html")
     write_figure(carried_by_position(replaced), out / "substitution.html")
+    shown: dict[Loss, list[str]] = {"fall": ["memorized", "matched"], "recited": ["memorized"]}
+    for loss, groups in shown.items():
+        curve = together[together["quantity"] == loss]
+        write_figure(carried_together(curve, loss, groups=groups), out / f"together-{loss}.html")
 
 
 def main() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pandas as pd
 import plotly.graph_objects as go
 
 from interp.figures.curves import panels, reference, rests_on
 from interp.figures.lens import LAYERS
 from interp.figures.style import apply_style
+from interp.internal.joint_substitution import Loss
 from interp.internal.perturbation import Recovery
 
 _RECOVERY = {
@@ -78,3 +81,30 @@ def carried_by_position(curves: pd.DataFrame, *, finding: str = "") -> go.Figure
         y="fall in log-probability (nats a continuation token)",
         caption=f"{finding} {rests_on(curves)}".strip(),
     )
+
+
+_LOSS = {
+    "fall": ("Tokens replaced together", "fall in log-probability (nats a continuation token)", 0.0, "no effect"),
+    "recited": ("Still recited with tokens replaced together", "share with M = 1", 1.0, "all"),
+}
+
+
+def carried_together(curves: pd.DataFrame, quantity: Loss, *, groups: Collection[str], finding: str = "") -> go.Figure:
+    """What is lost by the number of prefix tokens replaced at once, from either end of the prefix.
+
+    Args:
+        curves: what ``SetSubstitution.curves(quantity)`` returns for the sets of ``ends``, with a column ``model``
+            where several are stacked.
+        quantity: which one it is.
+        groups: those that are drawn, a line for each end.
+        finding: a sentence on what is seen, in front of the caption.
+    """
+    rows = curves[curves["group"].isin(groups)]
+    end = rows["set"].str.split(" ").str[0]
+    fig = panels(rows.assign(group=rows["group"] + ", " + end + " tokens"), x="n_positions")
+    title, y, level, label = _LOSS[quantity]
+    reference(fig, level, label)
+    if quantity == "recited":
+        fig.update_yaxes(range=[-0.03, 1.1])
+    caption = f"{finding} First and last tokens of the prefix. {rests_on(rows)}".strip()
+    return apply_style(fig, title=title, x="prefix tokens replaced", y=y, caption=caption)

@@ -8,7 +8,8 @@ import pytest
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
-from interp.figures.noise import carried_by_position, recovery_by_layer, scores_by_noise
+from interp.figures.noise import carried_by_position, carried_together, recovery_by_layer, scores_by_noise
+from interp.internal.joint_substitution import ends, substitute_sets
 from interp.internal.noise import perturb
 from interp.internal.perturbation import RECOVERIES, Perturbation
 from interp.internal.substitution import substitute
@@ -54,3 +55,16 @@ def test_carried_by_position(models: dict[str, TransformerBridge], windows: Wind
     fig = carried_by_position(result.curves(groups=GROUPS))
     line = next(t for t in fig.data if t.name == "memorized")
     np.testing.assert_allclose(line.y, result.fall[:6].mean(axis=0))
+
+
+def test_carried_together(models: dict[str, TransformerBridge], windows: Windows) -> None:
+    result = substitute_sets(models["OpenLLaMA"], windows, ends(32, sizes=(2, 32)), n_draws=1)
+    fig = carried_together(result.curves("fall", groups=GROUPS), "fall", groups=["unmemorized"])
+    lines = {t.name: t for t in fig.data if t.name}
+    assert list(lines) == ["unmemorized, first tokens", "unmemorized, last tokens"]
+    last = lines["unmemorized, last tokens"]
+    assert last.x.tolist() == [2, 32]
+    np.testing.assert_allclose(last.y, result.fall[6:, 2:].mean(axis=0))
+    assert "6 windows of 3 documents" in fig.layout.meta["caption"]
+    recited = carried_together(result.curves("recited", groups=GROUPS), "recited", groups=["memorized"])
+    assert recited.layout.shapes[0].y0 == 1.0
