@@ -9,7 +9,7 @@ the gradient estimate beside it, plain and integrated; agreement of all pairs; d
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 
@@ -61,8 +61,7 @@ def measure(name: str, *, per_set: int, n_windows: int, score: bool, seed: int) 
             heads = heads.assign(model=name, group=group, method=method)
             part.add("heads", heads, exact.provenance, estimate.provenance)
             if group == "memorized" and method == PAPERS:
-                for by_domain in _by_domain(exact):
-                    part.add("by_domain", by_domain.assign(model=name), exact.provenance)
+                part.add("by_window", _by_window(exact).assign(model=name), exact.provenance)
             maps |= {
                 method: exact.falls("log_prob"),
                 f"{method}, estimate": estimate.fall,
@@ -78,14 +77,20 @@ def measure(name: str, *, per_set: int, n_windows: int, score: bool, seed: int) 
     return part
 
 
-def _by_domain(ablation: HeadAblation) -> Iterator[pd.DataFrame]:
-    """Importance of every head on the windows of each domain, for ``head_comparison.py``."""
-    falls, domains = ablation.falls("log_prob"), ablation.windows.domain
-    for domain in sorted(set(domains)):
-        importance = falls[:, :, domains == domain].mean(axis=-1)
-        layer, head = np.indices(importance.shape).reshape(2, -1)
-        columns = {"layer": layer, "head": head, "importance_log_prob": importance.ravel()}
-        yield pd.DataFrame(columns).assign(domain=domain, n_windows=int((domains == domain).sum()))
+def _by_window(ablation: HeadAblation) -> pd.DataFrame:
+    """What each window loses by each head, for ``head_comparison.py``."""
+    falls, windows = ablation.falls("log_prob"), ablation.windows
+    layer, head, window = np.indices(falls.shape).reshape(3, -1)
+    return pd.DataFrame(
+        {
+            "layer": layer,
+            "head": head,
+            "window": windows.window[window],
+            "document": windows.document[window],
+            "domain": windows.domain[window],
+            "fall": falls.ravel(),
+        }
+    )
 
 
 def _row(one: np.ndarray, other: np.ndarray, documents: np.ndarray, seed: int) -> Mapping[str, float]:

@@ -5,31 +5,39 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
-from interp.figures.style import FAMILY_COLOURS, REFERENCE_COLOUR, apply_style
-from interp.internal.similarity import FamilySimilarity
+from interp.figures.style import FAMILY_COLOURS, REFERENCE_COLOUR, apply_style, translucent
+from interp.internal.similarity import FamilySimilarity, Representation
 
 _NULLS = {
     "expected_all_heads": ("random sets", "line-ew-open"),
     "expected_within_layers": ("random sets, same layers", "diamond-open"),
 }
 SIGNIFICANT = 0.05
+_DASHES = "dot", "dash", "solid", "dashdot"
 
 
 def overlap_by_model(pairs: pd.DataFrame, *, finding: str = "") -> go.Figure:
     """Jaccard of the top heads of every two domains, a column a model, beside what random sets give.
 
     Args:
-        pairs: ``Overlap.pairs`` of several models stacked, with a column ``model``.
+        pairs: ``Overlap.pairs`` of several models stacked in the order in which they are to stand, with columns
+            ``model``, ``family`` and ``size``.
         finding: a sentence on what is seen, in front of the caption.
     """
     fig = go.Figure()
+    # These first: they hold every model, and the axis takes its order from what comes first.
+    expected = pairs.groupby(["family", "size"], sort=False)[list(_NULLS)].mean().reset_index()
+    for column, (name, symbol) in _NULLS.items():
+        marker = {"symbol": symbol, "color": REFERENCE_COLOUR, "size": 12, "line": {"width": 2}}
+        fig.add_trace(go.Scatter(x=_places(expected), y=expected[column], mode="markers", name=name, marker=marker))
     strong = pairs["p_within_layers"] < SIGNIFICANT
     for chosen, name, symbol in ((strong, "p < 0.05 within layers", "circle"), (~strong, "not", "circle-open")):
         rows = pairs[chosen]
         fig.add_trace(
             go.Scatter(
-                x=rows["model"],
+                x=_places(rows),
                 y=rows["jaccard"],
                 mode="markers",
                 name=name,
@@ -39,10 +47,6 @@ def overlap_by_model(pairs: pd.DataFrame, *, finding: str = "") -> go.Figure:
                 "within layers %{customdata[3]:.3g}",
             )
         )
-    expected = pairs.groupby("model", sort=False)[list(_NULLS)].mean()
-    for column, (name, symbol) in _NULLS.items():
-        marker = {"symbol": symbol, "color": REFERENCE_COLOUR, "size": 12, "line": {"width": 2}}
-        fig.add_trace(go.Scatter(x=expected.index, y=expected[column], mode="markers", name=name, marker=marker))
     fig.update_yaxes(range=[0, 1])
     caption = (
         f"{finding} Each dot: two domains of one model. p: permutation test of top sets, drawn from all heads and "
@@ -57,31 +61,15 @@ def universal_heads(universal: pd.DataFrame, *, finding: str = "") -> go.Figure:
     """Share of heads in the top set of every domain, with Wilson's interval, beside what random sets give.
 
     Args:
-        universal: a row a model: ``model``, ``family``, ``value``, ``low``, ``high``, ``expected_all_heads``,
+        universal: a row a model: ``model``, ``family``, ``size``, ``value``, ``low``, ``high``, ``expected_all_heads``,
             ``expected_within_layers``; shares, 0 to 1.
         finding: a sentence on what is seen, in front of the caption.
     """
-    fig = go.Figure()
-    for family, rows in universal.groupby("family", sort=False):
-        fig.add_trace(
-            go.Scatter(
-                x=rows["model"],
-                y=100 * rows["value"],
-                mode="markers",
-                name=str(family),
-                marker={"color": FAMILY_COLOURS.get(str(family), REFERENCE_COLOUR), "size": 9},
-                error_y={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": 100 * (rows["high"] - rows["value"]),
-                    "arrayminus": 100 * (rows["value"] - rows["low"]),
-                },
-            )
-        )
+    fig = _points_by_family(universal, scale=100.0)
     for column, (name, symbol) in _NULLS.items():
         marker = {"symbol": symbol, "color": REFERENCE_COLOUR, "size": 12, "line": {"width": 2}}
         fig.add_trace(
-            go.Scatter(x=universal["model"], y=100 * universal[column], mode="markers", name=name, marker=marker)
+            go.Scatter(x=_places(universal), y=100 * universal[column], mode="markers", name=name, marker=marker)
         )
     fig.update_yaxes(rangemode="tozero")
     caption = f"{finding} Bars: 95 % Wilson intervals over the heads of a model. {len(universal)} models."
@@ -114,33 +102,105 @@ def similarity_heatmap(found: FamilySimilarity, *, finding: str = "") -> go.Figu
     return apply_style(fig, title="Similarity of head importance between models", caption=caption.strip())
 
 
-def depth_profiles(found: FamilySimilarity, *, finding: str = "") -> go.Figure:
-    """The compared profile of each model, its sum set to one, and what even importance gives."""
-    n_points = found.profile.shape[1]
-    x = (np.arange(n_points) + 0.5) / n_points
+def importance_profiles(profiles: pd.DataFrame, representation: Representation, *, finding: str = "") -> go.Figure:
+    """Shares of importance over depth or over heads with their bands, a panel a family and a line a size.
+
+    Args:
+        profiles: ``importance_profile`` of each model, stacked with columns ``model``, ``family`` and ``size``.
+        representation: which one it is.
+        finding: a sentence on what is seen, in front of the caption.
+    """
+    families = list(profiles["family"].unique())
+    sizes = list(profiles["size"].unique())
+    columns = min(3, len(families))
+    rows = -(-len(families) // columns)
+    fig = make_subplots(
+        rows, columns, subplot_titles=families, shared_yaxes=True, shared_xaxes=True, vertical_spacing=0.3 / rows
+    )
+    for i, family in enumerate(families):
+        at = {"row": i // columns + 1, "col": i % columns + 1}
+        colour = FAMILY_COLOURS.get(family, REFERENCE_COLOUR)
+        for size, line in profiles[profiles["family"] == family].groupby("size", sort=False):
+            band = {"x": line["at"], "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+            fig.add_trace(go.Scatter(y=line["low"], **band), **at)
+            fig.add_trace(go.Scatter(y=line["high"], fill="tonexty", fillcolor=translucent(colour, 0.15), **band), **at)
+            fig.add_trace(
+                go.Scatter(
+                    x=line["at"],
+                    y=line["value"],
+                    mode="lines",
+                    name=str(size),
+                    legendgroup=str(size),
+                    showlegend=i == 0,
+                    line={"color": colour, "dash": _DASHES[sizes.index(size) % len(_DASHES)], "width": 2},
+                    customdata=line[["low", "high"]],
+                    hovertemplate="%{y:.3f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}]",
+                ),
+                **at,
+            )
+    even = 1 / profiles["at"].nunique()
+    fig.add_hline(y=even, line={"color": REFERENCE_COLOUR, "dash": "dot", "width": 1.5})
+    fig.add_annotation(
+        x=1, y=even, xref="x domain", yref="y", text="even", showarrow=False, xanchor="right", yanchor="bottom",
+        font={"color": REFERENCE_COLOUR, "size": 11},
+    )  # fmt: skip
+    fig.update_layout(height=280 * rows + 120)
+    apply_style(
+        fig,
+        title="Importance over relative depth" if representation == "depth" else "Sorted importance",
+        caption=f"{finding} Bands: 95 % bootstrap intervals by document, {_rests_on(profiles)}.".strip(),
+    )
+    x = "relative depth (0 = first layer, 1 = last)" if representation == "depth" else "share of heads, largest first"
+    fig.update_xaxes(title_text=x, row=rows)
+    fig.update_yaxes(title_text="share of importance", col=1)
+    return fig
+
+
+def concentration_by_model(gini: pd.DataFrame, *, finding: str = "") -> go.Figure:
+    """Gini coefficient of head importance of each model, with its interval, and what even importance gives.
+
+    Args:
+        gini: a row a model: ``model``, ``family``, ``size``, ``value``, ``low``, ``high``, ``n``, ``n_documents``.
+        finding: a sentence on what is seen, in front of the caption.
+    """
+    fig = _points_by_family(gini, scale=1.0)
+    fig.add_hline(y=0, line={"color": REFERENCE_COLOUR, "dash": "dot"}, annotation_text="all heads alike")
+    fig.update_yaxes(range=[-0.03, 1])
+    caption = f"{finding} Bars: 95 % bootstrap intervals by document, {_rests_on(gini)}. One head with all: 1."
+    return apply_style(fig, title="Concentration of importance", y="Gini of head importance", caption=caption.strip())
+
+
+def _rests_on(table: pd.DataFrame) -> str:
+    spans = (
+        f"{table[c].min()}" if table[c].min() == table[c].max() else f"{table[c].min()} to {table[c].max()}"
+        for c in ("n", "n_documents")
+    )
+    return "{} memorized windows of {} documents a model".format(*spans)
+
+
+def _places(table: pd.DataFrame) -> list[pd.Series]:
+    """An axis of two levels, size within family: short labels, and families stand together."""
+    return [table["family"], table["size"]]
+
+
+def _points_by_family(table: pd.DataFrame, *, scale: float) -> go.Figure:
+    """A point and its interval for each model, by family and size."""
     fig = go.Figure()
-    drawn: set[str] = set()
-    for model, family, profile in zip(found.models, found.family, found.profile, strict=True):
+    for family, rows in table.groupby("family", sort=False):
         fig.add_trace(
             go.Scatter(
-                x=x,
-                y=profile / np.abs(profile).sum(),
-                mode="lines",
-                name=family,
-                legendgroup=family,
-                showlegend=family not in drawn,
-                line={"color": FAMILY_COLOURS.get(family, REFERENCE_COLOUR)},
-                hovertemplate=f"{model}: %{{y:.3f}}<extra></extra>",
+                x=_places(rows),
+                y=scale * rows["value"],
+                mode="markers",
+                name=str(family),
+                showlegend=False,
+                marker={"color": FAMILY_COLOURS.get(str(family), REFERENCE_COLOUR), "size": 9},
+                error_y={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": scale * (rows["high"] - rows["value"]),
+                    "arrayminus": scale * (rows["value"] - rows["low"]),
+                },
             )
         )
-        drawn.add(family)
-    fig.add_hline(y=1 / n_points, line={"color": REFERENCE_COLOUR, "dash": "dot"}, annotation_text="even")
-    depth = found.representation == "depth"
-    lines = ", ".join(f"{model} {g:.2f}" for model, g in zip(found.models, found.gini, strict=True))
-    return apply_style(
-        fig,
-        title="Importance over relative depth" if depth else "Sorted importance",
-        x="relative depth (0 = first layer, 1 = last)" if depth else "share of heads passed, most important first",
-        y="share of importance",
-        caption=f"{finding} A line a model; the spread of a family's lines is that of its sizes. Gini: {lines}.",
-    )
+    return fig

@@ -9,10 +9,17 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
 from interp.figures.attention_targets import importance_correlations, targets_of_top_heads
-from interp.figures.comparison import depth_profiles, overlap_by_model, similarity_heatmap, universal_heads
+from interp.figures.comparison import (
+    concentration_by_model,
+    importance_profiles,
+    overlap_by_model,
+    similarity_heatmap,
+    universal_heads,
+)
 from interp.internal.attention_targets import TARGETS, attention_targets
 from interp.internal.overlap import overlap
-from interp.internal.similarity import family_similarity
+from interp.internal.profiles import importance_profile
+from interp.internal.similarity import N_POINTS, Representation, family_similarity
 
 RNG = np.random.default_rng(0)
 MAPS = {f"{family}-{n}": RNG.random((n, n)) for family in ("Pythia", "OLMo2") for n in (4, 6)}
@@ -23,13 +30,16 @@ def test_overlap_figures() -> None:
     found = overlap(
         {"code": MAPS["Pythia-6"], "prose": RNG.random((6, 6)), "legal": RNG.random((6, 6))}, n_permutations=50
     )
-    fig = overlap_by_model(found.pairs.assign(model="pythia"))
-    drawn = [y for trace in fig.data[:2] for y in trace.y]
-    assert sorted(drawn) == sorted(found.pairs["jaccard"])
-    assert fig.data[2].y[0] == pytest.approx(found.pairs["expected_all_heads"].iloc[0])
+    pairs = [found.pairs.assign(model=f"pythia-{size}", family="Pythia", size=size) for size in ("6b", "1b")]
+    fig = overlap_by_model(pd.concat([*pairs, pairs[0].assign(family="OLMo2")]))
+    drawn = [y for trace in fig.data[2:] for y in trace.y]
+    assert sorted(drawn) == sorted([*found.pairs["jaccard"]] * 3)
+    assert fig.data[0].y[0] == pytest.approx(found.pairs["expected_all_heads"].iloc[0])
+    # The order of the axis is that of its first trace, which must hold every model.
+    assert [list(level) for level in fig.data[0].x] == [["Pythia", "Pythia", "OLMo2"], ["6b", "1b", "6b"]]
     e = found.universal_share
     table = pd.DataFrame(
-        [{"model": "pythia", "family": "Pythia", "value": e.value, "low": e.low, "high": e.high}
+        [{"model": "pythia", "family": "Pythia", "size": "6b", "value": e.value, "low": e.low, "high": e.high}
          | {f"expected_{null}": value for null, value in found.universal_expected.items()}]
     )  # fmt: skip
     fig = universal_heads(table)
@@ -44,9 +54,40 @@ def test_similarity_figures() -> None:
     one, other = found.models.index("Pythia-4"), found.models.index("OLMo2-6")
     assert fig.data[0].z[at["Pythia-4"]][at["OLMo2-6"]] == found.cosine[one, other]
     assert "permutation p" in fig.layout.meta["caption"]
-    lines = depth_profiles(found)
-    assert len(lines.data) == 4
-    assert lines.data[0].y.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("representation", ["depth", "sorted"])
+def test_profile_figure(representation: Representation) -> None:
+    tables = []
+    for family in ("Pythia", "OLMo2"):
+        for size in (4, 6):
+            falls = RNG.random((size, size, 20))
+            table = importance_profile(falls, np.arange(20), representation=representation, n_resamples=50)
+            tables.append(table.assign(model=f"{family}-{size}", family=family, size=f"{size}m"))
+    profiles = pd.concat(tables)
+    fig = importance_profiles(profiles, representation)
+    lines = {(t.name, t.xaxis): t for t in fig.data if t.name}
+    assert list(lines) == [("4m", "x"), ("6m", "x"), ("4m", "x2"), ("6m", "x2")]
+    np.testing.assert_array_equal(lines["6m", "x2"].y, tables[3]["value"])
+    bands = [t for t in fig.data if not t.name and t.xaxis == "x2"]
+    np.testing.assert_array_equal(bands[2].y, tables[3]["low"])
+    np.testing.assert_array_equal(bands[3].y, tables[3]["high"])
+    assert {shape.y0 for shape in fig.layout.shapes} == {1 / N_POINTS}
+    assert "20 memorized windows of 20 documents" in fig.layout.meta["caption"]
+
+
+def test_concentration_figure() -> None:
+    table = pd.DataFrame(
+        [
+            {"model": name, "family": family, "size": "1b", "value": 0.5, "low": 0.4, "high": 0.7, "n": n,
+             "n_documents": 3}
+            for name, family, n in (("a", "Pythia", 9), ("b", "OLMo2", 8))
+        ]
+    )  # fmt: skip
+    fig = concentration_by_model(table)
+    assert [list(level) for level in fig.data[1].x] == [["OLMo2"], ["1b"]]
+    assert fig.data[0].error_y.array[0] == pytest.approx(0.2)
+    assert "8 to 9 memorized windows of 3 documents" in fig.layout.meta["caption"]
 
 
 def test_attention_figures(models: dict[str, TransformerBridge], windows: Windows) -> None:
