@@ -61,6 +61,11 @@ def draw(out: Path) -> None:
             write_figure(layer_curves(curve, quantity, d_vocab=d_vocab), out / f"{quantity}-{kind}.html")
         held = holding[holding["lens"] == kind]
         write_figure(decided_by_layer(held, threshold=THRESHOLD), out / f"decided-{kind}.html")
+    if holding["lens"].nunique() > 1:
+        # Points after attention are the plain lens's alone.
+        both = curves[(curves["quantity"] == "probability") & (curves["depth"] % 1 == 0)]
+        write_figure(layer_curves(both, "probability", d_vocab=d_vocab), out / "probability-both.html")
+        write_figure(decided_by_layer(holding, threshold=THRESHOLD), out / "decided-both.html")
 
 
 def main() -> None:

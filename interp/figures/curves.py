@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import product
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -12,6 +13,7 @@ from plotly.subplots import make_subplots
 from interp.figures.style import GROUP_COLOURS, REFERENCE_COLOUR, translucent
 
 _SPARE_COLOURS = ("#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_DASHES = ("solid", "dot", "dash")
 _COLUMNS = 3
 _PANEL_HEIGHT = 300
 
@@ -21,7 +23,7 @@ def _colour(group: str, groups: Sequence[str]) -> str:
     return GROUP_COLOURS.get(group) or _SPARE_COLOURS[others.index(group) % len(_SPARE_COLOURS)]
 
 
-def panels(curves: pd.DataFrame, *, x: str, by: str = "model", step: bool = False) -> go.Figure:
+def panels(curves: pd.DataFrame, *, x: str, by: str = "model", step: bool = False, dash: str = "") -> go.Figure:
     """A line and band a group, and a panel for each value of the column ``by`` if the table has it.
 
     Args:
@@ -29,6 +31,7 @@ def panels(curves: pd.DataFrame, *, x: str, by: str = "model", step: bool = Fals
         x: name of the column on the x axis.
         by: name of the column that the panels are told apart by.
         step: draw steps, for a share that changes only at the points.
+        dash: name of a column that lines of one group and panel are told apart by; its first value is drawn solid.
     """
     named = list(curves[by].unique()) if by in curves else [""]
     n_columns = min(len(named), _COLUMNS)
@@ -41,15 +44,18 @@ def panels(curves: pd.DataFrame, *, x: str, by: str = "model", step: bool = Fals
         vertical_spacing=0.3 / n_rows,
     )
     groups = list(curves["group"].unique())
+    kinds = list(curves[dash].unique()) if dash else [""]
     for i, name in enumerate(named):
         at = {"row": i // _COLUMNS + 1, "col": i % _COLUMNS + 1}
         drawn = curves[curves[by] == name] if by in curves else curves
-        for group in groups:
+        for group, kind in product(groups, kinds):
             line = drawn[(drawn["group"] == group) & drawn["value"].notna()].sort_values(x)
+            line = line[line[dash] == kind] if dash else line
             colour = _colour(group, groups)
             shape = "hv" if step else "linear"
+            label = f"{group}, {kind}" if dash else group
             band = {"x": line[x], "mode": "lines", "line": {"width": 0, "shape": shape}, "hoverinfo": "skip"}
-            band |= {"showlegend": False, "legendgroup": group}
+            band |= {"showlegend": False, "legendgroup": label}
             fig.add_trace(go.Scatter(y=line["low"], **band), **at)
             fig.add_trace(go.Scatter(y=line["high"], fill="tonexty", fillcolor=translucent(colour), **band), **at)
             fig.add_trace(
@@ -57,10 +63,10 @@ def panels(curves: pd.DataFrame, *, x: str, by: str = "model", step: bool = Fals
                     x=line[x],
                     y=line["value"],
                     mode="lines" if step else "lines+markers",
-                    line={"color": colour, "width": 2, "shape": shape},
+                    line={"color": colour, "width": 2, "shape": shape, "dash": _DASHES[kinds.index(kind)]},
                     marker={"size": 5},
-                    name=group,
-                    legendgroup=group,
+                    name=label,
+                    legendgroup=label,
                     showlegend=i == 0,
                     customdata=line[["low", "high", "n"]],
                     hovertemplate="%{y:.4g} [%{customdata[0]:.4g}, %{customdata[1]:.4g}], n = %{customdata[2]}",

@@ -22,17 +22,22 @@ _TITLE = {
 LAYERS = "layers passed (0 = embeddings)"
 
 
+def _told_apart(curves: pd.DataFrame) -> str:
+    """The column of lenses, if there are several to be told apart."""
+    return "lens" if "lens" in curves and curves["lens"].nunique() > 1 else ""
+
+
 def layer_curves(curves: pd.DataFrame, quantity: Quantity, *, d_vocab: int, finding: str = "") -> go.Figure:
     """A decoded quantity by layer and group, with what a uniform guess gives.
 
     Args:
         curves: what ``LayerDecoding.curves(quantity)`` returns; several models stacked with a column ``model`` give a
-            panel each.
+            panel each, several lenses with a column ``lens`` a line each, the first solid.
         quantity: which one it is.
         d_vocab: size of the vocabulary, for the floor.
         finding: a sentence on what is seen, in front of the caption.
     """
-    fig = panels(curves, x="depth")
+    fig = panels(curves, x="depth", dash=_told_apart(curves))
     if quantity == "probability":
         reference(fig, 1 / d_vocab, f"uniform guess, 1/{d_vocab}")
     elif quantity == "log_prob":
@@ -88,11 +93,11 @@ def decided_by_layer(holding: pd.DataFrame, *, threshold: float, finding: str = 
     """Share of continuation tokens whose probability has passed the threshold for good by each layer.
 
     Args:
-        holding: what ``FirstLayer.holding`` returns, with a column ``model`` where there are several.
+        holding: what ``FirstLayer.holding`` returns, with columns ``model`` and ``lens`` where there are several.
         threshold: the probability it was measured at.
         finding: a sentence on what is seen, in front of the caption.
     """
-    fig = panels(holding, x="depth", step=True)
+    fig = panels(holding, x="depth", step=True, dash=_told_apart(holding))
     reference(fig, 0.0, "never")
     fig.update_yaxes(range=[-0.03, 1.03])
     caption = (

@@ -66,3 +66,18 @@ def test_layer_by_position(decodings: dict[str, LayerDecoding]) -> None:
     heatmap = fig.data[0]
     assert np.shape(heatmap.z) == (5, 32), "points that parallel blocks do not have are not drawn"
     np.testing.assert_allclose(heatmap.z[4][7], decoding.probability[-1, :6, 7].mean(), rtol=1e-5)
+
+
+def test_two_lenses_in_one_panel(decodings: dict[str, LayerDecoding]) -> None:
+    """A colour a group and a dash a lens; each line has its own values."""
+    plain, tuned = (d.curves("probability", groups=GROUPS) for d in decodings.values())
+    both = pd.concat([plain.assign(lens="plain", model="m"), tuned.assign(lens="tuned", model="m")])
+    fig = layer_curves(both, "probability", d_vocab=2048)
+    lines = {t.name: t for t in fig.data if t.name}
+    assert list(lines) == [f"{group}, {lens}" for group in GROUPS for lens in ("plain", "tuned")]
+    expected = tuned[tuned["group"] == "memorized"]["value"]
+    np.testing.assert_array_equal(lines["memorized, tuned"].y, expected)
+    assert lines["memorized, plain"].line.dash != lines["memorized, tuned"].line.dash
+    assert lines["memorized, plain"].line.color == lines["memorized, tuned"].line.color
+    held = pd.concat([decodings["OLMo2"].first_layer().holding(GROUPS).assign(lens=kind) for kind in ("a", "b")])
+    assert "unmemorized, b" in {t.name for t in decided_by_layer(held, threshold=0.5).data}
