@@ -9,36 +9,38 @@ missed.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 from extracted import by_size, experiment_windows, parse
 from grouped import write_figure
+from parts import Part, measure_each
 
 from interp.figures.depth import draw_depth
 from interp.models.loading import load_model
 from interp.models.registry import find
-from interp.results import write_table
-from interp.statistical.depth import depth, depth_summary
+from interp.results import read_provenance, write_table
+from interp.statistical.depth import depth, split_further
+from interp.statistical.survival import depth_summary
 
 PREFIX_LEN, CONTINUATION_LEN = 16, 16
+AT = (0, 1, 2, 4, 8, 12, 16, 20, 24, 28, 32)
 
 
-def measure(models: list[str], out: Path, *, per_set: int | None, seed: int) -> None:
+def measure(name: str, *, per_set: int | None, seed: int) -> Part:
     whole = experiment_windows(per_set=per_set, seed=seed)
-    tried_from = PREFIX_LEN + CONTINUATION_LEN
-    windows = replace(whole, tokens=whole.tokens[:, :tried_from], prefix_len=PREFIX_LEN)
-    parts, provenance = [], []
-    for name in models:
-        result = depth(load_model(name), windows, whole.tokens[:, tried_from:])
-        parts.append(result.to_frame().assign(model=name, family=find(name).family, size=name.rsplit("-", 1)[1]))
-        provenance.append(result.provenance)
-        print(f"{name}: {int(result.censored.sum())} of {int(result.memorized.sum())} exact to the end", flush=True)
-    table = by_size(pd.concat(parts, ignore_index=True))
-    write_table(table, out / "depth.parquet", provenance)
-    at = (0, 1, 2, 4, 8, 12, 16, 20, 24, 28, 32)
-    summary = by_size(depth_summary(table, at=at, by=("size", "family"), seed=seed))
+    windows, further = split_further(whole, prefix_len=PREFIX_LEN, continuation_len=CONTINUATION_LEN)
+    result = depth(load_model(name), windows, further)
+    print(f"{name}: {int(result.censored.sum())} of {int(result.memorized.sum())} exact to the end", flush=True)
+    part = Part()
+    facts = {"model": name, "family": find(name).family, "size": name.rsplit("-", 1)[1]}
+    part.add("depth", result.to_frame().assign(**facts), result.provenance)
+    return part
+
+
+def draw(out: Path, *, seed: int) -> None:
+    table, provenance = pd.read_parquet(out / "depth.parquet"), read_provenance(out / "depth.parquet")
+    summary = by_size(depth_summary(table, at=AT, by=("size", "family"), seed=seed))
     write_table(summary, out / "summary.parquet", provenance)
     caption = (
         f"{int(table['memorized'].sum())} windows of which 16 tokens after a prefix of 16 are recited; "
@@ -49,7 +51,8 @@ def measure(models: list[str], out: Path, *, per_set: int | None, seed: int) -> 
 
 def main() -> None:
     args = parse(__doc__)
-    measure(args.models, args.out, per_set=args.per_set, seed=args.seed)
+    measure_each(args.models, args.out, measure, per_set=args.per_set, seed=args.seed)
+    draw(args.out, seed=args.seed)
 
 
 if __name__ == "__main__":

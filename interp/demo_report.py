@@ -17,7 +17,7 @@ from interp.figures.scaling import draw_scaling
 from interp.internal.ablation import HeadAblation
 from interp.models.small import VOCAB_SIZE
 from interp.report import Section, write_report
-from interp.statistical.dose_response import dose_response
+from interp.statistical.dose_response import DoseResponse, dose_response
 from interp.statistical.rates import rates, score_histogram
 from interp.statistical.scaling import scaling
 from interp.stats import Estimate, wilson
@@ -54,10 +54,10 @@ def dose_table(scores: pd.DataFrame) -> pd.DataFrame:
     return wide.loc[scores["model"].unique()].reset_index()
 
 
-def dose_figure(scores: pd.DataFrame) -> go.Figure:
+def dose_figure(scores: pd.DataFrame, fitted: DoseResponse) -> go.Figure:
     """Rate against repetition, a panel a size and a curve a family."""
     return draw_dose_response(
-        dose_response(scores, by=("size", "family"), seed=SEED),
+        fitted,
         panel="size",
         line="family",
         caption=(
@@ -71,7 +71,9 @@ def dose_figure(scores: pd.DataFrame) -> go.Figure:
 def _dose_section(scores: pd.DataFrame) -> Section:
     largest = scores[scores["size"] == scores["size"].iloc[-1]]
     often, never = _rate(largest[largest["count"] == max(REPETITIONS)]), _rate(scores[scores["count"] == 0])
-    half = dose_response(largest, by=("family",), seed=SEED).to_frame()
+    fitted = dose_response(scores, by=("size", "family"), seed=SEED)
+    half = fitted.to_frame()
+    half = half[half["size"] == largest["size"].iloc[0]]
     halves = ", ".join(f"{row.family} {row.value:.0f} [{row.low:.0f}, {row.high:.0f}]" for row in half.itertuples())
     return Section(
         title="Repetition makes memory",
@@ -82,7 +84,7 @@ def _dose_section(scores: pd.DataFrame) -> Section:
             "windows that "
             f"were shown this many times: {halves}. Brackets are 95 % intervals."
         ),
-        figures=[dose_figure(scores)],
+        figures=[dose_figure(scores, fitted)],
         table=dose_table(scores),
     )
 

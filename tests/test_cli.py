@@ -1,19 +1,54 @@
-"""The command line, end to end on a random model."""
+"""The command line, end to end: every command on a small model and few windows, and what it refuses."""
 
+import inspect
+
+import numpy as np
 import pandas as pd
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from interp.cli import app
+from interp.commands import refusals
 from interp.results import read_provenance
+
+MODEL = "pythia-small-0.2m"
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
 @pytest.fixture
 def run():
-    def invoke(*arguments):
-        return CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    """Invoke and expect success."""
 
-    return invoke
+    def succeed(*arguments):
+        result = invoke(*arguments)
+        assert result.exit_code == 0, result.output
+        return result
+
+    return succeed
+
+
+def refused(*arguments):
+    """Invoke, expect a refusal in one line, and return it."""
+    result = invoke(*arguments)
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert result.stderr.endswith(line + "\n")
+    return line
+
+
+@pytest.fixture(scope="module")
+def scores(tmp_path_factory):
+    """Tables of scores of two sizes of one family and one of another."""
+    folder = tmp_path_factory.mktemp("scores")
+    for name in ("pythia-small-0.2m", "pythia-small-0.5m", "olmo1-small-0.2m"):
+        windows = ("--set", "planted-32", "--set", "planted-64", "--set", "held_out", "--per-set", 4)
+        assert invoke("extract", name, "--out", folder / f"{name}.parquet", *windows).exit_code == 0
+    return folder
 
 
 def test_models_lists_all(run):
@@ -27,43 +62,207 @@ def test_models_small_lists_only_ours(run):
     assert "pythia-160m" not in run("models", "--small").output
 
 
-def test_extract_and_lens_write_tables_with_provenance(run, checkpoints, tmp_path):
-    for command in ("extract", "lens"):
-        out = tmp_path / f"{command}.parquet"
-        result = run(command, checkpoints["OLMo3"], "--out", out, "--set", "held_out", "--per-set", 2)
-        assert result.exit_code == 0
-        assert pd.read_parquet(out)["window"].nunique() == 8
-        assert read_provenance(out)[0].windows == "shipped corpus"
+@pytest.mark.parametrize("command", ["extract", "lens", "perturb", "substitute"])
+def test_measures_a_random_model_that_recites_nothing(run, checkpoints, tmp_path, command):
+    """Unmemorized windows alone are drawn as one group; nothing is matched, and that is said."""
+    out, page = tmp_path / "o.parquet", tmp_path / "o.html"
+    run(command, checkpoints["OLMo3"], "--out", out, "--set", "held_out", "--per-set", 2, "--figure", page)
+    assert pd.read_parquet(out)["window"].nunique() == 8 if command != "perturb" else out.exists()
+    (found,) = read_provenance(out)
+    assert (found.windows, found.settings["prefix_len"]) == ("shipped corpus", 32)
+    assert "95 %" in page.read_text()
 
 
-def test_extract_from_another_corpus(run, checkpoints, tmp_path):
+OWN_OPTIONS = {
+    "ablate": ("--method", "peer_mean"),
+    "cumulative": ("--random-orders", 1),
+    "depth": ("--prefix", 12, "--continuation", 12),
+    "extract": ("--batch-size", 3),
+    "numerics": ("--batch-size", 4, "--batch-size", 3),
+    "substitute": ("--draws", 1),
+}
+
+
+MEASURING = (
+    "extract compress depth numerics ablate cumulative lens attribute perturb substitute attention"  # predict: below
+)
+
+
+@pytest.mark.parametrize("command", MEASURING.split())
+def test_measures_memorized_windows_and_draws_them(run, tmp_path, command):
+    out, page = tmp_path / "o.parquet", tmp_path / "o.html"
+    sets = ("--set", "planted-256", "--set", "held_out", "--per-set", 2)
+    said = run(command, MODEL, "--out", out, "--figure", page, *sets, *OWN_OPTIONS.get(command, ())).stdout
+    assert said.splitlines()[0].startswith(f"{MODEL}: ")
+    assert str(out) in said
+    assert len(pd.read_parquet(out)) > 0
+    assert {found.model for found in read_provenance(out)} == {MODEL}
+    # The figure carries what it rests on; of a head map the intervals stand in the text of each head.
+    assert "95 %" in page.read_text() or command == "ablate"
+
+
+def test_predicts_and_says_which_factors_are_left_out(run, tmp_path):
+    windows = [part for count in (16, 32, 64, 128) for part in ("--set", f"planted-{count}")]
+    out, page = tmp_path / "o.parquet", tmp_path / "o.html"
+    result = run("predict", MODEL, "--out", out, "--figure", page, *windows, "--per-set", 8)
+    assert "left out" not in result.stderr
+    auc = pd.read_parquet(out).set_index("factors")["value"]
+    assert auc["count alone"] > 0.9
     pd.DataFrame({"text": ["some words and others. " * 80]}).to_parquet(tmp_path / "c.parquet")
-    result = run("extract", checkpoints["Pythia"], "--out", tmp_path / "o.parquet", "--corpus", tmp_path / "c.parquet")
-    assert result.exit_code == 0
-    assert read_provenance(tmp_path / "o.parquet")[0].windows.endswith("c.parquet")
+    given = ("predict", MODEL, "--out", tmp_path / "p.parquet", "--corpus", tmp_path / "c.parquet")
+    assert "is one factor" in refused(*given)
+    said = invoke(*given).stderr
+    assert "left out: count is not known of every window" in said
+    assert "left out: domain is the same for all windows" in said
 
 
-def test_ablate_refuses_a_model_that_memorized_nothing(run, checkpoints, tmp_path):
-    result = run("ablate", checkpoints["Pythia"], "--out", tmp_path / "a.parquet", "--set", "held_out", "--per-set", 2)
-    assert result.exit_code == 1
-    assert not (tmp_path / "a.parquet").exists()
+def test_extracts_from_another_corpus_by_domain(run, checkpoints, tmp_path):
+    rows = pd.DataFrame({"body": ["some words and others. " * 80, "short"], "kind": ["a", "b"]})
+    rows.to_parquet(tmp_path / "c.parquet")
+    columns = ("--text-column", "body", "--domain-column", "kind", "--max-windows", 5)
+    out = tmp_path / "o.parquet"
+    run("extract", checkpoints["Pythia"], "--out", out, "--corpus", tmp_path / "c.parquet", *columns)
+    assert list(pd.read_parquet(out)["domain"]) == ["a"] * 5
+    assert read_provenance(out)[0].windows.endswith("c.parquet")
 
 
-def test_compress_and_perturb_write_tables(run, checkpoints, tmp_path):
-    for command in ("compress", "perturb"):
-        out = tmp_path / f"{command}.parquet"
-        assert run(command, checkpoints["StarCoder"], "--out", out, "--set", "held_out", "--per-set", 1).exit_code == 0
-        assert read_provenance(out)[0].settings["prefix_len"] == 32
+def test_flags_a_corpus_in_parts_and_goes_on(run, checkpoints, tmp_path):
+    pd.DataFrame({"text": ["some words and others. " * 80]}).to_parquet(tmp_path / "c.parquet")
+    given = (checkpoints["Pythia"], "--corpus", tmp_path / "c.parquet", "--out", tmp_path / "parts", "--chunk", 3)
+    assert "memorization rate 0" in run("flags", *given).output
+    parts = sorted((tmp_path / "parts").glob("*.parquet"))
+    assert sum(len(pd.read_parquet(part)) for part in parts) > 3
+    before = [part.stat().st_mtime_ns for part in parts]
+    run("flags", *given)
+    assert [part.stat().st_mtime_ns for part in parts] == before
+    run("rates", tmp_path / "parts", "--by", "model", "--out", tmp_path / "r.parquet")
+    assert pd.read_parquet(tmp_path / "r.parquet")["n"].item() == sum(len(pd.read_parquet(part)) for part in parts)
+
+
+COMPARING = {
+    "rates": (("--by", "model", "--by", "count"), "value"),
+    "histogram": ((), "bin"),
+    "scaling": ((), "r2"),
+    "ratios": (("--n-params", 3e5, "--within", 2), "other_family"),
+    "transitions": ((), "to_bin"),
+    "dose-response": ((), "slope"),
+    "domains": ((), "quantity"),
+}
+
+
+@pytest.mark.parametrize("command", COMPARING)
+def test_tables_of_scores_are_compared(run, scores, tmp_path, command):
+    options, column = COMPARING[command]
+    out, page = tmp_path / "o.parquet", tmp_path / "o.html"
+    run(command, *sorted(scores.glob("*.parquet")), "--out", out, "--figure", page, *options)
+    table = pd.read_parquet(out)
+    assert {column, "value", "low", "high"} <= set(table)
+    assert len(read_provenance(out)) == 3
+    assert page.stat().st_size > 100_000
+
+
+def test_a_rate_is_that_of_the_table(run, scores, tmp_path):
+    run("rates", scores, "--by", "model", "--out", tmp_path / "r.parquet")
+    found = pd.read_parquet(tmp_path / "r.parquet").set_index("model")["value"]
+    for file in scores.glob("*.parquet"):
+        assert found[file.stem] == pytest.approx(pd.read_parquet(file)["memorized"].mean())
+
+
+def test_tables_that_cannot_be_compared_are_refused(scores, tmp_path, checkpoints):
+    first, out = scores / "pythia-small-0.2m.parquet", tmp_path / "o.parquet"
+    assert "twice" in refused("rates", first, first, "--by", "model", "--out", out)
+    assert "no family has two sizes" in refused("scaling", first, "--out", out)
+    assert "columns ['colour']" in refused("rates", first, "--by", "colour", "--out", out)
+    assert "structural" in refused("domains", first, "--structural", "poems", "--out", out)
+    (tmp_path / "text.parquet").write_text("no table")
+    assert "no table of scores" in refused("rates", tmp_path / "text.parquet", "--by", "model", "--out", out)
+    assert "no table of scores" in refused("rates", tmp_path / "missing.parquet", "--by", "model", "--out", out)
+    (tmp_path / "empty").mkdir()
+    assert "no tables of scores" in refused("rates", tmp_path / "empty", "--by", "model", "--out", out)
+    windows = ("--set", "held_out", "--per-set", 1)
+    assert invoke("extract", checkpoints["Pythia"], "--out", tmp_path / "u.parquet", *windows).exit_code == 0
+    assert "`family` and `n_params`" in refused("scaling", tmp_path / "u.parquet", "--out", out)
+    assert not out.exists()
+
+
+def test_wrong_input_is_refused_in_one_line(checkpoints, tmp_path):
+    out = tmp_path / "o.parquet"
+    few = ("--set", "held_out", "--per-set", 1)
+    assert "no model is called 'pythia-small-2m'" in refused("extract", "pythia-small-2m", "--out", out, *few)
+    assert "no set ['planted-3']" in refused("extract", MODEL, "--out", out, "--set", "planted-3")
+    assert "no file or directory" in refused("extract", MODEL, "--out", out, "--corpus", tmp_path / "no.parquet")
+    pd.DataFrame({"body": ["a"]}).to_parquet(tmp_path / "c.parquet")
+    assert "no column 'text'" in refused("extract", MODEL, "--out", out, "--corpus", tmp_path / "c.parquet")
+    assert "is a folder" in refused("extract", MODEL, "--out", tmp_path, *few)
+    assert "layer 9 is out of range" in refused("perturb", MODEL, "--out", out, "--layer", 9, *few)
+    assert "leave nothing to try" in refused("depth", MODEL, "--out", out, "--prefix", 60, *few)
+    for command in ("ablate", "attribute", "cumulative", "attention"):
+        assert "memorized none of 4 windows" in refused(command, checkpoints["Pythia"], "--out", out, *few)
+    assert not out.exists()
+
+
+def test_wrong_options_are_refused_with_their_values():
+    result = invoke("ablate", MODEL, "--out", "o.parquet", "--method", "middle")
+    assert result.exit_code == 2
+    assert "peer_mean" in result.stderr
+    assert invoke("extract", MODEL, "--out", "o.parquet", "--per-set", 0).exit_code == 2
+    assert invoke("extract", MODEL).exit_code == 2
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    """Only the suite's own exceptions and failures of files are refusals."""
+    for error, kept in ((ZeroDivisionError("a bug"), True), (PermissionError("locked"), False)):
+
+        def fail(*_, error=error):
+            raise error
+
+        monkeypatch.setattr(refusals.TyperGroup, "invoke", fail)
+        result = invoke("models")
+        assert (result.exception is error) == kept
 
 
 def test_index_counts_what_was_built(run, checkpoints, tmp_path):
     pd.DataFrame({"text": ["one fish two fish", "red fish blue fish"]}).to_parquet(tmp_path / "c.parquet")
     shared = ("--tokenizer", checkpoints["Pythia"])
-    assert run("index", "build", tmp_path / "c.parquet", "--out", tmp_path / "index", *shared).exit_code == 0
+    run("index", "build", tmp_path / "c.parquet", "--out", tmp_path / "index", *shared)
     assert run("index", "count", " fish", "--index", tmp_path / "index", *shared).output.strip() == "4"
     assert run("index", "count", " two fish", "--index", tmp_path / "index", *shared).output.strip() == "1"
 
 
-def test_help_is_there_for_every_command(run):
-    for command in ("models", "extract", "ablate", "lens", "compress", "perturb", "demo", "index"):
-        assert run(command, "--help").exit_code == 0
+def test_index_refuses_what_is_no_index_or_another_corpus(run, checkpoints, tmp_path):
+    shared = ("--tokenizer", checkpoints["Pythia"])
+    for name in ("one", "two"):
+        pd.DataFrame({"text": [f"{name} fish"]}).to_parquet(tmp_path / f"{name}.parquet")
+    run("index", "build", tmp_path / "one.parquet", "--out", tmp_path / "index", *shared)
+    assert "another source" in refused("index", "build", tmp_path / "two.parquet", "--out", tmp_path / "index", *shared)
+    assert "not an index" in refused("index", "count", "fish", "--index", tmp_path, *shared)
+
+
+def test_every_command_has_help_and_every_option_says_what_it_is():
+    commands = dict(get_command(app).commands)
+    commands |= {f"index {name}": command for name, command in commands.pop("index").commands.items()}
+    assert len(commands) >= 24
+    for name, command in commands.items():
+        assert invoke(*name.split(), "--help").exit_code == 0
+        assert inspect.cleandoc(command.help or "")[-1] == ".", name
+        for option in command.params:
+            assert option.help, f"{name} {option.name}"
+
+
+def test_help_does_not_wait_for_torch():
+    import subprocess
+    import sys
+
+    code = "import sys; from interp.cli import app; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_seed_chooses_the_windows(run, checkpoints, tmp_path):
+    chosen = []
+    for seed in (0, 0, 1):
+        out = tmp_path / "o.parquet"
+        given = ("--out", out, "--set", "held_out", "--per-set", 2, "--seed", seed)
+        run("extract", checkpoints["Pythia"], *given)
+        chosen.append(pd.read_parquet(out)["window"].to_numpy())
+    np.testing.assert_array_equal(chosen[0], chosen[1])
+    assert not np.array_equal(chosen[0], chosen[2])

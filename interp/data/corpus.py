@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from interp.data.planting import PREFIX_LEN
-from interp.data.windows import Windows
+from interp.data.windows import WindowError, Windows
 
 CORPUS = Path(__file__).parent / "corpus"
 DOCUMENTS = CORPUS / "documents.parquet"
@@ -47,7 +47,7 @@ def planted_windows(
         seed: of that draw.
 
     Raises:
-        ValueError: a set or domain that the corpus does not have.
+        WindowError: a set or domain that the corpus does not have.
     """
     table = manifest()
     for column, wanted in (("set", sets), ("domain", domains)):
@@ -55,7 +55,7 @@ def planted_windows(
             continue
         unknown = sorted(set(wanted) - set(table[column]))
         if unknown:
-            raise ValueError(f"the corpus has no {column} {unknown}; it has {sorted(table[column].unique())}")
+            raise WindowError(f"the corpus has no {column} {unknown}; it has {sorted(table[column].unique())}")
         table = table[table[column].isin(wanted)]
     if per_set is not None:
         shuffled = table.sample(frac=1, random_state=seed)

@@ -2,47 +2,55 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interp.figures.rates import colours_of, error_bars
-from interp.figures.style import REFERENCE_COLOUR, apply_style
+from interp.figures.style import REFERENCE_COLOUR, apply_style, translucent
 
 _RATIO = "compression ratio (shortest prefix / whole prefix)"
 
 
-def draw_ratio_distribution(table: pd.DataFrame, *, panel: str, line: str, caption: str = "") -> go.Figure:
-    """Share of memorized windows whose ratio is at most x, a panel for each ``panel`` and a curve for each ``line``.
+def draw_ratio_distribution(shares: pd.DataFrame, *, panel: str, line: str, caption: str = "") -> go.Figure:
+    """Share of memorized windows whose ratio is at most x, with 95 % bands: a panel for each ``panel``, a curve for
+    each ``line``.
 
     Args:
-        table: rows of ``Compression.to_frame()`` with the columns ``panel`` and ``line``.
+        shares: what ``ratio_distribution`` returns, by ``panel`` and ``line``.
         panel: column of the panels.
         line: column of the colours.
         caption: what is seen.
     """
-    known = table[table["ratio"].notna()]
-    panels, lines = list(known[panel].unique()), list(known[line].unique())
+    panels, lines = list(shares[panel].unique()), list(shares[line].unique())
     colours = colours_of([str(name) for name in lines])
     fig = make_subplots(rows=1, cols=max(1, len(panels)), shared_yaxes=True, subplot_titles=[str(p) for p in panels])
+    labelled = set()
     for column, name in enumerate(panels, start=1):
         for label in lines:
-            ratios = np.sort(known.loc[(known[panel] == name) & (known[line] == label), "ratio"].to_numpy())
-            if len(ratios) == 0:
+            rows = shares[(shares[panel] == name) & (shares[line] == label)].sort_values("ratio")
+            if rows.empty:
                 continue
+            colour, group = colours[str(label)], {"legendgroup": str(label)}
+            edge = {"mode": "lines", "line": {"width": 0, "shape": "hv"}, "hoverinfo": "skip", "showlegend": False}
+            place = {"row": 1, "col": column}
+            fig.add_scatter(x=rows["ratio"], y=rows["low"], **edge, **group, **place)
             fig.add_scatter(
-                x=np.concatenate([[0], ratios, [1]]),
-                y=np.concatenate([[0], np.arange(1, len(ratios) + 1) / len(ratios), [1]]),
+                x=rows["ratio"], y=rows["high"], fill="tonexty", fillcolor=translucent(colour, 0.12),
+                **edge, **group, **place,
+            )  # fmt: skip
+            fig.add_scatter(
+                x=rows["ratio"],
+                y=rows["value"],
                 mode="lines",
-                line={"color": colours[str(label)], "shape": "hv"},
+                line={"color": colour, "shape": "hv"},
                 name=str(label),
-                legendgroup=str(label),
-                hovertext=f"{len(ratios)} windows",
-                showlegend=not any(trace.name == str(label) for trace in fig.data),
-                row=1,
-                col=column,
+                hovertext=f"{rows['n'].iloc[0]} windows",
+                showlegend=label not in labelled,
+                **group,
+                **place,
             )
+            labelled.add(label)
     fig.add_vline(x=0.5, line={"color": REFERENCE_COLOUR, "dash": "dash", "width": 1})
     fig.update_xaxes(range=[0, 1.02]).update_yaxes(range=[0, 1.02])
     apply_style(fig, title="How much of the prefix is needed", x=_RATIO, caption=caption)

@@ -26,7 +26,7 @@ from interp.models.decoding import NEAR_TIE, TextDecoder
 from interp.results import Provenance
 from interp.statistical.cascade import exact_runs
 from interp.statistical.rates import check_columns, estimates_frame
-from interp.stats import bootstrap_mean, clustered_rate
+from interp.stats import bootstrap_mean, clustered_rate, from_resamples, resampled_means
 
 
 @dataclass(frozen=True)
@@ -147,3 +147,31 @@ def compression_summary(
             rows.append((*key, quantity))
             estimates.append(estimate)
     return pd.concat([pd.DataFrame(rows, columns=[*by, "quantity"]), estimates_frame(estimates)], axis=1)
+
+
+def ratio_distribution(table: pd.DataFrame, *, by: Sequence[str] = ("model", "domain"), seed: int = 0) -> pd.DataFrame:
+    """Share of memorized windows whose compression ratio is at most x, at every ratio that occurs.
+
+    Args:
+        table: rows of ``Compression.to_frame()`` with the grouping columns.
+        by: columns to group by.
+        seed: of the bootstrap over documents.
+
+    Returns:
+        One row a group and ratio: ``ratio`` (0 to 1, the same ones in every group), and the share as ``value`` with
+        ``low``, ``high``, ``n``, ``n_clusters``. A group without a memorized window is not listed.
+    """
+    check_columns(table, [*by, "ratio", "document"], what="the distribution of compression ratios")
+    known = table[table["ratio"].notna()]
+    at = np.unique([0.0, *known["ratio"], 1.0])
+    rows, estimates = [], []
+    for key, group in known.groupby(list(by), sort=True, observed=True):
+        within = (group["ratio"].to_numpy()[:, None] <= at).astype(np.float64)
+        documents = group["document"].to_numpy()
+        means, _ = resampled_means(within, seed=seed, clusters=documents)
+        n_clusters = len(np.unique(documents.astype(str)))
+        for i, ratio in enumerate(at):
+            rows.append((*key, ratio))
+            share = float(within[:, i].mean())
+            estimates.append(from_resamples(share, means[:, i], n=len(group), n_clusters=n_clusters))
+    return pd.concat([pd.DataFrame(rows, columns=[*by, "ratio"]), estimates_frame(estimates)], axis=1)

@@ -7,18 +7,17 @@ While the text is right it is the true text, so one teacher-forced pass over the
 miss; nothing has to be written.
 
     >>> result = depth(model, windows, further)
-    >>> depth_summary(result.to_frame().assign(model="m"))
+    >>> depth_summary(result.to_frame().assign(model="m"))  # of interp.statistical.survival
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
@@ -27,8 +26,6 @@ from interp.models.decoding import NEAR_TIE, TextDecoder
 from interp.results import Provenance
 from interp.statistical.cascade import exact_runs
 from interp.statistical.extraction import refuse_not_finite
-from interp.statistical.rates import check_columns, estimates_frame
-from interp.stats import Estimate, bootstrap
 
 NO_TOKEN = -1
 """Fills ``further`` where a document has ended."""
@@ -63,6 +60,23 @@ class Depth:
             censored=self.censored,
             near_ties=self.near_ties,
         )
+
+
+def split_further(
+    windows: Windows, *, prefix_len: int, continuation_len: int
+) -> tuple[Windows, Int[Tensor, "window further"]]:
+    """Shorter windows, and the tokens that follow each of them in the window that it was cut from.
+
+    Raises:
+        WindowError: nothing would be left beyond the continuation.
+    """
+    length = prefix_len + continuation_len
+    if length >= windows.tokens.shape[1]:
+        raise WindowError(
+            f"{prefix_len} tokens of prefix and {continuation_len} of continuation leave nothing to try beyond them in "
+            f"windows of {windows.tokens.shape[1]} tokens"
+        )
+    return replace(windows, tokens=windows.tokens[:, :length], prefix_len=prefix_len), windows.tokens[:, length:]
 
 
 def depth(
@@ -148,61 +162,3 @@ def _checked(
                 f"the text after window {windows.window[row]} of document {windows.document[row]!r} {what}"
             )
     return further.to(torch.int64)
-
-
-def survival(
-    depths: Float[np.ndarray, " sample"], censored: Bool[np.ndarray, " sample"], at: Sequence[int]
-) -> Float[np.ndarray, " at"]:
-    """Kaplan and Meier's estimate of the share recited at least so far: P(depth >= d) for each d in ``at``.
-
-    A censored window counts as long as it is seen: it was right for ``depth`` tokens and is not known further.
-    """
-    share, curve = 1.0, [1.0]
-    for d in range(max(at, default=0)):
-        # At risk of missing token d (from 0): those right for d tokens whose text has that token.
-        at_risk = int(((depths > d) | ((depths == d) & ~censored)).sum())
-        missed = int(((depths == d) & ~censored).sum())
-        share = share * (1 - missed / at_risk) if at_risk else float("nan")
-        curve.append(share)
-    return np.array([curve[d] for d in at])
-
-
-def depth_summary(
-    table: pd.DataFrame, *, at: Sequence[int] = (1, 2, 4, 8, 16, 32), by: Sequence[str] = ("model",), seed: int = 0
-) -> pd.DataFrame:
-    """Share of memorized windows recited at least so many tokens further, censoring allowed for.
-
-    Args:
-        table: rows of ``Depth.to_frame()`` with the grouping columns.
-        at: depths, in tokens.
-        by: columns to group by.
-        seed: of the bootstrap over documents.
-
-    Returns:
-        One row a group and depth: ``value`` with ``low`` and ``high``, clustered by document, ``n``, ``n_clusters`` and
-        ``n_at_risk``, the windows whose text was tried that far. NaN where none was.
-    """
-    check_columns(table, [*by, "depth", "censored", "document"], what="a summary of depth")
-    rows, estimates = [], []
-    for key, group in table[table["depth"].notna()].groupby(list(by), sort=True, observed=True):
-        depths, censored = group["depth"].to_numpy(dtype=float), group["censored"].to_numpy(dtype=bool)
-        for d in at:
-            estimates.append(_share_at(depths, censored, d, group["document"].to_numpy(), seed))
-            rows.append((*key, d, int((~(censored & (depths < d))).sum())))
-    return pd.concat([pd.DataFrame(rows, columns=[*by, "at", "n_at_risk"]), estimates_frame(estimates)], axis=1)
-
-
-def _share_at(
-    depths: Float[np.ndarray, " sample"],
-    censored: Bool[np.ndarray, " sample"],
-    at: int,
-    documents: Shaped[np.ndarray, " sample"],
-    seed: int,
-) -> Estimate:
-    return bootstrap(
-        lambda drawn: float(survival(depths[drawn], censored[drawn], [at])[0]),
-        len(depths),
-        seed=seed,
-        clusters=documents,
-        n_resamples=300,
-    )

@@ -9,12 +9,22 @@ from interp.figures.compression import draw_compression, draw_ratio_distribution
 from interp.figures.depth import draw_depth
 
 
-def test_ratio_distribution_is_the_share_at_or_below() -> None:
-    table = pd.DataFrame({"size": "s", "family": "Pythia", "ratio": [0.5, 0.25, np.nan, 1.0]})
-    fig = draw_ratio_distribution(table, panel="size", line="family")
-    (curve,) = fig.data
-    np.testing.assert_allclose(curve.x, [0, 0.25, 0.5, 1, 1])
-    np.testing.assert_allclose(curve.y, [0, 1 / 3, 2 / 3, 1, 1])
+def test_ratio_distribution_has_a_band_around_each_step() -> None:
+    shares = pd.DataFrame(
+        {
+            "size": "s",
+            "family": "Pythia",
+            "ratio": [0, 0.5, 1],
+            "value": [0, 0.4, 1],
+            "low": [0, 0.3, 1],
+            "high": [0, 0.6, 1],
+            "n": 9,
+        }
+    )
+    fig = draw_ratio_distribution(shares, panel="size", line="family")
+    low, high, curve = fig.data
+    np.testing.assert_allclose([low.y, curve.y, high.y], [[0, 0.3, 1], [0, 0.4, 1], [0, 0.6, 1]])
+    assert {trace.line.shape for trace in fig.data} == {"hv"}
     assert "ratio" in fig.layout.xaxis.title.text
 
 

@@ -10,7 +10,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import WindowError, Windows
 from interp.results import Provenance
-from interp.statistical.compression import Compression, compress, compression_summary
+from interp.statistical.compression import Compression, compress, compression_summary, ratio_distribution
 from interp.statistical.extraction import extract
 from interp.statistical.text_size import deflated_bytes, text_size
 
@@ -99,6 +99,19 @@ def test_nothing_memorized(models: dict[str, TransformerBridge], windows: Window
     result = compress(models["OLMo1"], windows)
     assert np.isnan(result.smallest).all()
     assert compression_summary(result.to_frame().assign(model="m")).empty
+
+
+def test_ratio_distribution_is_the_share_at_or_below() -> None:
+    table = pd.DataFrame({"model": "m", "ratio": [0.5, 0.25, np.nan, 1.0, 0.5], "document": ["a", "a", "b", "c", "d"]})
+    shares = ratio_distribution(table, by=("model",))
+    assert shares["ratio"].tolist() == [0, 0.25, 0.5, 1]
+    assert shares["value"].tolist() == [0, 1 / 4, 3 / 4, 1]
+    assert set(shares["n"]) == {4}
+    assert set(shares["n_clusters"]) == {3}
+    # Documents are drawn: at 0.25 the share is 1/2 of document a, at 0 and 1 it is the same in every draw.
+    assert shares[["low", "high"]].iloc[[0, 3]].to_numpy().tolist() == [[0, 0], [1, 1]]
+    assert shares["low"].iloc[1] == 0
+    assert shares["high"].iloc[1] == 0.5
 
 
 def test_refuses_a_batch_of_none(models: dict[str, TransformerBridge], windows: Windows) -> None:

@@ -3,14 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoModelForCausalLM
 
 from interp.data.windows import WindowError, Windows
-from interp.statistical.depth import NO_TOKEN, depth, depth_summary, survival
+from interp.statistical.depth import NO_TOKEN, depth, split_further
 
 
 def written(path: Path, prefix: torch.Tensor, n: int) -> torch.Tensor:
@@ -64,40 +63,10 @@ def test_refuses_further_tokens_that_are_not_the_windows(
         depth(models["Pythia"], short, further)
 
 
-def test_survival_by_hand() -> None:
-    """Missed after 0, 1 and 3; censored at 1 and 3.
-
-    Token 0: 5 at risk, 1 misses: 4/5. Token 1: of the 4 one is not seen any more, 3 at risk, 1 misses: 4/5 * 2/3.
-    Token 2: 2 at risk, none misses. Token 3: 1 at risk and it misses.
-    """
-    depths, censored = np.array([0.0, 1, 1, 3, 3]), np.array([False, False, True, False, True])
-    expected = [1, 4 / 5, 8 / 15, 8 / 15, 0]
-    np.testing.assert_allclose(survival(depths, censored, [0, 1, 2, 3, 4]), expected)
-
-
-def test_survival_without_censoring_is_a_plain_share() -> None:
-    depths = np.array([0.0, 0, 2, 5, 9, 9])
-    shares = [(depths >= d).mean() for d in (1, 2, 3, 9)]
-    np.testing.assert_allclose(survival(depths, np.zeros(6, dtype=bool), [1, 2, 3, 9]), shares)
-
-
-def test_nothing_is_known_beyond_the_last_censored_window() -> None:
-    assert np.isnan(survival(np.array([2.0, 2]), np.array([True, True]), [3])).all()
-
-
-def test_summary_holds_each_share_with_its_interval() -> None:
-    table = pd.DataFrame(
-        {
-            "model": "m",
-            "document": [f"d{i}" for i in range(8)],
-            "depth": [0, 1, 2, 3, 4, 5, np.nan, 2],
-            "censored": [False] * 7 + [True],
-        }
-    )
-    summary = depth_summary(table, at=(1, 3)).set_index("at")
-    assert summary.loc[1, "value"] == pytest.approx(6 / 7)
-    # Right for 3: 6/7 * (1 - 1/6) * (1 - 1/4): at token 2 the censored window is not at risk any more.
-    assert summary.loc[3, "value"] == pytest.approx(6 / 7 * 5 / 6 * 3 / 4)
-    assert summary["n"].tolist() == [7, 7]
-    assert summary["n_at_risk"].tolist() == [7, 6]
-    assert ((summary["low"] <= summary["value"]) & (summary["value"] <= summary["high"])).all()
+def test_windows_are_split_into_shorter_ones_and_what_follows(windows: Windows) -> None:
+    short, further = split_further(windows, prefix_len=10, continuation_len=20)
+    assert (short.prefix_len, short.continuation_len, further.shape[1]) == (10, 20, 34)
+    assert torch.equal(torch.cat([short.tokens, further], dim=1), windows.tokens)
+    assert short.document is windows.document
+    with pytest.raises(WindowError, match="leave nothing to try"):
+        split_further(windows, prefix_len=32, continuation_len=32)

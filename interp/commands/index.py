@@ -1,0 +1,70 @@
+"""Commands of corpus counts: building an index, and asking it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+app = typer.Typer(no_args_is_help=True, help="Exact counts of n-grams in a corpus.")
+
+TokenizerOption = Annotated[str, typer.Option(help="model whose tokenizer counts: registry name, hub id or directory")]
+
+
+@app.command()
+def build(
+    corpus: Annotated[str, typer.Argument(help="parquet, JSON lines, dataset directory or hub id")],
+    out: Annotated[Path, typer.Option(help="directory of the index; an interrupted build goes on where it was")],
+    tokenizer: TokenizerOption,
+    text_column: Annotated[str, typer.Option(help="column of the text")] = "text",
+) -> None:
+    """Build a suffix-array index of a corpus in a model's own tokens."""
+    from interp.data.counts.documents import token_documents
+    from interp.models.loading import load_tokenizer
+
+    _build(token_documents(corpus, load_tokenizer(tokenizer), text_column=text_column), out, tokenizer, source=corpus)
+
+
+@app.command()
+def shipped(
+    out: Annotated[Path, typer.Option(help="directory of the index; an interrupted build goes on where it was")],
+) -> None:
+    """Build an index of what the small models were shown: each window as often as it was shown."""
+    from interp.data.counts.documents import shown_documents
+    from interp.models.registry import small_models
+
+    _build(shown_documents(), out, small_models()[0].name, source="windows as shown to the small models")
+
+
+def _build(documents: Iterable[np.ndarray], out: Path, tokenizer: str, *, source: str) -> None:
+    from interp.data.counts.build import build_index
+    from interp.data.counts.manifest import tokenizer_fingerprint
+    from interp.models.loading import load_tokenizer
+
+    own = load_tokenizer(tokenizer)
+    built = build_index(documents, out, d_vocab=len(own), tokenizer=tokenizer_fingerprint(own), source=source)
+    typer.echo(f"{built.manifest.n_tokens:,} tokens of {source} indexed in {out}")
+
+
+@app.command()
+def count(
+    text: Annotated[str, typer.Argument(help="text to count")],
+    path: Annotated[Path, typer.Option("--index", help="directory of the index")],
+    tokenizer: TokenizerOption,
+) -> None:
+    """Count how often a text stands in an indexed corpus, as the same tokens."""
+    import numpy as np
+
+    from interp.data.counts.index import open_index
+    from interp.data.counts.manifest import tokenizer_fingerprint
+    from interp.models.loading import load_tokenizer
+
+    own = load_tokenizer(tokenizer)
+    opened = open_index(path, tokenizer=tokenizer_fingerprint(own))
+    ids = np.array([own(text, add_special_tokens=False)["input_ids"]], dtype=np.int64)
+    typer.echo(f"{opened.count(ids)[0]}")

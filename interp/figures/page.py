@@ -1,0 +1,33 @@
+"""A figure as a page of its own, with its caption under it."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import plotly.graph_objects as go
+
+
+def captioned(fig: go.Figure) -> go.Figure:
+    """A copy of a figure that shows the caption which ``apply_style`` gave it, in lines under the plot."""
+    lines = textwrap.wrap((fig.layout.meta or {}).get("caption", ""), 150)
+    if not lines:
+        return go.Figure(fig)
+    drawn = go.Figure(fig).add_annotation(
+        text="<br>".join(lines), x=0, y=0, xref="paper", yref="paper", yshift=-70,
+        xanchor="left", yanchor="top", align="left", showarrow=False, font={"size": 12},
+    )  # fmt: skip
+    return drawn.update_layout(margin_b=90 + 18 * len(lines))
+
+
+def write_page(fig: go.Figure, path: Path, *, plotlyjs: bool | str = True) -> Path:
+    """Write a figure with its caption as HTML.
+
+    Args:
+        fig: any figure of the suite.
+        path: of the page; folders are made.
+        plotlyjs: true for a page that stands alone (4.5 MB of script in it), or the address of a shared plotly script.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    captioned(fig).write_html(path, include_plotlyjs=plotlyjs, div_id=path.stem)
+    return path

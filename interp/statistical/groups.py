@@ -1,0 +1,40 @@
+"""Memorized windows, unmemorized ones (M = 0), and the matched among these, of one extraction.
+
+Controls are matched as in ``interp.statistical.matching``: the same domain, nearest in the mean log frequency of the
+window's tokens. (Ours.)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from interp.data.windows import Windows
+from interp.internal.curves import memorization_groups
+from interp.statistical.extraction import Extraction
+from interp.statistical.matching import Matching, match
+
+
+def log_token_frequency(windows: Windows, corpus: Windows) -> Float[np.ndarray, " window"]:
+    """Mean of log10(1 + count) over the tokens of each window, counted in the windows of ``corpus``."""
+    tokens, counted = windows.tokens.numpy(), corpus.tokens.numpy()
+    counts = np.bincount(counted.ravel(), minlength=int(max(tokens.max(), counted.max())) + 1)
+    return np.log10(1 + counts)[tokens].mean(axis=1)
+
+
+def matched_groups(
+    extraction: Extraction, *, corpus: Windows | None = None
+) -> tuple[dict[str, Bool[np.ndarray, " window"]], Matching]:
+    """Masks over the extraction's windows: ``memorized``, ``unmemorized``, ``matched``; and how they were matched.
+
+    Args:
+        extraction: with scores M.
+        corpus: windows in which tokens are counted; the extraction's own unless given.
+
+    Raises:
+        MatchingError: nothing is memorized, nothing has M = 0, or no pair is near enough.
+    """
+    windows = extraction.windows
+    table = extraction.to_frame().assign(log_frequency=log_token_frequency(windows, corpus or windows))
+    matching = match(table, on=["log_frequency"], control=extraction.score == 0)
+    return memorization_groups(extraction.score, matched=matching.controls), matching

@@ -1,0 +1,61 @@
+"""Tables of scores that were written earlier, read together: what scaling, domains and dose-response start from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from interp.models.registry import UnknownModelError, find
+from interp.results import Provenance, read_provenance
+from interp.statistical.rates import ScoresError, check_columns
+
+
+def read_scores(paths: Sequence[Path], *, of_families: bool = False) -> tuple[pd.DataFrame, list[Provenance]]:
+    """Tables of ``Extraction.to_frame()`` or ``Flags.to_frame()``, stacked, with a column ``model``.
+
+    Args:
+        paths: parquet files, or folders of parts; several of one model are windows of that model.
+        of_families: also give ``family`` and ``n_params``: those in a table, else the registry's.
+
+    Raises:
+        ScoresError: a file that cannot be read or was not written by this suite, a window that a model has twice, or
+            a model whose family or size is neither in its table nor in the registry.
+    """
+    files = [file for path in paths for file in (sorted(path.glob("*.parquet")) if path.is_dir() else [path])]
+    if not files:
+        raise ScoresError(f"no tables of scores in {', '.join(map(str, paths))}")
+    parts, provenance = [], []
+    for file in files:
+        try:
+            table, made = pd.read_parquet(file), read_provenance(file)
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise ScoresError(f"{file} is no table of scores: {error}") from error
+        check_columns(table, ["window", "document", "memorized"], what=f"reading {file}")
+        if "model" not in table:
+            table = table.assign(model=made[0].model)
+        parts.append(_with_family(table, file) if of_families else table)
+        provenance += made
+    scores = pd.concat(parts, ignore_index=True)
+    twice = scores.duplicated(["model", "window"])
+    if twice.any():
+        model, window = scores.loc[twice, ["model", "window"]].iloc[0]
+        raise ScoresError(f"window {window} of {model} is in these tables twice; give each table once")
+    return scores, provenance
+
+
+def _with_family(table: pd.DataFrame, file: Path) -> pd.DataFrame:
+    if {"family", "n_params"} <= set(table):
+        return table
+    facts = {}
+    for name in table["model"].unique():
+        try:
+            facts[name] = find(name)
+        except UnknownModelError:
+            raise ScoresError(
+                f"the registry does not know {name!r}: add the columns `family` and `n_params` to {file}"
+            ) from None
+    known = table["model"].map(facts)
+    return table.assign(family=[spec.family for spec in known], n_params=[spec.n_params for spec in known])

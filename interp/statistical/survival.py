@@ -1,0 +1,81 @@
+"""How far windows are recited, with the censored ones counted as long as they are seen (Kaplan and Meier 1958).
+
+A window that is still right where its text ends was right for ``depth`` tokens and is not known further. At each token
+the share that misses it is taken among the windows that have come so far and have that token: the share recited at
+least d tokens is the product of what is left at each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from interp.statistical.rates import check_columns, estimates_frame
+from interp.stats import N_RESAMPLES, from_resamples, resampled_means
+
+
+def survival(
+    depths: Float[np.ndarray, " sample"], censored: Bool[np.ndarray, " sample"], at: Sequence[int]
+) -> Float[np.ndarray, " at"]:
+    """Share recited at least so far, P(depth >= d) for each d in ``at``; NaN where no window was seen so far."""
+    missed, at_risk = _events(depths, censored, max(at, default=0))
+    return _product(missed.mean(axis=0)[None], at_risk.mean(axis=0)[None])[0, list(at)]
+
+
+def _events(
+    depths: Float[np.ndarray, " sample"], censored: Bool[np.ndarray, " sample"], furthest: int
+) -> tuple[Bool[np.ndarray, "sample token"], Bool[np.ndarray, "sample token"]]:
+    """Whether a window misses each further token (from 0), and whether it is there to miss it."""
+    token = np.arange(furthest)
+    missed = (depths[:, None] == token) & ~censored[:, None]
+    return missed, missed | (depths[:, None] > token)
+
+
+def _product(
+    missed: Float[np.ndarray, "resample token"], at_risk: Float[np.ndarray, "resample token"]
+) -> Float[np.ndarray, "resample depth"]:
+    """Share left at each depth, 1 at depth 0, from the means of both events."""
+    hazard = np.divide(missed, at_risk, out=np.full(missed.shape, np.nan), where=at_risk > 0)
+    return np.cumprod(np.concatenate([np.ones((len(hazard), 1)), 1 - hazard], axis=1), axis=1)
+
+
+def depth_summary(
+    table: pd.DataFrame,
+    *,
+    at: Sequence[int] = (1, 2, 4, 8, 16, 32),
+    by: Sequence[str] = ("model",),
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Share of memorized windows recited at least so many tokens further, censoring allowed for.
+
+    Args:
+        table: rows of ``Depth.to_frame()`` with the grouping columns.
+        at: depths, in tokens.
+        by: columns to group by.
+        n_resamples: bootstrap resamples, whole documents drawn.
+        seed: of the bootstrap.
+
+    Returns:
+        One row a group and depth: ``value`` with ``low`` and ``high``, clustered by document, ``n``, ``n_clusters`` and
+        ``n_at_risk``, the windows whose text was tried that far. NaN where none was.
+    """
+    check_columns(table, [*by, "depth", "censored", "document"], what="a summary of depth")
+    furthest = max(at, default=0)
+    rows, estimates = [], []
+    for key, group in table[table["depth"].notna()].groupby(list(by), sort=True, observed=True):
+        depths, censored = group["depth"].to_numpy(dtype=float), group["censored"].to_numpy(dtype=bool)
+        documents = group["document"].to_numpy()
+        missed, at_risk = _events(depths, censored, furthest)
+        both = np.hstack([missed, at_risk]).astype(np.float64)
+        means, _ = resampled_means(both, seed=seed, clusters=documents, n_resamples=n_resamples)
+        value = survival(depths, censored, range(furthest + 1))
+        drawn = _product(means[:, :furthest], means[:, furthest:])
+        n_clusters = len(np.unique(documents.astype(str)))
+        for d in at:
+            estimates.append(from_resamples(float(value[d]), drawn[:, d], n=len(group), n_clusters=n_clusters))
+            rows.append((*key, d, int((~(censored & (depths < d))).sum())))
+    return pd.concat([pd.DataFrame(rows, columns=[*by, "at", "n_at_risk"]), estimates_frame(estimates)], axis=1)
