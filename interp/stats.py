@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 from statsmodels.stats.proportion import proportion_confint
 
@@ -62,7 +63,9 @@ def _cluster_draws(n_clusters: int, *, seed: int, n_resamples: int) -> Iterator[
 
 
 def _cluster_codes(clusters: Shaped[np.ndarray, " sample"]) -> Int[np.ndarray, " sample"]:
-    return np.unique(clusters.astype(str), return_inverse=True)[1]
+    # Only the distinct names are compared as strings: sorting all of them takes most of a large table's time.
+    codes, names = pd.factorize(clusters)
+    return np.unique(names.astype(str), return_inverse=True)[1][codes]
 
 
 def from_resamples(value: float, drawn: Float[np.ndarray, " resample"], *, n: int, n_clusters: int) -> Estimate:
@@ -109,7 +112,19 @@ def resampled_means(
     sums, sizes = np.zeros((n_clusters, values.shape[1])), np.zeros((n_clusters, values.shape[1]))
     np.add.at(sums, codes, np.where(measured, values, 0.0))
     np.add.at(sizes, codes, measured.astype(np.float64))
-    totals, counts = np.zeros((n_resamples, values.shape[1])), np.zeros((n_resamples, values.shape[1]))
+    return resampled_means_of_sums(sums, sizes, seed=seed, n_resamples=n_resamples)
+
+
+def resampled_means_of_sums(
+    sums: Float[np.ndarray, "cluster column"],
+    sizes: Float[np.ndarray, "cluster column"],
+    *,
+    seed: int,
+    n_resamples: int = N_RESAMPLES,
+) -> tuple[Float[np.ndarray, "resample column"], Float[np.ndarray, "resample column"]]:
+    """``resampled_means`` from each cluster's sums and numbers of samples, which need never be in memory together."""
+    n_clusters, n_columns = sums.shape
+    totals, counts = np.zeros((n_resamples, n_columns)), np.zeros((n_resamples, n_columns))
     for i, draw in enumerate(_cluster_draws(n_clusters, seed=seed, n_resamples=n_resamples)):
         weights = np.bincount(draw, minlength=n_clusters)
         totals[i], counts[i] = weights @ sums, weights @ sizes

@@ -3,11 +3,14 @@
 The count at a position is that of the n-gram which ends there, so the first one that reaches into the continuation is
 at the boundary (arXiv 2603.21658, "frequency"; n = 1 to 8). Averages are of log10(1 + count), since counts range over
 orders of magnitude (ours); whole windows are counted beside them.
+
+Counts by position are the large part: 4 KB a window. ``frequency`` holds them; ``stream_frequency`` of
+``interp.statistical.frequency_parts`` leaves them on disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +18,11 @@ import pandas as pd
 from jaxtyping import Float
 
 from interp.data.counts.index import CountIndex, ngram_counts, window_counts
-from interp.data.windows import Windows
-from interp.internal.curves import EVERY, Groups, group_curves
+from interp.data.counts.manifest import CountIndexError
+from interp.data.windows import WindowError, Windows
+from interp.internal.curves import EVERY, Groups, Points, estimate_columns
 from interp.results import Provenance
+from interp.statistical.clustered_sums import ClusteredSums
 
 LENGTHS = tuple(range(1, 9))
 
@@ -26,13 +31,16 @@ LENGTHS = tuple(range(1, 9))
 class Frequency:
     """Corpus counts of windows."""
 
-    windows: Windows
+    table: pd.DataFrame
+    """One row a window: ``window``, ``document``, ``domain``, ``count``; ``window_count``, the count of the whole
+    window; and for each n ``log_count_n``, the mean of log10(1 + count) over its n-grams, and ``step_n``, the mean over
+    those inside the continuation less that over those inside the prefix."""
     lengths: tuple[int, ...]
     """n of the n-grams."""
-    counts: Float[np.ndarray, "window length pos"]
-    """Count of the n-gram that ends at each position; NaN where it would begin before the window."""
-    window_count: Float[np.ndarray, " window"]
-    """Count of the whole window."""
+    prefix_len: int
+    pieces: Iterable[Float[np.ndarray, "_window length pos"]]
+    """Count of the n-gram that ends at each position, for consecutive rows of the table; NaN where it would begin
+    before the window. Can be gone through again and again."""
     provenance: Provenance
 
     def curves(self, groups: Groups | None = None, *, seed: int = 0) -> pd.DataFrame:
@@ -42,21 +50,15 @@ class Frequency:
             One row a group, ``n`` and ``position`` (0 is the first token of the continuation): ``value``, ``low``,
             ``high``, ``n_windows``, ``n_documents``.
         """
-        n_windows, n_lengths, n_pos = self.counts.shape
+        first = next(iter(self.pieces))
+        n_pos = first.shape[2]
         points = {
             "length": np.repeat(self.lengths, n_pos),
-            "position": np.tile(np.arange(n_pos) - self.windows.prefix_len, n_lengths),
+            "position": np.tile(np.arange(n_pos) - self.prefix_len, len(self.lengths)),
         }
-        values = np.log10(1 + self.counts).reshape(n_windows, -1)
-        measured = ~np.isnan(values).all(axis=0)
-        curves = group_curves(
-            values[:, measured],
-            self.windows,
-            points={name: column[measured] for name, column in points.items()},
-            groups=groups,
-            seed=seed,
-        )
-        return curves.rename(columns={"n": "n_windows", "length": "n"})
+        measured = ~np.isnan(first[0]).reshape(-1)
+        values = (np.log10(1 + counts).reshape(len(counts), -1)[:, measured] for counts in self.pieces)
+        return self._means(values, {name: column[measured] for name, column in points.items()}, groups, seed)
 
     def boundary(self, groups: Groups | None = None, *, seed: int = 0) -> pd.DataFrame:
         """Step at the boundary: mean log10(1 + count) of n-grams inside the continuation, less those inside the prefix.
@@ -66,31 +68,46 @@ class Frequency:
         Returns:
             One row a group and ``n``: ``value`` (the step), ``low``, ``high``, ``n_windows``, ``n_documents``.
         """
-        k, logs = self.windows.prefix_len, np.log10(1 + self.counts)
-        steps = [
-            logs[:, i, k + n - 1 :].mean(axis=1) - logs[:, i, n - 1 : k].mean(axis=1)
-            for i, n in enumerate(self.lengths)
-        ]
-        table = group_curves(
-            np.stack(steps, axis=1), self.windows, points={"length": self.lengths}, groups=groups, seed=seed
-        )
-        return table.rename(columns={"n": "n_windows", "length": "n"})
+        steps = self.table[[f"step_{n}" for n in self.lengths]].to_numpy()
+        return self._means([steps], {"length": self.lengths}, groups, seed)
 
     def whole(self, groups: Groups | None = None, *, seed: int = 0) -> pd.DataFrame:
         """Mean log10(1 + count) of whole windows and their median count, by group."""
-        table = group_curves(
-            np.log10(1 + self.window_count)[:, None], self.windows, points={"of": ["window"]}, groups=groups, seed=seed
-        )
-        masks = groups or {EVERY: np.ones(len(self.windows), dtype=bool)}
-        medians = [float(np.median(self.window_count[mask])) if mask.any() else np.nan for mask in masks.values()]
-        return table.assign(median_count=medians).rename(columns={"n": "n_windows"})
+        counts = self.table["window_count"].to_numpy()
+        table = self._means([np.log10(1 + counts)[:, None]], {"of": ["window"]}, groups, seed)
+        medians = [float(np.median(counts[mask])) if mask.any() else np.nan for mask in self._masks(groups).values()]
+        return table.assign(median_count=medians)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a window: ``window_count``, and for each n the mean of log10(1 + count) over its n-grams."""
-        means = np.nanmean(np.log10(1 + self.counts), axis=2)
-        return self.windows.to_frame().assign(
-            window_count=self.window_count, **{f"log_count_{n}": means[:, i] for i, n in enumerate(self.lengths)}
-        )
+        """One row a window; see ``table``."""
+        return self.table
+
+    def _masks(self, groups: Groups | None) -> Groups:
+        masks = groups or {EVERY: np.ones(len(self.table), dtype=bool)}
+        for group, mask in masks.items():
+            if len(mask) != len(self.table):
+                raise WindowError(f"group {group!r} is a mask over {len(mask)} windows, counted were {len(self.table)}")
+        return masks
+
+    def _means(
+        self, pieces: Iterable[Float[np.ndarray, "_window point"]], points: Points, groups: Groups | None, seed: int
+    ) -> pd.DataFrame:
+        """Mean of each point over the windows of each group, whose values come piece by piece."""
+        masks, documents = self._masks(groups), self.table["document"].to_numpy()
+        n_points = len(next(iter(points.values())))
+        sums = {group: ClusteredSums(n_points) for group in masks}
+        start = 0
+        for values in pieces:
+            rows = slice(start, start + len(values))
+            for group, mask in masks.items():
+                sums[group].add(values[mask[rows]], documents[rows][mask[rows]])
+            start = rows.stop
+        rows_of = [
+            {"group": group, **{name: column[i] for name, column in points.items()}, **estimate_columns(e)}
+            for group in masks
+            for i, e in enumerate(sums[group].estimates(seed=seed))
+        ]
+        return pd.DataFrame(rows_of).rename(columns={"n": "n_windows", "length": "n"})
 
 
 def frequency(index: CountIndex, windows: Windows, *, lengths: Sequence[int] = LENGTHS) -> Frequency:
@@ -102,30 +119,43 @@ def frequency(index: CountIndex, windows: Windows, *, lengths: Sequence[int] = L
         lengths: n of the n-grams; none longer than the prefix or the continuation.
 
     Raises:
-        CountIndexError: an id the index does not have, or n-grams longer than a window.
-        ValueError: n-grams that do not fit into the prefix and into the continuation.
+        CountIndexError: an id the index does not have, or n-grams that do not fit into the prefix and into the
+            continuation.
     """
     longest = min(windows.prefix_len, windows.continuation_len)
     if not lengths or min(lengths) < 1 or max(lengths) > longest:
-        raise ValueError(f"n-grams of lengths {list(lengths)} do not fit; n can be 1 to {longest} in these windows")
+        raise CountIndexError(
+            f"n-grams of lengths {list(lengths)} do not fit; n can be 1 to {longest} in these windows"
+        )
     counts = np.stack([ngram_counts(index, windows, n) for n in lengths], axis=1)
+    logs, k = np.log10(1 + counts), windows.prefix_len
+    columns = {"window_count": window_counts(index, windows)}
+    for i, n in enumerate(lengths):
+        columns[f"log_count_{n}"] = logs[:, i, n - 1 :].mean(axis=1)
+        columns[f"step_{n}"] = logs[:, i, k + n - 1 :].mean(axis=1) - logs[:, i, n - 1 : k].mean(axis=1)
     return Frequency(
-        windows=windows,
+        table=windows.to_frame().assign(**columns),
         lengths=tuple(lengths),
-        counts=counts,
-        window_count=window_counts(index, windows),
-        provenance=Provenance(
-            measurement="frequency",
-            model="",
-            windows=windows.source,
-            n_windows=len(windows),
-            settings={
-                "lengths": list(lengths),
-                "corpus": index.manifest.source,
-                "corpus_sha256": index.manifest.sha256,
-                "engine": index.manifest.engine,
-            },
-            dtype="",
-            device="",
-        ),
+        prefix_len=k,
+        pieces=(counts,),
+        provenance=frequency_provenance(index, windows, lengths),
+    )
+
+
+def frequency_provenance(index: CountIndex, windows: Windows, lengths: Sequence[int]) -> Provenance:
+    """How counts of these windows come about."""
+    return Provenance(
+        measurement="frequency",
+        model="",
+        windows=windows.source,
+        n_windows=len(windows),
+        settings={
+            "lengths": list(lengths),
+            "prefix_len": windows.prefix_len,
+            "corpus": index.manifest.source,
+            "corpus_sha256": index.manifest.sha256,
+            "engine": index.manifest.engine,
+        },
+        dtype="",
+        device="",
     )

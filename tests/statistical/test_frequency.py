@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from interp.data.counts.build import build_index
 from interp.data.counts.index import CountIndex
-from interp.data.windows import Windows
+from interp.data.counts.manifest import CountIndexError
+from interp.data.windows import WindowError, Windows
 from interp.figures.frequency import draw_boundary, draw_frequency
 from interp.statistical.frequency import frequency
+from interp.statistical.frequency_parts import stream_frequency
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +37,16 @@ GROUPS = {"memorized": MEMORIZED, "unmemorized": ~MEMORIZED}
 
 def test_whole_windows_and_positions(windows: Windows, index: CountIndex) -> None:
     result = frequency(index, windows, lengths=(2, 4))
-    assert result.window_count.tolist() == [9, 9, 9, 0, 0, 0]
-    assert np.isnan(result.counts[:, 0, :1]).all()
-    assert np.isnan(result.counts[:, 1, :3]).all()
-    assert (result.counts[:3, 0, 1:] == 9).all()
+    (counts,) = result.pieces
+    assert result.table["window_count"].tolist() == [9, 9, 9, 0, 0, 0]
+    assert np.isnan(counts[:, 0, :1]).all()
+    assert np.isnan(counts[:, 1, :3]).all()
+    assert (counts[:3, 0, 1:] == 9).all()
     # A bigram lies within the continuation from its second token on; one that reaches back was never shown.
-    assert (result.counts[3:, 0, 1:9] == 0).all()
-    assert (result.counts[3:, 0, 9:] == 9).all()
-    assert (result.counts[3:, 1, 8:11] == 0).all()
-    assert (result.counts[3:, 1, 11:] == 9).all()
+    assert (counts[3:, 0, 1:9] == 0).all()
+    assert (counts[3:, 0, 9:] == 9).all()
+    assert (counts[3:, 1, 8:11] == 0).all()
+    assert (counts[3:, 1, 11:] == 9).all()
 
 
 def test_curves_and_boundary_by_hand(windows: Windows, index: CountIndex) -> None:
@@ -83,3 +89,39 @@ def test_figures_mark_the_boundary(windows: Windows, index: CountIndex) -> None:
     assert [a.text for a in fig.layout.annotations[:3]] == ["n = 1", "n = 2", "n = 4"]
     assert [s.x0 for s in fig.layout.shapes] == [-0.5] * 3
     assert len(draw_boundary(result.boundary(GROUPS)).data) == 2
+
+
+def chunks(windows: Windows, size: int) -> list[Windows]:
+    return [windows.select(np.arange(start, min(start + size, len(windows)))) for start in range(0, len(windows), size)]
+
+
+def test_a_stream_gives_what_the_whole_gives(windows: Windows, index: CountIndex, tmp_path: Path) -> None:
+    """Exactly, intervals included, for chunks that cut documents in two."""
+    whole = frequency(index, windows, lengths=(1, 2, 4))
+    for size in (1, 3, 4, 6):
+        stream = stream_frequency(index, iter(chunks(windows, size)), tmp_path / str(size), lengths=(1, 2, 4))
+        pd.testing.assert_frame_equal(stream.to_frame(), whole.to_frame())
+        assert stream.provenance.n_windows == 6
+        for measure in ("curves", "boundary", "whole"):
+            for groups in (None, GROUPS):
+                one, other = (getattr(f, measure)(groups, seed=1) for f in (stream, whole))
+                pd.testing.assert_frame_equal(one, other, rtol=1e-12)
+
+
+def test_a_stream_goes_on_and_refuses_foreign_parts(windows: Windows, index: CountIndex, tmp_path: Path) -> None:
+    pieces = chunks(windows, 2)
+    stream_frequency(index, pieces[:2], tmp_path, lengths=(2,))
+    first = (tmp_path / "part-000000.parquet").stat().st_mtime_ns
+    assert len(stream_frequency(index, pieces, tmp_path, lengths=(2,)).table) == 6
+    assert (tmp_path / "part-000000.parquet").stat().st_mtime_ns == first
+    with pytest.raises(CountIndexError, match="other windows"):
+        stream_frequency(index, pieces[1:], tmp_path, lengths=(2,))
+    with pytest.raises(CountIndexError, match="choose an empty folder"):
+        stream_frequency(index, pieces, tmp_path, lengths=(3,))
+    with pytest.raises(WindowError, match="no windows"):
+        stream_frequency(index, [], tmp_path, lengths=(2,))
+
+
+def test_a_mask_of_other_windows_is_refused(windows: Windows, index: CountIndex) -> None:
+    with pytest.raises(WindowError, match="over 2 windows, counted were 6"):
+        frequency(index, windows, lengths=(2,)).boundary({"memorized": MEMORIZED[:2]})

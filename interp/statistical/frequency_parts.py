@@ -1,0 +1,92 @@
+"""Frequency of any number of windows: counted chunk by chunk into parquet parts, and read a part at a time.
+
+>>> counted = stream_frequency(index, stream_windows(corpus, tokenizer, chunk=4096), Path("counts"))
+>>> counted.boundary(groups), counted.curves(groups)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from interp.data.counts.index import CountIndex
+from interp.data.counts.manifest import CountIndexError
+from interp.data.windows import WindowError, Windows
+from interp.results import Provenance, read_provenance, write_table
+from interp.statistical.frequency import LENGTHS, Frequency, frequency, frequency_provenance
+
+
+def stream_frequency(
+    index: CountIndex, stream: Iterable[Windows], out: Path, *, lengths: Sequence[int] = LENGTHS
+) -> Frequency:
+    """``frequency`` of a stream of chunks, for runs of any size; a run that was cut off goes on where it stopped.
+
+    Memory holds one chunk, and of the others the table (about 200 bytes a window, and its names).
+
+    Args:
+        index: as in ``frequency``.
+        stream: chunks of windows, of 4,096 for instance; the same on every run.
+        out: folder of the counts by position, ``part-000000.parquet`` ...; a finished part is not counted again.
+        lengths: as in ``frequency``.
+
+    Raises:
+        CountIndexError: as ``frequency``; a part in the folder that is of other windows, lengths or another index.
+        WindowError: no windows.
+    """
+    parts, tables, made = [], [], []
+    for number, windows in enumerate(stream):
+        part = out / f"part-{number:06d}.parquet"
+        parts.append(part)
+        made.append(frequency_provenance(index, windows, lengths))
+        if not part.exists():
+            _write_part(frequency(index, windows, lengths=lengths), part)
+        tables.append(_read_table(part, windows, made[-1]))
+    if not parts:
+        raise WindowError("the stream has no windows to count")
+    return Frequency(
+        table=pd.concat(tables, ignore_index=True),
+        lengths=tuple(lengths),
+        prefix_len=made[0].settings["prefix_len"],
+        pieces=_Parts(tuple(parts), tuple(lengths)),
+        provenance=replace(made[0], n_windows=sum(p.n_windows for p in made)),
+    )
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Counts by position on disk: read a part at a time, each time they are gone through."""
+
+    paths: tuple[Path, ...]
+    lengths: tuple[int, ...]
+
+    def __iter__(self) -> Iterator[Float[np.ndarray, "_window length pos"]]:
+        for path in self.paths:
+            stored = pd.read_parquet(path, columns=[f"counts_{n}" for n in self.lengths])
+            yield np.stack([np.stack(stored[f"counts_{n}"].to_list()) for n in self.lengths], axis=1)
+
+
+def _write_part(piece: Frequency, path: Path) -> None:
+    (counts,) = piece.pieces
+    by_position = {f"counts_{n}": list(counts[:, i]) for i, n in enumerate(piece.lengths)}
+    write_table(piece.table.assign(**by_position), path, piece.provenance)
+
+
+def _read_table(path: Path, windows: Windows, wanted: Provenance) -> pd.DataFrame:
+    """The small columns of a part, refused where they are not those of these windows, counted so."""
+    (found,) = read_provenance(path)
+    columns = ["window", "document", "domain", "count", "window_count"]
+    columns += [f"{of}_{n}" for n in wanted.settings["lengths"] for of in ("log_count", "step")]
+    if found.settings != wanted.settings or found.windows != wanted.windows:
+        raise CountIndexError(
+            f"{path} holds counts of {found.windows} with {found.settings}, not of {wanted.windows} with "
+            f"{wanted.settings}; choose an empty folder"
+        )
+    table = pd.read_parquet(path, columns=columns)
+    if not np.array_equal(table["window"].to_numpy(), windows.window):
+        raise CountIndexError(f"{path} holds counts of other windows of {found.windows}; choose an empty folder")
+    return table
