@@ -24,7 +24,7 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
-from interp.internal.finite import check_finite
+from interp.internal.finite import check_outcome
 from interp.internal.methods import AblationError, MeanOver, Method, Replacement, prepare_replacement
 from interp.models.decoder import Decoder
 from interp.models.take_apart import decoder
@@ -116,12 +116,8 @@ def estimate_heads(
             gates = torch.full(size, opening, dtype=parts.dtype, device=parts.device, requires_grad=True)
             log_prob = gated_log_prob(parts, replacement, tokens, gates, prefix_len=windows.prefix_len, donors=donors)
             (slope,) = torch.autograd.grad(log_prob.sum(), gates)
-            check_finite(
-                slope,
-                name="the gradient of the log-probability by the heads",
-                windows=windows.window[where],
-                model_name=model.cfg.model_name,
-            )
+            name = "the gradient of the log-probability by the heads"
+            check_outcome(slope, model, tokens, name=name, windows=windows.window[where])
             fall[:, :, where] -= np.moveaxis(slope.double().cpu().numpy(), 0, -1) / steps
     return HeadEstimate(
         windows=windows,

@@ -19,7 +19,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
 from interp.internal.ablation import check_metrics
-from interp.internal.finite import check_finite
+from interp.internal.finite import check_outcome
 from interp.internal.methods import MeanOver, Method, Metric, Replacement, check_heads, prepare_replacement
 from interp.internal.sweep import MEMORY_BUDGET, outcome, rows_within
 from interp.models.decoder import Decoder
@@ -126,12 +126,8 @@ def ablate_sets(
                 run = _SetRun(parts, replacement, mask.to(parts.device), donors)
                 residual, kept = run.forced(clean, with_store=with_score)
                 last = residual[:, windows.prefix_len - 1 :]
-                check_finite(
-                    last,
-                    name=f"the end of the model with set {i} ablated,",
-                    windows=windows.window[where],
-                    model_name=model.cfg.model_name,
-                )
+                name = f"the end of the model with set {i} ablated,"
+                check_outcome(last, model, tokens, name=name, windows=windows.window[where])
                 truth = tokens[:, windows.prefix_len :].to(parts.device)
                 mean, predicted = outcome(parts, last, truth, memory_budget=memory_budget)
                 log_prob[i, where] = mean.cpu().numpy()

@@ -21,7 +21,7 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
-from interp.internal.finite import check_finite
+from interp.internal.finite import check_stream
 from interp.internal.layer_decoding import LayerDecoding
 from interp.models.hooks import HookError, activations, hook_name, logits
 from interp.results import Provenance
@@ -133,8 +133,7 @@ def decode_points(
     for where, batch in windows.batches(batch_size):
         tokens = batch.to(model.cfg.device)
         residual = activations(model, tokens, present)
-        for name in present:
-            check_finite(residual[name], name=name, windows=windows.window[where], model_name=str(model.cfg.model_name))
+        check_stream(residual, windows=windows.window[where], model_name=str(model.cfg.model_name))
         final = lens_logits(model, residual[present[-1]][:, at])
         if where.start == 0:
             _check_last_point(model, final, logits(model, tokens)[:, at])

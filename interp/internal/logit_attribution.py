@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
-from interp.internal.finite import check_finite
+from interp.internal.finite import check_outcome
 from interp.models.decoder import Decoder
 from interp.models.take_apart import decoder
 from interp.results import Provenance
@@ -97,8 +97,10 @@ def logit_attribution(model: TransformerBridge, windows: Windows, *, batch_size:
     parts = decoder(model)
     batches = []
     for where, tokens in windows.batches(batch_size):
-        shares = _batch(parts, tokens, windows.prefix_len)
-        check_finite(shares["logit"], name="the logits", windows=windows.window[where], model_name=model.cfg.model_name)
+        keep = slice(windows.prefix_len - 1, tokens.shape[1] - 1)
+        residual, added = _run(parts, tokens, keep)
+        check_outcome(residual, model, tokens, name="the last residual stream", windows=windows.window[where])
+        shares = _shares(parts, tokens, keep, residual, added)
         batches.append({name: share.double().cpu().numpy() for name, share in shares.items()})
     # The windows are the last axis but one of every share.
     result = LogitAttribution(
@@ -118,14 +120,17 @@ def logit_attribution(model: TransformerBridge, windows: Windows, *, batch_size:
     return result
 
 
-def _batch(parts: Decoder, tokens: Int[Tensor, "batch pos"], prefix_len: int) -> dict[str, Float[Tensor, ...]]:
-    """All shares on some windows; axes as in ``LogitAttribution``."""
-    keep = slice(prefix_len - 1, tokens.shape[1] - 1)
-    truth = tokens[:, prefix_len:].to(parts.device)
+Added = list[tuple[Float[Tensor, "batch continuation head d_head"], Tensor, Tensor]]
+"""Of each layer: z, its projection, and what the MLP adds, each (batch, continuation, ...)."""
+
+
+def _run(
+    parts: Decoder, tokens: Int[Tensor, "batch pos"], keep: slice
+) -> tuple[Float[Tensor, "batch continuation d_model"], Added]:
+    """The last residual stream at the predicting positions, and what each layer added to it."""
     positions = parts.positions(0, tokens.shape[1] - 1)
     residual = parts.embed(tokens[:, :-1])
-    embedding = parts.embed_module(tokens[:, :-1].to(parts.device))
-    added: list[tuple[Tensor, Tensor, Tensor]] = []
+    added: Added = []
     for layer in range(len(parts.layers)):
         z = parts.z(layer, residual, positions)
         projected = parts.project(layer, z)
@@ -133,8 +138,19 @@ def _batch(parts: Decoder, tokens: Int[Tensor, "batch pos"], prefix_len: int) ->
         attention = parts.layers[layer].post_norm1(projected)
         added.append((z[:, keep], projected[:, keep], (after - residual - attention)[:, keep]))
         residual = after
+    return residual[:, keep], added
 
-    last = residual[:, keep]
+
+def _shares(
+    parts: Decoder,
+    tokens: Int[Tensor, "batch pos"],
+    keep: slice,
+    last: Float[Tensor, "batch continuation d_model"],
+    added: Added,
+) -> dict[str, Float[Tensor, ...]]:
+    """All shares on some windows; axes as in ``LogitAttribution``."""
+    truth = tokens[:, keep.start + 1 :].to(parts.device)
+    embedding = parts.embed_module(tokens[:, :-1].to(parts.device))
     unembed = parts.unembed_module
     towards = unembed.weight[truth]
     direction, norm_bias = _through(parts.final_norm, last, towards)

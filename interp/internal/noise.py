@@ -14,7 +14,7 @@ it M by greedy decoding under the same noise, with noise on the tokens decoded a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from transformer_lens.hook_points import HookPoint
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import WindowError, Windows
-from interp.internal.finite import check_finite
+from interp.internal.finite import check_stream
 from interp.internal.lens import lens_logits, lens_points, predicting
 from interp.internal.perturbation import Perturbation
 from interp.models.decoding import greedy_decode
@@ -75,8 +75,10 @@ def _mean_residual(
     """Mean clean residual of each point over all windows and continuation positions."""
     totals: dict[str, Tensor] = {}
     at = predicting(windows)
-    for _, tokens in windows.batches(batch_size):
-        for name, residual in activations(model, tokens.to(model.cfg.device), names).items():
+    for where, tokens in windows.batches(batch_size):
+        stream = activations(model, tokens.to(model.cfg.device), names)
+        check_stream(stream, windows=windows.window[where], model_name=model.cfg.model_name)
+        for name, residual in stream.items():
             total = residual[:, at].double().sum(dim=(0, 1))
             totals[name] = totals[name] + total if name in totals else total
     return {name: total / (len(windows) * windows.continuation_len) for name, total in totals.items()}
@@ -120,7 +122,7 @@ def perturb(
     Raises:
         WindowError: windows that the model cannot take, or positions beyond the window.
         ValueError: a negative or repeated alpha.
-        HookError: a layer that the model does not have.
+        HookError: a layer that the model does not have, or a site that does not take noise.
         ActivationError: activations that are not finite.
     """
     windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
@@ -129,6 +131,11 @@ def perturb(
         raise ValueError(f"alphas={tuple(alphas)}: give at least one, none negative, none twice")
     if not 0 <= layer < n_layers:
         raise HookError(f"layer {layer} is out of range: {model.cfg.model_name} has layers 0 to {n_layers - 1}")
+    if site not in get_args(Site):
+        raise HookError(
+            f"site {site!r} does not take noise; choose from {', '.join(get_args(Site))} (an edit at hook_resid_mid "
+            "would reach the MLP and not the residual stream)"
+        )
     chosen = torch.zeros(n_pos, 1)
     if positions is not None and not all(0 <= p < n_pos for p in positions):
         raise WindowError(f"positions={list(positions)} reach beyond the window's positions 0 to {n_pos - 1}")
@@ -151,9 +158,8 @@ def perturb(
             draw = noise(windows.window[where], alpha, n_pos=n_pos, d_model=model.cfg.d_model, seed=seed) * chosen
             with checked_hooks(model, {noisy_site: _adding(draw, alpha)}):
                 noisy.append({name: r[:, at] for name, r in activations(model, tokens, list(points)).items()})
-            last = list(points)[-1]
-            check_finite(noisy[a][last], name=last, windows=windows.window[where], model_name=model.cfg.model_name)
-            logits = lens_logits(model, noisy[a][last])
+            check_stream(noisy[a], windows=windows.window[where], model_name=model.cfg.model_name)
+            logits = lens_logits(model, noisy[a][list(points)[-1]])
             log_prob[a, where] = logits.log_softmax(-1).gather(-1, truth[..., None]).mean(dim=(1, 2)).cpu().numpy()
             right = (logits.argmax(-1) == truth).cpu().numpy()
             if not right.all():

@@ -23,7 +23,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import WindowError, Windows
 from interp.internal.curves import Groups, group_curves
-from interp.internal.finite import check_finite
+from interp.internal.finite import check_outcome
 from interp.results import Provenance
 
 
@@ -106,7 +106,7 @@ def _outcome(
         logits = model.unembed(hidden[:, -n:])
         logits = logits if logits.dtype == torch.float64 else logits.float()
         owners = windows.window[np.arange(start, start + len(batch)) % len(windows)]
-        check_finite(logits, name="the logits", windows=owners, model_name=str(model.cfg.model_name))
+        check_outcome(logits, model, batch, name="the logits", windows=owners)
         truth = batch[:, -n:]
         true = logits.log_softmax(-1).gather(-1, truth[..., None])
         values[start : start + len(batch)] = true.double().mean(dim=(1, 2)).cpu().numpy()

@@ -20,13 +20,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from einops import einsum
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import kl_div
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import WindowError, Windows
+from interp.internal.finite import check_stream
 from interp.internal.layer_decoding import LayerDecoding
 from interp.internal.lens import decode_points, lens_logits, lens_points
 from interp.models.hooks import activations
@@ -124,6 +125,7 @@ def train_tuned_lens(
 
     Raises:
         WindowError: windows that the model cannot take, overlap with the tested ones, or fewer than two documents.
+        ActivationError: a residual stream that is not finite.
     """
     training.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
     refuse_overlap(training, tested)
@@ -143,8 +145,10 @@ def train_tuned_lens(
     optimizer = torch.optim.Adam([weight, bias], lr=learning_rate)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=n_steps)
 
-    def divergence(tokens: Tensor) -> Float[Tensor, " point"]:
-        residuals = torch.stack(list(activations(model, tokens.to(first.device), points).values()))
+    def divergence(tokens: Tensor, rows: Int[np.ndarray, " batch"]) -> Float[Tensor, " point"]:
+        stream = activations(model, tokens.to(first.device), points)
+        check_stream(stream, windows=rows, model_name=model.cfg.model_name)
+        residuals = torch.stack(list(stream.values()))
         with torch.no_grad():
             final = lens_logits(model, residuals[-1])
         early = residuals[:-1].to(like["dtype"])
@@ -154,7 +158,8 @@ def train_tuned_lens(
     def held_out_kl() -> Float[Tensor, " point"]:
         with torch.no_grad():
             return sum(
-                (divergence(tokens) * len(tokens) for _, tokens in check.batches(batch_size)), torch.zeros(n, **like)
+                (divergence(tokens, check.window[at]) * len(tokens) for at, tokens in check.batches(batch_size)),
+                torch.zeros(n, **like),
             ) / len(check)
 
     frozen = [p for p in model.parameters() if p.requires_grad]
@@ -167,7 +172,7 @@ def train_tuned_lens(
         for step in range(1, n_steps + 1):
             rows = rng.integers(len(fit), size=min(batch_size, len(fit)))
             optimizer.zero_grad()
-            divergence(fit.tokens[torch.from_numpy(rows)]).sum().backward()
+            divergence(fit.tokens[torch.from_numpy(rows)], fit.window[rows]).sum().backward()
             optimizer.step()
             schedule.step()
             if step % max(1, n_steps // N_CHECKS) == 0 or step == n_steps:

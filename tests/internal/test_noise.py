@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from jaxtyping import config
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import WindowError, Windows
@@ -210,3 +211,13 @@ def test_refusals(models: dict[str, TransformerBridge], windows: Windows) -> Non
         perturb(model, windows, positions=[64])
     with pytest.raises(WindowError, match="no windows"):
         perturb(model, windows.select(np.array([], dtype=int)))
+
+
+def test_a_site_that_takes_no_noise_is_refused(models: dict[str, TransformerBridge], windows: Windows) -> None:
+    # Without the tests' own type checks, which would refuse it first and are not there in use.
+    config.update("jaxtyping_disable", True)
+    try:
+        with pytest.raises(HookError, match="site 'hook_resid_mid' does not take noise; choose from hook_resid_pre"):
+            perturb(models["OLMo1"], windows, site="hook_resid_mid")
+    finally:
+        config.update("jaxtyping_disable", False)
