@@ -229,6 +229,20 @@ def test_index_counts_what_was_built(run, checkpoints, tmp_path):
     assert run("index", "count", " two fish", "--index", tmp_path / "index", *shared).output.strip() == "1"
 
 
+def test_frequency_counts_the_shipped_corpus_as_it_was_shown(run, tmp_path):
+    index, out, page = tmp_path / "index", tmp_path / "o.parquet", tmp_path / "o.html"
+    run("index", "shipped", "--out", index)
+    given = (MODEL, "--index", index, "--longest", 2, "--set", "planted-256", "--set", "held_out", "--per-set", 2)
+    said = run("frequency", *given, "--out", out, "--figure", page).stdout
+    assert "8 of 16 whole windows" in said
+    table = pd.read_parquet(out)
+    np.testing.assert_array_equal(table["window_count"], table["count"])
+    assert "matched" in page.read_text()
+    run("frequency", *given, "--out", tmp_path / "again.parquet", "--parts", tmp_path / "parts")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "again.parquet"), table)
+    assert "1 to 32" in refused("frequency", *given[:3], "--longest", 40, "--out", out, "--set", "held_out")
+
+
 def test_index_refuses_what_is_no_index_or_another_corpus(run, checkpoints, tmp_path):
     shared = ("--tokenizer", checkpoints["Pythia"])
     for name in ("one", "two"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -134,14 +134,14 @@ class Run:
             )
         return self.windows.select(memorized)
 
-    def groups(self) -> dict[str, np.ndarray]:
+    def groups(self, near: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
         """Masks of memorized, unmemorized and matched windows; without the matched where none can be found."""
         from interp.internal.curves import memorization_groups
         from interp.statistical.groups import matched_groups
         from interp.statistical.matching import MatchingError
 
         try:
-            return matched_groups(self.extraction)[0]
+            return matched_groups(self.extraction, near=near)[0]
         except MatchingError as error:
             typer.echo(f"not matched: {error}", err=True)
             groups = memorization_groups(self.extraction.score)

@@ -130,6 +130,37 @@ def depth(
 
 
 @measuring(app, per_set=16)
+def frequency(
+    run: Run,
+    index: Annotated[Path, typer.Option(help="directory of `interp index build` or `interp index shipped`")],
+    longest: Annotated[int, typer.Option(help="count n-grams of 1 to so many tokens", min=1)] = 8,
+    parts: Annotated[
+        Path | None, typer.Option(help="folder for the counts by position, so that many windows fit into memory")
+    ] = None,
+) -> Outcome:
+    """Count n-grams and whole windows in an indexed corpus, for memorized, unmemorized and matched windows."""
+    from interp.data.counts.index import open_index
+    from interp.data.counts.manifest import tokenizer_fingerprint
+    from interp.figures.frequency import draw_frequency
+    from interp.statistical.frequency import frequency as measure
+    from interp.statistical.frequency_parts import chunks, stream_frequency
+
+    opened, lengths = open_index(index, tokenizer=tokenizer_fingerprint(run.model.tokenizer)), range(1, longest + 1)
+    if parts is None:
+        result = measure(opened, run.windows, lengths=lengths)
+    else:
+        result = stream_frequency(opened, chunks(run.windows), parts, lengths=lengths)
+
+    def draw() -> go.Figure:
+        groups = run.groups({"log_count_1": result.table["log_count_1"].to_numpy()})
+        sizes = ", ".join(f"{mask.sum()} {kind}" for kind, mask in groups.items())
+        return draw_frequency(result.curves(groups, seed=run.seed), caption=f"{run.name}: {sizes}. 95 % bands.")
+
+    found = int((result.table["window_count"] > 0).sum())
+    return Outcome.of(result, f"{run.name}: {found} of {len(run.windows)} whole windows stand in {index}", draw)
+
+
+@measuring(app, per_set=16)
 def predict(run: Run, index: IndexOption = None) -> Outcome:
     """Predict M = 1 from count, compressed size, prefix log-probability and domain: AUC of each factor and of all.
 

@@ -57,6 +57,12 @@ def stream_frequency(
     )
 
 
+def chunks(windows: Windows, size: int = 4096) -> Iterator[Windows]:
+    """Windows in memory as a stream of chunks."""
+    for where, _ in windows.batches(size):
+        yield windows.select(np.arange(where.start, where.stop))
+
+
 @dataclass(frozen=True)
 class _Parts:
     """Counts by position on disk: read a part at a time, each time they are gone through."""

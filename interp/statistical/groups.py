@@ -6,6 +6,8 @@ window's tokens. (Ours.)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -23,18 +25,20 @@ def log_token_frequency(windows: Windows, corpus: Windows) -> Float[np.ndarray, 
 
 
 def matched_groups(
-    extraction: Extraction, *, corpus: Windows | None = None
+    extraction: Extraction, *, near: Mapping[str, Float[np.ndarray, " window"]] | None = None
 ) -> tuple[dict[str, Bool[np.ndarray, " window"]], Matching]:
     """Masks over the extraction's windows: ``memorized``, ``unmemorized``, ``matched``; and how they were matched.
 
     Args:
         extraction: with scores M.
-        corpus: windows in which tokens are counted; the extraction's own unless given.
+        near: what controls are near in, by name; the log frequency of tokens, counted in the extraction's own windows,
+            unless given.
 
     Raises:
         MatchingError: nothing is memorized, nothing has M = 0, or no pair is near enough.
     """
     windows = extraction.windows
-    table = extraction.to_frame().assign(log_frequency=log_token_frequency(windows, corpus or windows))
-    matching = match(table, on=["log_frequency"], control=extraction.score == 0)
+    covariates = {"log_frequency": log_token_frequency(windows, windows)} if near is None else near
+    table = extraction.to_frame().assign(**covariates)
+    matching = match(table, on=list(covariates), control=extraction.score == 0)
     return memorization_groups(extraction.score, matched=matching.controls), matching

@@ -8,9 +8,8 @@ from interp.statistical.clustered_sums import ClusteredSums
 
 def sample(n: int, n_documents: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(n)
-    values = (
-        rng.normal(size=(n, 3)) + rng.normal(size=n_documents)[(documents := rng.integers(n_documents, size=n)), None]
-    )
+    documents = rng.integers(n_documents, size=n)
+    values = rng.normal(size=(n, 3)) + rng.normal(size=n_documents)[documents, None]
     values[rng.random(values.shape) < 0.2] = np.nan
     return values, np.array([f"document {d}" for d in documents], dtype=object)
 

@@ -12,7 +12,7 @@ from interp.data.counts.manifest import CountIndexError
 from interp.data.windows import WindowError, Windows
 from interp.figures.frequency import draw_boundary, draw_frequency
 from interp.statistical.frequency import frequency
-from interp.statistical.frequency_parts import stream_frequency
+from interp.statistical.frequency_parts import chunks, stream_frequency
 
 
 @pytest.fixture(scope="module")
@@ -91,15 +91,11 @@ def test_figures_mark_the_boundary(windows: Windows, index: CountIndex) -> None:
     assert len(draw_boundary(result.boundary(GROUPS)).data) == 2
 
 
-def chunks(windows: Windows, size: int) -> list[Windows]:
-    return [windows.select(np.arange(start, min(start + size, len(windows)))) for start in range(0, len(windows), size)]
-
-
 def test_a_stream_gives_what_the_whole_gives(windows: Windows, index: CountIndex, tmp_path: Path) -> None:
     """Exactly, intervals included, for chunks that cut documents in two."""
     whole = frequency(index, windows, lengths=(1, 2, 4))
     for size in (1, 3, 4, 6):
-        stream = stream_frequency(index, iter(chunks(windows, size)), tmp_path / str(size), lengths=(1, 2, 4))
+        stream = stream_frequency(index, chunks(windows, size), tmp_path / str(size), lengths=(1, 2, 4))
         pd.testing.assert_frame_equal(stream.to_frame(), whole.to_frame())
         assert stream.provenance.n_windows == 6
         for measure in ("curves", "boundary", "whole"):
@@ -109,7 +105,7 @@ def test_a_stream_gives_what_the_whole_gives(windows: Windows, index: CountIndex
 
 
 def test_a_stream_goes_on_and_refuses_foreign_parts(windows: Windows, index: CountIndex, tmp_path: Path) -> None:
-    pieces = chunks(windows, 2)
+    pieces = list(chunks(windows, 2))
     stream_frequency(index, pieces[:2], tmp_path, lengths=(2,))
     first = (tmp_path / "part-000000.parquet").stat().st_mtime_ns
     assert len(stream_frequency(index, pieces, tmp_path, lengths=(2,)).table) == 6
