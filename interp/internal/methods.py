@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.data.disjoint import overlapping, run_length
 from interp.data.windows import Windows
 
 Method = Literal["zero", "mean", "resample", "peer_mean"]
@@ -141,14 +142,12 @@ def _check_reference(model: TransformerBridge, windows: Windows, reference: Wind
         raise AblationError(
             f"reference windows have {reference.tokens.shape[1]} tokens, the tested ones {windows.tokens.shape[1]}"
         )
-    tested = {row.tobytes() for row in windows.tokens.numpy()}
-    shared = [
-        int(i) for i, row in zip(reference.window, reference.tokens.numpy(), strict=True) if row.tobytes() in tested
-    ]
+    shared = overlapping(reference, windows)
     if shared:
         raise AblationError(
-            f"{len(shared)} reference windows are among the tested ones (first: window {shared[0]}); "
-            "a head would be replaced by what it does on the tested text itself"
+            f"{len(shared)} reference windows share {run_length(reference, windows)} tokens in a row with tested ones "
+            f"(first: window {shared[0]}); a head would be replaced by what it does on the tested text itself. Leave "
+            "them out (interp.data.disjoint.overlapping names them)"
         )
 
 

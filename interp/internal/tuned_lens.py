@@ -13,7 +13,6 @@ the training windows' documents is kept, the identity among them, so it is no wo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from torch import Tensor
 from torch.nn.functional import kl_div
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.data.disjoint import overlapping, run_length
 from interp.data.windows import WindowError, Windows
 from interp.internal.finite import check_stream
 from interp.internal.layer_decoding import LayerDecoding
@@ -33,8 +33,6 @@ from interp.internal.lens import decode_points, lens_logits, lens_points
 from interp.models.hooks import activations
 from interp.results import Provenance
 
-RUN = 32
-"""Windows that share this many tokens in a row overlap."""
 N_CHECKS = 10
 
 
@@ -82,20 +80,13 @@ def refuse_overlap(training: Windows, tested: Windows) -> None:
     Raises:
         WindowError: with the first such window.
     """
-    length = min(RUN, training.tokens.shape[1], tested.tokens.shape[1])
-
-    def runs(windows: Windows) -> Iterator[tuple[int, bytes]]:
-        for i, row in zip(windows.window, windows.tokens.numpy(), strict=True):
-            for start in range(len(row) - length + 1):
-                yield int(i), row[start : start + length].tobytes()
-
-    seen = {run for _, run in runs(tested)}
-    for i, run in runs(training):
-        if run in seen:
-            raise WindowError(
-                f"training window {i} shares {length} tokens in a row with a tested window: a lens must not be "
-                "trained on what it is tested on; leave such windows out"
-            )
+    shared = overlapping(training, tested)
+    if shared:
+        raise WindowError(
+            f"training window {shared[0]} shares {run_length(training, tested)} tokens in a row with a tested window: "
+            "a lens must not be trained on what it is tested on; leave such windows out "
+            "(interp.data.disjoint.overlapping names them)"
+        )
 
 
 def _kl(final: Float[Tensor, "... d_vocab"], translated: Float[Tensor, "... d_vocab"]) -> Float[Tensor, ...]:

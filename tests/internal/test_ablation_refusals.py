@@ -91,7 +91,7 @@ def test_interval_by_hand(llama: TransformerBridge) -> None:
     [
         ({"method": "mean"}, "mean needs reference windows"),
         ({"method": "zero", "reference": random_windows(2, seed=9)}, "zero takes no reference"),
-        ({"method": "mean", "reference": random_windows(4, seed=1)}, "4 reference windows are among the tested ones"),
+        ({"method": "mean", "reference": random_windows(4, seed=1)}, "4 reference windows share 21 tokens in a row"),
         ({"method": "mean", "reference": random_windows(2, seed=9, n_pos=30)}, "30 tokens, the tested ones 21"),
         ({"heads": [(4, 0)]}, "no head 0 in layer 4: its layers are 0 to 3, its heads 0 to 3"),
         ({"heads": [(0, -1)]}, "no head -1 in layer 0"),
@@ -101,6 +101,17 @@ def test_interval_by_hand(llama: TransformerBridge) -> None:
 def test_refusals(llama: TransformerBridge, settings: dict, message: str) -> None:
     with pytest.raises(AblationError, match=message):
         ablate_heads(llama, random_windows(4, seed=1), **settings)
+
+
+def test_a_reference_that_is_cut_from_the_tested_text_is_refused(llama: TransformerBridge) -> None:
+    """Not only the same windows: half of a tested window, at another place, is tested text too."""
+    text = torch.randint(0, 2048, (1, 96), generator=torch.Generator().manual_seed(5))
+    tested, shifted = (Windows.from_tokens(text[:, at : at + 64]) for at in (0, 32))
+    other = Windows.from_tokens(text.flip(1)[:, :64], window=[8])
+    for method in ("mean", "resample"):
+        with pytest.raises(AblationError, match="1 reference windows share 32 tokens in a row .*window 0"):
+            ablate_heads(llama, tested, method=method, reference=shifted, heads=[(0, 0)])
+        ablate_heads(llama, tested, method=method, reference=other, heads=[(0, 0)])
 
 
 def test_peer_mean_in_a_one_head_layer(tmp_path: Path) -> None:
