@@ -3,7 +3,8 @@
     python experiments/cumulative_ablation.py --out DIRECTORY [--models pythia-small-1.2m ...] [--draw-only]
 
 Heads ablated together, the most important first, beside random orders. The ranking is made on half of the memorized
-windows' documents, the curve on the other half.
+windows' documents, the curve on the other half. Beside it, all heads of a layer together, layer by layer, on memorized
+and unmemorized windows.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from grouped import grouped_windows, some, write_figure
 from parts import Part, measure_each
 
 from interp.data.corpus import planted_windows
-from interp.figures.ablation_curves import cumulative_curve
+from interp.data.windows import Windows
+from interp.figures.ablation_curves import cumulative_curve, layers_ablated
 from interp.internal.ablation import ablate_heads
 from interp.internal.cumulative import cumulative_ablation
+from interp.internal.curves import group_curves
+from interp.internal.joint import ablate_sets, whole_layer
 from interp.internal.methods import Method
 from interp.models.loading import load_model
 from interp.models.registry import small_models
@@ -50,6 +54,19 @@ def measure(name: str, *, method: Method, per_set: int, n_windows: int, n_random
     part = Part()
     rows = curve.to_frame(seed=seed).assign(model=name, method=method)
     part.add("cumulative", rows, ranking.provenance, curve.provenance)
+
+    unmemorized = windows.select(some(groups["unmemorized"], n_windows, seed=seed))
+    tested = Windows.concat([test_on, unmemorized])
+    kinds = {"memorized": np.arange(len(tested)) < len(test_on), "unmemorized": np.arange(len(tested)) >= len(test_on)}
+    layers = range(model.cfg.n_layers)
+    whole = ablate_sets(
+        model, tested, [(), *(whole_layer(model, layer) for layer in layers)],
+        method=method, reference=reference, seed=seed,
+    )  # fmt: skip
+    left = {"fall": whole.log_prob[0] - whole.log_prob[1:], "recited": whole.memorized[1:].astype(np.float64)}
+    for quantity, values in left.items():
+        curves = group_curves(values.T, tested, points={"layer": layers}, groups=kinds, seed=seed)
+        part.add("layers", curves.assign(model=name, method=method, quantity=quantity), whole.provenance)
     return part
 
 
@@ -58,6 +75,9 @@ def draw(out: Path) -> None:
     write_figure(cumulative_curve(table), out / "cumulative-rate.html")
     unit = "log-probability (nats a token)"
     write_figure(cumulative_curve(table, metric="log_prob", unit=unit), out / "cumulative-log_prob.html")
+    layers = pd.read_parquet(out / "layers.parquet")
+    for quantity in ("fall", "recited"):
+        write_figure(layers_ablated(layers[layers["quantity"] == quantity], quantity), out / f"layers-{quantity}.html")
 
 
 def main() -> None:

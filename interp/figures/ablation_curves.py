@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from interp.figures.curves import panels, reference, rests_on
 from interp.figures.style import DIVERGING, GROUP_COLOURS, REFERENCE_COLOUR, apply_style, translucent
 
 IMPORTANT, RANDOM = GROUP_COLOURS["memorized"], REFERENCE_COLOUR
@@ -97,6 +98,25 @@ def cumulative_curve(
         f"Windows: {_spread(table['n_windows'])} a model; the ranking was made on others."
     )
     return apply_style(fig, title="Heads ablated together", x="heads ablated", y=unit, caption=caption)
+
+
+_LEFT = {
+    "fall": ("fall in log-probability (nats a token)", 0.0, "no effect"),
+    "recited": ("share of windows with M = 1", 1.0, "all"),
+}
+
+
+def layers_ablated(curves: pd.DataFrame, quantity: Literal["fall", "recited"]) -> go.Figure:
+    """What all heads of a layer carry together, by layer and group, a panel a model.
+
+    Args:
+        curves: ``group_curves`` over layers, stacked with a column ``model``.
+        quantity: what its values are.
+    """
+    fig = panels(curves, x="layer")
+    unit, level, label = _LEFT[quantity]
+    reference(fig, level, label)
+    return apply_style(fig, title="All heads of a layer ablated", x="layer", y=unit, caption=rests_on(curves))
 
 
 def estimate_against_exact(table: pd.DataFrame) -> go.Figure:

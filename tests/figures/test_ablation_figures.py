@@ -12,6 +12,7 @@ from interp.figures.ablation_curves import (
     cumulative_curve,
     estimate_against_exact,
     head_maps,
+    layers_ablated,
 )
 
 
@@ -81,3 +82,19 @@ def test_attribution_bars_sum_to_the_logit() -> None:
     assert list(bars.y) == ["head 2.1", "mlp 3", "2 others"]
     assert sum(bars.x) == pytest.approx(2.75)
     assert "2.75" in attribution_bars(table).layout.meta["caption"]
+
+
+def test_layers_ablated_has_the_clean_model_in_view() -> None:
+    rows = [
+        {"model": "a", "group": group, "layer": layer, "value": value, "low": value - 0.1, "high": value + 0.1, "n": 5,
+         "n_documents": 4}
+        for group, values in (("memorized", (3.0, 1.0)), ("unmemorized", (0.5, 0.2)))
+        for layer, value in enumerate(values)
+    ]  # fmt: skip
+    table = pd.DataFrame(rows)
+    fig = layers_ablated(table, "fall")
+    line = next(t for t in fig.data if t.name == "memorized")
+    assert (list(line.x), list(line.y)) == ([0, 1], [3.0, 1.0])
+    assert fig.layout.shapes[0].y0 == 0.0
+    assert layers_ablated(table, "recited").layout.shapes[0].y0 == 1.0
+    assert "memorized: 5 windows of 4 documents" in fig.layout.meta["caption"]
