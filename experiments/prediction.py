@@ -4,7 +4,7 @@
 
 For each model a logistic regression of M = 1 on the repetition count, the compressed size of the text, the
 log-probability of the prefix and the domain, cross-validated by document: AUC of all, of each alone, of all but each,
-and of shuffled outcomes; calibration.
+and of shuffled outcomes; calibration. Again among memorized windows and others that were shown as often.
 """
 
 from __future__ import annotations
@@ -18,9 +18,19 @@ from transformers import AutoTokenizer
 from interp.figures.prediction import draw_auc, draw_reliability
 from interp.models.small import TOKENIZER
 from interp.results import write_table
+from interp.statistical.groups import equally_shown
 from interp.statistical.prediction import Prediction, predict
 from interp.statistical.rates import ScoresError
 from interp.statistical.text_size import text_size
+
+
+def at_one_count(factors: pd.DataFrame, seed: int) -> Prediction | None:
+    """Prediction among windows that were shown equally often; ``None`` where too few are left."""
+    try:
+        return predict(equally_shown(factors), seed=seed)
+    except ScoresError as error:
+        print(f"{factors['model'].iloc[0]}: passed over where shown equally often, {error}")
+        return None
 
 
 def main() -> None:
@@ -48,6 +58,21 @@ def main() -> None:
     write_table(pd.DataFrame(brier), args.out / "brier.parquet", provenance)
     caption = f"{len(windows)} windows, five folds of documents; 95 % intervals, documents resampled."
     write_figure(draw_auc(results, caption=caption), args.out / "auc.html")
+    equal = {
+        name: result
+        for name, group in factors.groupby("model", sort=False)
+        if (result := at_one_count(group, args.seed))
+    }
+    write_table(
+        pd.concat([result.to_frame().assign(model=name) for name, result in equal.items()], ignore_index=True),
+        args.out / "auc_matched.parquet",
+        provenance,
+    )
+    caption = (
+        "Memorized windows and as many others of the same domains that were shown as often: count and domain cannot "
+        "tell them apart. Five folds of documents; 95 % intervals, documents resampled."
+    )
+    write_figure(draw_auc(equal, caption=caption), args.out / "auc-matched.html")
     write_figure(draw_reliability(results, caption=caption), args.out / "reliability.html")
 
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from interp.results import Provenance
 
 
-def factors_table(run: Run, index: Path | None) -> tuple[pd.DataFrame, dict[str, str], list[Provenance]]:
+def factors_table(
+    run: Run, index: Path | None, *, matched: bool
+) -> tuple[pd.DataFrame, dict[str, str], list[Provenance]]:
     """A row a window with ``memorized`` and the factors' columns; the factors; what was measured for them.
 
     A factor that is not known of every window, or the same for all, is left out, and that is said.
@@ -24,6 +26,7 @@ def factors_table(run: Run, index: Path | None) -> tuple[pd.DataFrame, dict[str,
 
     from interp.data.counts.index import open_index, window_counts
     from interp.data.counts.manifest import tokenizer_fingerprint
+    from interp.statistical.groups import equally_shown
     from interp.statistical.prediction import FACTORS
     from interp.statistical.prefix import prefix_log_prob
     from interp.statistical.text_size import text_size
@@ -38,6 +41,8 @@ def factors_table(run: Run, index: Path | None) -> tuple[pd.DataFrame, dict[str,
         compressed_bits=text_size(run.model.tokenizer, run.windows).zlib,
         log2_count=np.log2(1 + counts),
     )
+    table["count"] = counts
+    table = equally_shown(table) if matched else table
     factors = {}
     for name, column in FACTORS.items():
         if table[column].isna().any():

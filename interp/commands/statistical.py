@@ -161,7 +161,13 @@ def frequency(
 
 
 @measuring(app, per_set=16)
-def predict(run: Run, index: IndexOption = None) -> Outcome:
+def predict(
+    run: Run,
+    index: IndexOption = None,
+    matched: Annotated[
+        bool, typer.Option("--matched", help="only memorized windows and others shown as often, of the same domains")
+    ] = False,
+) -> Outcome:
     """Predict M = 1 from count, compressed size, prefix log-probability and domain: AUC of each factor and of all.
 
     Counts are those of the shipped corpus, or of an index of another.
@@ -171,7 +177,7 @@ def predict(run: Run, index: IndexOption = None) -> Outcome:
     from interp.statistical.prediction import ALL
     from interp.statistical.prediction import predict as measure
 
-    table, factors, provenance = factors_table(run, index)
+    table, factors, provenance = factors_table(run, index, matched=matched)
     result = measure(table, factors=factors, seed=run.seed)
     said = f"{run.name}: AUC {result.auc[ALL]} of {', '.join(factors)}, on documents not learned from"
     return Outcome(

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float
 
 from interp.data.windows import Windows
 from interp.internal.curves import memorization_groups
 from interp.statistical.extraction import Extraction
-from interp.statistical.matching import Matching, match
+from interp.statistical.matching import Matching, MatchingError, match
+from interp.statistical.rates import check_columns
 
 
 def log_token_frequency(windows: Windows, corpus: Windows) -> Float[np.ndarray, " window"]:
@@ -42,3 +44,18 @@ def matched_groups(
     table = extraction.to_frame().assign(**covariates)
     matching = match(table, on=list(covariates), control=extraction.score == 0)
     return memorization_groups(extraction.score, matched=matching.controls), matching
+
+
+def equally_shown(scores: pd.DataFrame) -> pd.DataFrame:
+    """Memorized windows of one model, and as many others of the same domains that were shown as often.
+
+    What still tells the two apart is not repetition. Ties are broken in the table's order.
+
+    Raises:
+        MatchingError: as ``match``; a count that is not known.
+    """
+    check_columns(scores, ["count"], what="windows shown equally often")
+    if scores["count"].isna().any():
+        raise MatchingError(f"{int(scores['count'].isna().sum())} windows have no known count")
+    matching = match(scores, on=[], exact=("domain", "count"))
+    return scores[matching.memorized | matching.controls].reset_index(drop=True)

@@ -3,13 +3,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
 from interp.statistical.extraction import extract
-from interp.statistical.groups import log_token_frequency, matched_groups
+from interp.statistical.groups import equally_shown, log_token_frequency, matched_groups
 from interp.statistical.matching import MatchingError
 
 
@@ -37,3 +38,18 @@ def test_controls_are_of_the_domain_and_nearest(models: dict[str, TransformerBri
 def test_nothing_memorized_is_refused(models: dict[str, TransformerBridge], windows: Windows) -> None:
     with pytest.raises(MatchingError, match="0 memorized"):
         matched_groups(extract(models["Pythia"], windows))
+
+
+def test_equally_shown_windows_have_the_same_counts_and_domains() -> None:
+    table = pd.DataFrame(
+        {
+            "window": range(8),
+            "domain": ["code"] * 4 + ["prose"] * 4,
+            "count": [16, 16, 16, 32, 16, 16, 32, 32],
+            "memorized": [True, False, False, True, True, True, True, False],
+        }
+    )
+    # Code: one pair at 16, none at 32. Prose: none at 16, where all are memorized; one pair at 32.
+    assert equally_shown(table)["window"].tolist() == [0, 1, 6, 7]
+    with pytest.raises(MatchingError, match="1 windows have no known count"):
+        equally_shown(table.assign(count=[np.nan, *table["count"][1:]]))
