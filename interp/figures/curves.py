@@ -23,6 +23,11 @@ def _colour(group: str, groups: Sequence[str]) -> str:
     return GROUP_COLOURS.get(group) or _SPARE_COLOURS[others.index(group) % len(_SPARE_COLOURS)]
 
 
+def _dash(group: str, kind: str, kinds: Sequence[str]) -> str:
+    # Matched windows are among the unmemorized, and their line may lie on the others'.
+    return _DASHES[kinds.index(kind)] if len(kinds) > 1 else "dot" if group == "matched" else "solid"
+
+
 def panels(curves: pd.DataFrame, *, x: str, by: str = "model", step: bool = False, dash: str = "") -> go.Figure:
     """A line and band a group, and a panel for each value of the column ``by`` if the table has it.
 
@@ -63,7 +68,7 @@ def panels(curves: pd.DataFrame, *, x: str, by: str = "model", step: bool = Fals
                     x=line[x],
                     y=line["value"],
                     mode="lines" if step else "lines+markers",
-                    line={"color": colour, "width": 2, "shape": shape, "dash": _DASHES[kinds.index(kind)]},
+                    line={"color": colour, "width": 2, "shape": shape, "dash": _dash(group, kind, kinds)},
                     marker={"size": 5},
                     name=label,
                     legendgroup=label,
@@ -101,5 +106,7 @@ def rests_on(curves: pd.DataFrame) -> str:
             for column in ("n", "n_documents")
         )
         parts.append(f"{group}: {windows} windows of {documents} documents")
-    models = f" Models: {', '.join(measured['model'].unique())}." if "model" in measured else ""
+    names = list(measured["model"].unique()) if "model" in measured else []
+    # The panels say which they are.
+    models = f" {len(names)} models." if len(names) > 3 else f" Models: {', '.join(names)}." if names else ""
     return f"Bands: 95 % bootstrap intervals by document. {'; '.join(parts)}.{models}"

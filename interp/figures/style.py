@@ -30,8 +30,9 @@ def apply_style(
     Args:
         fig: any plotly figure.
         title: what is drawn.
-        x: title of every x axis, with its unit; left as it is unless given.
-        y: the same for y.
+        x: title of the x axis, with its unit, of several panels under the lowest of each column; left as it is unless
+            given.
+        y: the same for y, of several panels left of the first of each row.
         caption: what is seen, with the windows and models it rests on.
     """
     fig.update_layout(
@@ -41,13 +42,33 @@ def apply_style(
         legend={"title": None},
         margin={"l": 64, "r": 24, "t": 56, "b": 64},
     )
-    if x is not None:
-        fig.update_xaxes(title_text=x)
-    if y is not None:
-        fig.update_yaxes(title_text=y)
+    below, left = _outer_axes(fig)
+    for axis in fig.select_xaxes():
+        axis.title.text = axis.title.text if x is None else x if axis.plotly_name in below else None
+    for axis in fig.select_yaxes():
+        axis.title.text = axis.title.text if y is None else y if axis.plotly_name in left else None
     if caption:
         fig.update_layout(meta={"caption": caption})
     return fig
+
+
+def _outer_axes(fig: go.Figure) -> tuple[set[str], set[str]]:
+    """Names of the x axes that have no panel below them, and of the y axes that have none to their left.
+
+    A place of the grid in which nothing is drawn is no panel.
+    """
+    used = {getattr(trace, "xaxis", None) or "x" for trace in fig.data}
+    below: dict[float, tuple[float, str]] = {}
+    left: dict[float, tuple[float, str]] = {}
+    for x in fig.select_xaxes():
+        if x.plotly_name.replace("axis", "") not in used:
+            continue
+        y = fig.layout[f"yaxis{(x.anchor or 'y').removeprefix('y')}"]
+        # A figure of one panel has no domains.
+        column, row = (x.domain or (0.0,))[0], (y.domain or (0.0,))[0]
+        below[column] = min(below.get(column, (row, x.plotly_name)), (row, x.plotly_name))
+        left[row] = min(left.get(row, (column, y.plotly_name)), (column, y.plotly_name))
+    return {name for _, name in below.values()}, {name for _, name in left.values()}
 
 
 def translucent(colour: str, opacity: float = 0.2) -> str:

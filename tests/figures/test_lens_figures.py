@@ -81,3 +81,12 @@ def test_two_lenses_in_one_panel(decodings: dict[str, LayerDecoding]) -> None:
     assert lines["memorized, plain"].line.color == lines["memorized, tuned"].line.color
     held = pd.concat([decodings["OLMo2"].first_layer().holding(GROUPS).assign(lens=kind) for kind in ("a", "b")])
     assert "unmemorized, b" in {t.name for t in decided_by_layer(held, threshold=0.5).data}
+
+
+def test_axis_titles_stand_outside_the_grid_only(decodings: dict[str, LayerDecoding]) -> None:
+    """Five panels in rows of three: x titles under the lowest of each column, y titles left of each row."""
+    curve = decodings["OLMo2"].curves("probability")
+    fig = layer_curves(pd.concat([curve.assign(model=f"m{i}") for i in range(5)]), "probability", d_vocab=2048)
+    assert [axis.title.text is not None for axis in fig.select_xaxes()] == [False, False, True, True, True, False]
+    assert [axis.title.text is not None for axis in fig.select_yaxes()] == [True, False, False, True, False, False]
+    assert "5 models" in fig.layout.meta["caption"]
