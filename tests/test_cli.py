@@ -1,6 +1,9 @@
 """The command line, end to end: every command on a small model and few windows, and what it refuses."""
 
 import inspect
+import json
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 
 import numpy as np
 import pandas as pd
@@ -243,6 +246,36 @@ def test_frequency_counts_the_shipped_corpus_as_it_was_shown(run, tmp_path):
     run("frequency", *given, "--out", tmp_path / "again.parquet", "--parts", tmp_path / "parts")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "again.parquet"), table)
     assert "1 to 32" in refused("frequency", *given[:3], "--longest", 40, "--out", out, "--set", "held_out")
+
+
+@pytest.fixture
+def service():
+    """A service that has counted everything seven times, and only estimates."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self):
+            answer = json.dumps({"count": 7, "approx": True, "token_ids": [1, 2], "tokens": ["a", "b"]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
+def test_a_public_index_is_asked_and_estimates_are_flagged(run, service, tmp_path):
+    given = ("index", "web", "two words", "--cache", tmp_path / "answers.sqlite", "--url", service)
+    said = run(*given, "--model", "pythia-160m").output
+    assert said.startswith("7 (2 tokens")
+    assert "an estimate" in said
+    assert "no public index" in refused(*given, "--model", MODEL)
+    assert "no model is called" in refused(*given, "--model", "pythia")
 
 
 def test_index_refuses_what_is_no_index_or_another_corpus(run, checkpoints, tmp_path):

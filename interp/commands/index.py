@@ -68,3 +68,24 @@ def count(
     opened = open_index(path, tokenizer=tokenizer_fingerprint(own))
     ids = np.array([own(text, add_special_tokens=False)["input_ids"]], dtype=np.int64)
     typer.echo(f"{opened.count(ids)[0]}")
+
+
+@app.command()
+def web(
+    text: Annotated[str, typer.Argument(help="text to count")],
+    model: Annotated[str, typer.Option(help="registry name of the model whose public training corpus is asked")],
+    cache: Annotated[Path, typer.Option(help="SQLite file of answers, asked for once")] = Path("infini-gram.sqlite"),
+    url: Annotated[str, typer.Option(help="the service")] = "https://api.infini-gram.io/",
+) -> None:
+    """Count how often a text stands in a public corpus, by the infini-gram web API."""
+    from interp.data.infini_gram import InfiniGram, InfiniGramError
+    from interp.models.registry import find
+
+    spec = find(model)
+    if spec.infini_gram_index is None:
+        raise InfiniGramError(f"no public index holds the training corpus of {model} ({spec.corpus})")
+    answer = InfiniGram(spec.infini_gram_index, cache=cache, url=url).count(text)
+    notes = [f"{answer.n_tokens} tokens in the tokenizer of {spec.infini_gram_index}"]
+    notes += ["an estimate of the service"] * answer.approximate
+    notes += [f"that index is not exactly the training corpus of {model}"] * (not spec.infini_gram_exact)
+    typer.echo(f"{answer.count} ({'; '.join(notes)})")
