@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from parts import Part, measure_each
 
 from interp.data.corpus import planted_windows
 from interp.data.planting import HELD_OUT, REPETITIONS, planted_set
 from interp.data.windows import Windows
 from interp.models.loading import load_model
 from interp.models.registry import find, small_models
-from interp.results import Provenance, read_provenance, write_table
+from interp.results import Provenance, read_provenance
 from interp.statistical.extraction import extract
 from interp.statistical.prefix import prefix_log_prob
 
@@ -33,28 +35,33 @@ def scores_table(
     A file of other models or windows is measured again.
     """
     windows = experiment_windows(per_set=per_set, seed=seed)
-    if path.exists():
-        table = pd.read_parquet(path)
-        if set(table["model"]) == set(models) and len(table) == len(models) * len(windows):
-            return table, read_provenance(path)
-    parts, provenance = [], []
-    for name in models:
-        model, spec = load_model(name), find(name)
-        extraction, prefix = extract(model, windows), prefix_log_prob(model, windows)
-        parts.append(
-            extraction.to_frame().assign(
-                model=name,
-                family=spec.family,
-                size=name.rsplit("-", 1)[1],
-                n_params=spec.n_params,
-                prefix_log_prob=prefix.to_frame()["prefix_log_prob"],
-            )
-        )
-        provenance += [extraction.provenance, prefix.provenance]
-        print(f"{name}: {extraction.memorized.mean():.1%} memorized", flush=True)
-    table = pd.concat(parts, ignore_index=True)
-    write_table(table, path, provenance)
-    return table, provenance
+    if not _holds(path, models, windows):
+        measure_each(models, path.parent, partial(_scores, table=path.stem), per_set=per_set, seed=seed)
+    return pd.read_parquet(path), read_provenance(path)
+
+
+def _holds(path: Path, models: Sequence[str], windows: Windows) -> bool:
+    if not path.exists():
+        return False
+    table = pd.read_parquet(path, columns=["model", "window"])
+    same = set(table["model"]) == set(models) and set(table["window"]) == set(windows.window)
+    return same and len(table) == len(models) * len(windows)
+
+
+def _scores(name: str, *, table: str, per_set: int | None, seed: int) -> Part:
+    windows, model, spec = experiment_windows(per_set=per_set, seed=seed), load_model(name), find(name)
+    extraction, prefix = extract(model, windows), prefix_log_prob(model, windows)
+    rows = extraction.to_frame().assign(
+        model=name,
+        family=spec.family,
+        size=name.rsplit("-", 1)[1],
+        n_params=spec.n_params,
+        prefix_log_prob=prefix.to_frame()["prefix_log_prob"],
+    )
+    print(f"{name}: {extraction.memorized.mean():.1%} memorized", flush=True)
+    part = Part()
+    part.add(table, rows, extraction.provenance, prefix.provenance)
+    return part
 
 
 def parse(doc: str | None) -> argparse.Namespace:
