@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from interp.commands.measuring import (
-    CorpusOption,
     DomainColumnOption,
     DtypeOption,
     ModelArgument,
@@ -48,7 +47,7 @@ def extract(
 @app.command()
 def flags(
     model: ModelArgument,
-    corpus: CorpusOption,
+    corpus: Annotated[str, typer.Option(help="corpus: parquet, JSON lines, dataset directory or hub id")],
     out: Annotated[Path, typer.Option(help="folder of parquet parts; an interrupted run goes on where it was")],
     text_column: TextColumnOption = "text",
     domain_column: DomainColumnOption = None,
@@ -64,7 +63,7 @@ def flags(
 
     bridge = load(model, dtype)
     stream = stream_windows(
-        corpus or "",
+        corpus,
         bridge.tokenizer,
         text_column=text_column,
         domain_column=domain_column,
