@@ -12,6 +12,8 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from interp.models.attention import SINGLE_QUERY
+
 _WRAPPER = "_original_component."
 
 _CAPTURING = ("transformer_lens.model_bridge", "transformers.utils.output_capturing")
@@ -49,7 +51,7 @@ def plain_model(model: TransformerBridge) -> PreTrainedModel | None:
         )
     }
     with torch.device("meta"):
-        plain = AutoModelForCausalLM.from_config(original.config, attn_implementation="sdpa")
+        plain = AutoModelForCausalLM.from_config(original.config, attn_implementation=SINGLE_QUERY)
     for module_name, module in plain.named_modules():
         own = chain(module.named_parameters(recurse=False), module.named_buffers(recurse=False))
         for name, wanted in list(own):

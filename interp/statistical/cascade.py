@@ -16,8 +16,12 @@ from jaxtyping import Int
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
-from interp.models.decoding import KeyValues, TextDecoder
-from interp.statistical.extraction import STAGES, first_miss, refuse_not_finite
+from interp.models.decoding import TextDecoder
+from interp.models.key_values import KeyValues
+from interp.statistical.extraction import first_miss, refuse_not_finite
+
+STAGES = (1, 4, 16)
+"""Continuation tokens after which a text that has missed is taken out."""
 
 
 @dataclass(frozen=True)

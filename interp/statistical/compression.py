@@ -92,7 +92,7 @@ def compress(model: TransformerBridge, windows: Windows, *, batch_size: int = 25
     windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
     if batch_size < 1:
         raise WindowError(f"batch_size must be at least 1, not {batch_size}")
-    decoder = TextDecoder.of(model, windows.tokens[:2])
+    decoder = TextDecoder.of(model, windows.prefix[:1])
     k, n = windows.prefix_len, windows.continuation_len
     everything = np.arange(len(windows))
     whole = exact_runs(model, decoder, windows, row=everything, used=np.full(len(windows), k), batch_size=batch_size)

@@ -104,7 +104,7 @@ def depth(
     # The last token tried is never an input, so the text may be one token longer than the context.
     room = model.cfg.n_ctx + 1 - windows.tokens.shape[1]
     further = _checked(model, windows, further)[:, :room]
-    decoder = TextDecoder.of(model, windows.tokens[:2])
+    decoder = TextDecoder.of(model, windows.prefix[:1])
     everything, whole = np.arange(len(windows)), np.full(len(windows), windows.prefix_len)
     runs = exact_runs(model, decoder, windows, row=everything, used=whole, batch_size=batch_size)
     memorized = runs.exact_run == windows.continuation_len

@@ -5,7 +5,8 @@ M = 1 (arXiv 2603.21658, the statistical level). The exact run and the log-proba
 
 One pass over a window's true text decides most of it: up to and including the first miss, the greedy token is the
 argmax under teacher forcing, and the same pass gives the log-probability of the truth. Only what follows a first miss
-is decoded token by token, from the keys and values of that same pass.
+is decoded token by token, from the keys and values of that same pass. Without log-probabilities that pass is made only
+where most windows begin right: otherwise each writes its text from its prefix on.
 
     >>> result = extract(model, windows)
     >>> result.memorized.mean(), result.to_frame()
@@ -24,11 +25,12 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
-from interp.models.decoding import NEAR_TIE, Choice, DecodingError, KeyValues, TextDecoder
+from interp.models.decoding import NEAR_TIE, Choice, DecodingError, TextDecoder
+from interp.models.key_values import KeyValues
 from interp.results import Provenance
 
-STAGES = (1, 4, 16)
-"""Continuation tokens after which a window that has missed is taken out, where the rest of its text is not needed."""
+RECITED = 0.5
+"""Share of a batch that has to begin right for the right ones to be read on in one pass."""
 
 
 @dataclass(frozen=True)
@@ -101,14 +103,14 @@ def extract(
 
     In float32 the tokens are those of Hugging Face ``generate(do_sample=False, eos_token_id=None)`` for any batch size,
     except after a near tie, which is counted. End-of-text is a token like any other: it does not stop a window. Hooks
-    that the caller has attached act on every pass; the passes after a first miss see one position at a time.
+    that the caller has attached act on every pass; the later passes see one position at a time.
 
     Args:
         model: a booted model.
         windows: what to extract.
         prefix_len: tokens of each window that are given, from 1 to all but one; ``windows.prefix_len`` unless set.
-        log_prob: whether to measure the log-probability of the true continuation. Without it a window leaves the
-            teacher-forced pass soon after its first miss, which is faster.
+        log_prob: whether to measure the log-probability of the true continuation. Without it fewer windows are read
+            under teacher forcing, which is faster.
         batch_size: windows in a forward pass.
 
     Returns:
@@ -121,12 +123,10 @@ def extract(
     windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
     if prefix_len is not None:
         windows = replace(windows, prefix_len=prefix_len)
-    n = windows.continuation_len
-    decoder = TextDecoder.of(model, windows.tokens[:2])
-    stages = [n] if log_prob else [stage for stage in STAGES if stage < n] + [n]
+    decoder = TextDecoder.of(model, windows.prefix[:1])
     written = []
     for where, tokens in windows.batches(batch_size):
-        choice = _write(decoder, tokens.to(decoder.device), windows.prefix_len, stages)
+        choice = _write(decoder, tokens.to(decoder.device), windows.prefix_len, log_prob=log_prob)
         refuse_not_finite(model, windows, np.arange(len(windows))[where], choice.finite)
         written.append(choice)
 
@@ -153,37 +153,45 @@ def extract(
     )
 
 
-def _write(decoder: TextDecoder, tokens: Int[Tensor, "batch pos"], prefix_len: int, stages: list[int]) -> Choice:
-    """Greedy continuation of a batch; with a single stage, the log-probability of the truth as well."""
+def _write(decoder: TextDecoder, tokens: Int[Tensor, "batch pos"], prefix_len: int, *, log_prob: bool) -> Choice:
+    """Greedy continuation of a batch, and the log-probability of the truth where that is wanted."""
     n_rows, n = len(tokens), tokens.shape[1] - prefix_len
     token = torch.zeros((n_rows, n), dtype=torch.long, device=tokens.device)
     near_tie = torch.zeros_like(token, dtype=torch.bool)
     finite = torch.ones_like(near_tie)
-    run = torch.zeros(n_rows, dtype=torch.long, device=tokens.device)
-    log_prob = None
     # The last token of a window is never an input.
     store = KeyValues(n_rows, tokens.shape[1] - 1)
 
-    alive, done, fed = torch.arange(n_rows, device=tokens.device), 0, 0
-    for stage in stages:
-        end = prefix_len + stage - 1
-        hidden = decoder.hidden_after(
-            tokens[alive, fed:end], store, start=fed, end=end, rows=slice(0, n_rows) if done == 0 else alive
-        )
-        truth = tokens[alive, prefix_len + done : prefix_len + stage]
-        part = decoder.choose(hidden[:, -(stage - done) :], truth if len(stages) == 1 else None)
-        token[alive, done:stage], near_tie[alive, done:stage] = part.token, part.near_tie
-        finite[alive, done:stage], log_prob = part.finite, part.log_prob
-        miss = first_miss(part.token == truth)
-        run[alive] = done + miss
-        alive, done, fed = alive[miss == stage - done], stage, end
-        if len(alive) == 0:
-            break
+    def read(start: int, end: int, rows: slice | Int[Tensor, " row"]) -> Choice:
+        """Choices after the true tokens at ``start`` ... ``end - 1``, of the rows that are told."""
+        hidden = decoder.hidden_after(tokens[rows, start:end], store, start=start, end=end, rows=rows)
+        # A position's choice is of the next token.
+        asked = slice(max(start + 1, prefix_len), end + 1)
+        part = decoder.choose(hidden[:, asked.start - asked.stop :], tokens[rows, asked] if log_prob else None)
+        into = slice(asked.start - prefix_len, asked.stop - prefix_len)
+        token[rows, into], near_tie[rows, into], finite[rows, into] = part.token, part.near_tie, part.finite
+        return part
 
+    if log_prob:
+        first = read(0, prefix_len + n - 1, slice(0, n_rows))
+        run = first_miss(token == tokens[:, prefix_len:])
+    else:
+        first = read(0, prefix_len, slice(0, n_rows))
+        run = (token[:, 0] == tokens[:, prefix_len]).long()
+        right = run.nonzero().flatten()
+        # One pass over the truth spares a window all its steps if it is recited, and none if it soon misses: it pays
+        # where most are recited. Elsewhere every window writes its own text, right or wrong.
+        if n > 1 and len(right) >= RECITED * n_rows:
+            read(prefix_len, prefix_len + n - 1, right)
+            run[right] = first_miss(token[right] == tokens[right, prefix_len:])
+        else:
+            run[:] = 0
     # Then position by position, each window from its own first miss on: the rows that write are always the first ones.
-    order = torch.argsort(run)
+    order = torch.argsort(run, stable=True)
     order = order[run[order] < n - 1]
-    store, runs = store.select(order), run[order].tolist()
+    if len(order) < n_rows or bool((order[1:] < order[:-1]).any()):
+        store = store.select(order)
+    runs = run[order].tolist()
     for i in range(runs[0] if runs else n - 1, n - 1):
         writing = order[: bisect_right(runs, i)]
         hidden = decoder.hidden_after(
@@ -196,4 +204,4 @@ def _write(decoder: TextDecoder, tokens: Int[Tensor, "batch pos"], prefix_len: i
         part = decoder.choose(hidden)
         token[writing, i + 1], near_tie[writing, i + 1] = part.token[:, 0], part.near_tie[:, 0]
         finite[writing, i + 1] = part.finite[:, 0]
-    return Choice(token, near_tie, finite, log_prob)
+    return Choice(token, near_tie, finite, first.log_prob)

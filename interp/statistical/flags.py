@@ -64,7 +64,7 @@ def memorized_flags(model: TransformerBridge, stream: Iterable[Windows], *, batc
     """
     for windows in stream:
         windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
-        decoder = TextDecoder.of(model, windows.tokens[:2])
+        decoder = TextDecoder.of(model, windows.prefix[:1])
         if batch_size < 1:
             raise WindowError(f"batch_size must be at least 1, not {batch_size}")
         everything = np.arange(len(windows))

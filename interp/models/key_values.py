@@ -1,0 +1,77 @@
+"""Keys and values of a batch of texts, each filled to its own length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from transformers import Cache
+
+
+class KeyValues(Cache):
+    """Keys and values of a batch of rows, each filled to its own length.
+
+    Hugging Face models and bridges call ``update`` in each attention layer; ``hidden_after`` says before each pass
+    which rows run and at which positions.
+    """
+
+    def __init__(self, n_rows: int, n_pos: int) -> None:
+        super().__init__(layers=[])
+        self.n_rows, self.n_pos = n_rows, n_pos
+        self._store: dict[int, tuple[Tensor, Tensor]] = {}
+        self.aim(slice(0, n_rows), 0, 0)
+
+    def aim(self, rows: slice | Int[Tensor, " row"], start: int | Int[Tensor, " row"], end: int) -> None:
+        """Say which rows the next pass runs, where each row's first new token stands, and how far it reads."""
+        self._rows, self._start, self._end = rows, start, end
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Write a pass's keys and values (batch, head, pos, d_head), and return those that it attends to."""
+        if layer_idx not in self._store:
+            shape = (self.n_rows, key_states.shape[1], self.n_pos, key_states.shape[3])
+            # Zeros: what is masked is multiplied by a pattern of 0, and 0 * NaN would be NaN.
+            self._store[layer_idx] = (key_states.new_zeros(shape), value_states.new_zeros(shape))
+        n_new, read = key_states.shape[2], []
+        for stored, new in zip(self._store[layer_idx], (key_states, value_states), strict=True):
+            if isinstance(self._start, int):
+                stored[self._rows, :, self._start : self._start + n_new] = new
+            else:
+                index = torch.arange(self.n_rows, device=new.device)[self._rows]
+                places = self._start[:, None] + torch.arange(n_new, device=new.device)
+                stored[index[:, None], :, places] = new.transpose(1, 2)
+            read.append(stored[self._rows, :, : self._end])
+        # A pass that begins a text attends to what it brings itself, which lies together.
+        return (key_states, value_states) if n_new == self._end else (read[0], read[1])
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:  # noqa: ARG002
+        if isinstance(self._start, int):
+            return self._start
+        raise ValueError("rows of different lengths have no common length; positions and mask must be given")
+
+    def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:  # noqa: ARG002
+        return self._end, 0
+
+    def select(self, rows: Int[Tensor, " row"]) -> KeyValues:
+        """A copy that holds these rows, in this order."""
+        kept = KeyValues(len(rows), self.n_pos)
+        kept._store = {layer: (k[rows], v[rows]) for layer, (k, v) in self._store.items()}
+        return kept
+
+    @classmethod
+    def join(cls, parts: Sequence[KeyValues], n_pos: int) -> KeyValues:
+        """The rows of several stores, one after the other, with room for ``n_pos`` positions."""
+        joined = cls(sum(part.n_rows for part in parts), n_pos)
+        for layer, (keys, values) in parts[0]._store.items():
+            room = tuple(t.new_zeros(joined.n_rows, t.shape[1], n_pos, t.shape[3]) for t in (keys, values))
+            row = 0
+            for part in parts:
+                for into, stored in zip(room, part._store[layer], strict=True):
+                    into[row : row + part.n_rows, :, : part.n_pos] = stored[:, :, :n_pos]
+                row += part.n_rows
+            joined._store[layer] = (room[0], room[1])
+        return joined
