@@ -134,7 +134,11 @@ def compare_families(out: Path, provenance: list[Provenance], *, seed: int) -> l
     if not 1 < len(set(families.values())) < len(families):
         print("similarity within and across families: passed over, one model or family is not enough")
         return []
-    found = [family_similarity(maps, families, representation=kind, seed=seed) for kind in REPRESENTATIONS]
+    # Models of one size have the same layers and heads, and are alike for that.
+    layers = {model: len(importance) for model, importance in maps.items()}
+    found = [
+        family_similarity(maps, families, strata=layers, representation=kind, seed=seed) for kind in REPRESENTATIONS
+    ]
     rows = [
         {
             "representation": f.representation,

@@ -12,6 +12,8 @@ from interp.internal.attention_targets import ENTROPY
 
 _COLOURS = {"top": GROUP_COLOURS["memorized"], "other": GROUP_COLOURS["unmemorized"]}
 
+_SYMBOLS = "circle", "diamond", "square", "cross"
+
 
 def _bars(rows: pd.DataFrame) -> dict[str, object]:
     above, below = rows["high"] - rows["value"], rows["value"] - rows["low"]
@@ -48,21 +50,24 @@ def targets_of_top_heads(table: pd.DataFrame, uniform: Mapping[str, float], *, f
 
 
 def importance_correlations(correlations: pd.DataFrame, *, over: str = "within_layers", finding: str = "") -> go.Figure:
-    """Spearman correlation of head importance with attention to each target, a dot a model.
+    """Spearman correlation of head importance with attention to each target; a colour a family, a symbol a size.
 
     Args:
-        correlations: what ``AttentionTargets.correlation`` returns, stacked with columns ``model`` and ``family``.
+        correlations: what ``AttentionTargets.correlation`` returns, stacked with columns ``model``, ``family`` and
+            ``size``.
         over: ``all_heads`` or ``within_layers``.
         finding: a sentence on what is seen, in front of the caption.
     """
     chosen = correlations[correlations["over"] == over]
     fig = go.Figure()
+    sizes = list(chosen["size"].unique())
     for model, rows in chosen.groupby("model", sort=False):
+        symbol = _SYMBOLS[sizes.index(rows["size"].iloc[0]) % len(_SYMBOLS)]
         colour = FAMILY_COLOURS.get(str(rows["family"].iloc[0]), REFERENCE_COLOUR)
         fig.add_trace(
             go.Scatter(
                 x=rows["target"], y=rows["value"], mode="markers", name=str(model), error_y=_bars(rows),
-                marker={"color": colour, "size": 8}, offsetgroup=str(model),
+                marker={"color": colour, "size": 8, "symbol": symbol}, offsetgroup=str(model),
             )
         )  # fmt: skip
     fig.update_layout(scattermode="group")

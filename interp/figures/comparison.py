@@ -33,7 +33,7 @@ def overlap_by_model(pairs: pd.DataFrame, *, finding: str = "") -> go.Figure:
         marker = {"symbol": symbol, "color": REFERENCE_COLOUR, "size": 12, "line": {"width": 2}}
         fig.add_trace(go.Scatter(x=_places(expected), y=expected[column], mode="markers", name=name, marker=marker))
     strong = pairs["p_within_layers"] < SIGNIFICANT
-    for chosen, name, symbol in ((strong, "p < 0.05 within layers", "circle"), (~strong, "not", "circle-open")):
+    for chosen, name, symbol in ((strong, "p < 0.05 within layers", "circle"), (~strong, "p >= 0.05", "circle-open")):
         rows = pairs[chosen]
         fig.add_trace(
             go.Scatter(
@@ -47,7 +47,7 @@ def overlap_by_model(pairs: pd.DataFrame, *, finding: str = "") -> go.Figure:
                 "within layers %{customdata[3]:.3g}",
             )
         )
-    fig.update_yaxes(range=[0, 1])
+    fig.update_yaxes(range=[0, 1.04])
     caption = (
         f"{finding} Each dot: two domains of one model. p: permutation test of top sets, drawn from all heads and "
         f"within layers. {pairs['model'].nunique()} models."
@@ -96,7 +96,8 @@ def similarity_heatmap(found: FamilySimilarity, *, finding: str = "") -> go.Figu
     kind = {"depth": "profiles over relative depth", "sorted": "sorted importance curves"}[found.representation]
     caption = (
         f"{finding} Cosine of {kind}. Within a family {found.within}, across {found.across}, difference "
-        f"{found.difference}, permutation p = {found.p_value:.3g} (intervals: bootstrap over {len(names)} models). "
+        f"{found.difference}, permutation p = {found.p_value:.3g} ({len(names)} models, "
+        f"{int(np.triu(found.compared, 1).sum())} pairs compared; 95 % bootstrap intervals). "
         "Order: average linkage on 1 - cosine."
     )
     return apply_style(fig, title="Similarity of head importance between models", caption=caption.strip())

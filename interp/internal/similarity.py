@@ -10,8 +10,9 @@ the difference, not the level (ours).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -71,15 +72,17 @@ class FamilySimilarity:
     cosine: Float[np.ndarray, "model model"]
     gini: Float[np.ndarray, " model"]
     within: Estimate
-    """Mean cosine of two models of one family; bootstrap over models."""
+    """Mean cosine of two compared models of one family; bootstrap over models, or families."""
     across: Estimate
-    """Mean cosine of two models of different families."""
+    """Mean cosine of two compared models of different families."""
     difference: Estimate
     """Within less across."""
     p_value: float
     """Share of random assignments of the family labels with at least that difference, the observed one among them."""
     by_family: dict[str, float]
-    """Mean cosine within each family that has two models."""
+    """Mean cosine within each family that has two models to compare."""
+    compared: Bool[np.ndarray, "model model"]
+    """Pairs of different strata."""
     linkage: Float[np.ndarray, "merge 4"]
     """Average linkage on 1 - cosine, in scipy's form."""
 
@@ -89,46 +92,71 @@ class FamilySimilarity:
         return leaves_list(self.linkage).astype(np.int64)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a pair of models: ``one``, ``other``, ``cosine``, ``same_family``."""
+        """One row a pair of models: ``one``, ``other``, ``cosine``, ``same_family``, ``compared``."""
         i, j = np.triu_indices(len(self.models), 1)
         family = np.asarray(self.family)
         names = np.asarray(self.models)
         return pd.DataFrame(
-            {"one": names[i], "other": names[j], "cosine": self.cosine[i, j], "same_family": family[i] == family[j]}
+            {
+                "one": names[i],
+                "other": names[j],
+                "cosine": self.cosine[i, j],
+                "same_family": family[i] == family[j],
+                "compared": self.compared[i, j],
+            }
         )
 
 
 def _contrast(
     cosines: Float[np.ndarray, "model model"],
     same: Bool[np.ndarray, "model model"],
+    compared: Bool[np.ndarray, "model model"],
     sample: Int[np.ndarray, " drawn"],
+    *,
+    whole_families: bool,
 ) -> tuple[float, float]:
-    """Mean cosine within and across families of the models drawn; a model drawn twice is not compared with itself."""
+    """Mean cosine within and across families over the compared pairs of the models drawn.
+
+    A model drawn twice is not compared with itself. Where whole families are drawn, one drawn twice is two families of
+    equal numbers: its own pairs count twice, and those between the two are left out.
+    """
     times = np.bincount(sample, minlength=len(cosines)).astype(np.float64)
-    weight = np.outer(times, times)
-    np.fill_diagonal(weight, 0)
-    within, across = weight * same, weight * ~same
+    weight = np.outer(times, times) * compared
+    within, across = (times[:, None] * compared if whole_families else weight) * same, weight * ~same
     with np.errstate(invalid="ignore"):  # no pair of a kind drawn: NaN, and the resample is left out
         return float((within * cosines).sum() / within.sum()), float((across * cosines).sum() / across.sum())
 
 
 def _permuted_difference(
-    cosines: Float[np.ndarray, "model model"], codes: Int[np.ndarray, " model"], *, n_permutations: int, seed: int
+    cosines: Float[np.ndarray, "model model"],
+    codes: Int[np.ndarray, " model"],
+    strata: Int[np.ndarray, " model"],
+    compared: Bool[np.ndarray, "model model"],
+    *,
+    n_permutations: int,
+    seed: int,
 ) -> Float[np.ndarray, " permutation"]:
-    """Within less across for random assignments of the labels."""
-    shuffled = np.random.default_rng(seed).permuted(np.tile(codes, (n_permutations, 1)), axis=1)
+    """Within less across for random assignments of the labels, each stratum keeping its own."""
+    rng = np.random.default_rng(seed)
+    shuffled = np.tile(codes, (n_permutations, 1))
+    for stratum in np.unique(strata):
+        shuffled[:, strata == stratum] = rng.permuted(shuffled[:, strata == stratum], axis=1)
     member = (shuffled[:, :, None] == np.unique(codes)).astype(np.float64)
-    off = cosines - np.diag(np.diag(cosines))
-    n_pairs = len(codes) * (len(codes) - 1)
-    n_within = float((np.bincount(codes) * (np.bincount(codes) - 1)).sum())
-    within = np.einsum("pif,pif->p", member, np.einsum("ij,pjf->pif", off, member))
-    return within / n_within - (off.sum() - within) / (n_pairs - n_within)
+
+    def within(values: Float[np.ndarray, "model model"]) -> Float[np.ndarray, " permutation"]:
+        return np.einsum("pif,pif->p", member, np.einsum("ij,pjf->pif", values, member))
+
+    pairs = compared.astype(np.float64)
+    total, n_within = within(cosines * pairs), within(pairs)
+    with np.errstate(invalid="ignore"):  # no compared pair of one label: such an assignment says nothing
+        return total / n_within - ((cosines * pairs).sum() - total) / (pairs.sum() - n_within)
 
 
 def family_similarity(
     importance: Mapping[str, Importance],
     family: Mapping[str, str],
     *,
+    strata: Mapping[str, Hashable] | None = None,
     representation: Representation = "depth",
     n_permutations: int = 10_000,
     seed: int = 0,
@@ -138,12 +166,17 @@ def family_similarity(
     Args:
         importance: importance of each head, by model; shapes may differ.
         family: family of each model.
+        strata: the kind of each model that could pass for a family, such as its number of layers. Models of one
+            stratum are not compared with one another, labels are exchanged within strata only, and the bootstrap draws
+            whole families (ours): profiles of one depth are alike whatever the family, and pairs of equal depth would
+            stand on the side of ``across``.
         representation: ``depth`` (profile over relative depth) or ``sorted`` (sorted curve).
         n_permutations: random assignments of the labels behind the p-value.
         seed: of the permutations and the bootstrap.
 
     Raises:
-        ComparisonError: no family with two models, fewer than two families, or a map that is incomplete or all zero.
+        ComparisonError: no family with two models, fewer than two families, no such pair of different strata, or a map
+            that is incomplete or all zero.
     """
     models = tuple(importance)
     labels = tuple(family[model] for model in models)
@@ -158,13 +191,22 @@ def family_similarity(
     unit = profile / np.linalg.norm(profile, axis=1, keepdims=True)
     cosines = np.clip(unit @ unit.T, -1, 1)
     same = codes[:, None] == codes[None, :]
-    within, across = _contrast(cosines, same, np.arange(len(models)))
-    drawn = _permuted_difference(cosines, codes, n_permutations=n_permutations, seed=seed)
+    kinds = [str(strata[model]) for model in models] if strata else list(map(str, range(len(models))))
+    stratum = np.unique(np.asarray(kinds), return_inverse=True)[1] if strata else np.zeros(len(models), dtype=np.int64)
+    compared = np.asarray(kinds)[:, None] != np.asarray(kinds)[None, :]
+    if not (same & compared).any() or not (~same & compared).any():
+        raise ComparisonError(f"no two models of different strata within a family, or across families: {kinds}")
+    contrast = partial(_contrast, cosines, same, compared, whole_families=strata is not None)
+    within, across = contrast(np.arange(len(models)))
+    drawn = _permuted_difference(cosines, codes, stratum, compared, n_permutations=n_permutations, seed=seed)
     by_family = {}
     for code, name in enumerate(np.unique(np.asarray(labels))):
-        pairs = np.triu(same & (codes == code), 1)
+        pairs = np.triu(same & compared & (codes == code), 1)
         if pairs.any():
             by_family[str(name)] = float(cosines[pairs].mean())
+    # Over models the draw would mostly be one of strata, which differ more than families do.
+    clusters = None if strata is None else np.asarray(labels)
+    drawn_again = partial(bootstrap, n=len(models), seed=seed, clusters=clusters)
     distance = 1 - cosines
     np.fill_diagonal(distance, 0)
     return FamilySimilarity(
@@ -174,10 +216,11 @@ def family_similarity(
         profile=profile,
         cosine=cosines,
         gini=np.array([gini(values) for values in importance.values()]),
-        within=bootstrap(lambda i: _contrast(cosines, same, i)[0], len(models), seed=seed),
-        across=bootstrap(lambda i: _contrast(cosines, same, i)[1], len(models), seed=seed),
-        difference=bootstrap(lambda i: float(np.subtract(*_contrast(cosines, same, i))), len(models), seed=seed),
+        within=drawn_again(lambda i: contrast(i)[0]),
+        across=drawn_again(lambda i: contrast(i)[1]),
+        difference=drawn_again(lambda i: float(np.subtract(*contrast(i)))),
         p_value=(int((drawn >= within - across - 1e-12).sum()) + 1) / (n_permutations + 1),
         by_family=by_family,
+        compared=compared,
         linkage=linkage(squareform(distance, checks=False), method="average"),
     )

@@ -99,7 +99,7 @@ def test_attention_figures(models: dict[str, TransformerBridge], windows: Window
     top = table[(table["heads"] == "top") & (table["target"] != "entropy")]
     np.testing.assert_array_equal(next(t for t in fig.data if t.name == "top heads").y, top["value"])
     assert list(fig.data[-1].y) == [uniform[t] for t in TARGETS]
-    correlations = found.correlation(importance, n_resamples=50).assign(model="m", family="OLMo1")
+    correlations = found.correlation(importance, n_resamples=50).assign(model="m", family="OLMo1", size="1b")
     fig = importance_correlations(correlations)
     assert "same layer" in fig.layout.yaxis.title.text
     assert len(fig.data[0].y) == 5

@@ -81,12 +81,13 @@ def test_permutations_are_calibrated() -> None:
     rng = np.random.default_rng(0)
     codes = np.repeat(np.arange(3), 3)
     same = codes[:, None] == codes[None, :]
+    one_stratum, every_pair = np.zeros(9, dtype=int), ~np.eye(9, dtype=bool)
     p_values = []
     for seed in range(200):
         values = rng.random((9, 9))
         symmetric = values + values.T
-        drawn = _permuted_difference(symmetric, codes, n_permutations=400, seed=seed)
-        within, across = _contrast(symmetric, same, np.arange(9))
+        drawn = _permuted_difference(symmetric, codes, one_stratum, every_pair, n_permutations=400, seed=seed)
+        within, across = _contrast(symmetric, same, every_pair, np.arange(9), whole_families=False)
         p_values.append(np.mean(drawn >= within - across))
         assert abs(drawn.mean()) < 5 * drawn.std() / 20
     assert 0.12 < np.mean(np.array(p_values) <= 0.2) < 0.28  # 0.2, and 2.8 standard errors of 0.028 on either side
@@ -103,6 +104,60 @@ def test_scale_does_not_matter_and_sorted_curves_compare() -> None:
         np.testing.assert_allclose(np.diag(one.cosine), 1)
 
 
+def by_size() -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, int]]:
+    """Importance in the first layer alone: a profile depends on the number of layers, and on the family not at all."""
+    rng = np.random.default_rng(1)
+    importance, family, layers = {}, {}, {}
+    for f in range(6):
+        for n in (4, 6, 8):
+            first = (np.arange(n) == 0).astype(float)
+            importance[f"{f}-{n}"] = (first + 0.02)[:, None] * (1 + 0.1 * rng.random((n, n)))
+            family[f"{f}-{n}"], layers[f"{f}-{n}"] = f"family {f}", n
+    return importance, family, layers
+
+
+def test_strata_keep_size_from_passing_for_family() -> None:
+    importance, family, layers = by_size()
+    naive = family_similarity(importance, family, n_permutations=500)
+    # Pairs of one size are alike and always of different families.
+    assert naive.difference.high < 0
+    assert naive.p_value > 0.99
+    fair = family_similarity(importance, family, strata=layers, n_permutations=500)
+    assert fair.difference.low < 0 < fair.difference.high
+    assert abs(fair.difference.value) < abs(naive.difference.value) / 10
+    frame = fair.to_frame()
+    assert not frame[frame["one"].str[-1] == frame["other"].str[-1]]["compared"].any()
+    across = frame[frame["compared"] & ~frame["same_family"]]
+    assert len(across) == 3 * 30
+    assert fair.across.value == pytest.approx(across["cosine"].mean())
+
+
+def test_planted_families_are_found_within_strata() -> None:
+    importance, family = planted()
+    layers = {name: values.shape[0] for name, values in importance.items()}
+    found = family_similarity(importance, family, strata=layers, n_permutations=2000)
+    assert found.difference.low > 0.3
+    # 3! ways in each of three sizes, of which the first only names the families: 1 / 36.
+    assert found.p_value == pytest.approx(1 / 36, abs=0.012)
+
+
+def test_permutations_within_strata_by_hand() -> None:
+    """Two families of two sizes: labels stay as they are in both sizes, or are exchanged in one."""
+    cosines = np.array([[1, 0.9, 0.2, 0.5], [0.9, 1, 0.4, 0.1], [0.2, 0.4, 1, 0.3], [0.5, 0.1, 0.3, 1]])
+    # Models 0 and 1 are of the first family, 0 and 2 of the first size: compared are 0-1, 0-3, 2-1, 2-3.
+    codes, strata = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    compared = strata[:, None] != strata[None, :]
+    drawn = _permuted_difference(cosines, codes, strata, compared, n_permutations=200, seed=0)
+    observed = (0.9 + 0.3) / 2 - (0.5 + 0.4) / 2
+    assert {round(d, 9) for d in drawn} == {round(observed, 9), round(-observed, 9)}
+    same = codes[:, None] == codes[None, :]
+    for whole in (True, False):
+        assert _contrast(cosines, same, compared, np.arange(4), whole_families=whole) == pytest.approx((0.6, 0.45))
+    # The first family three times, the second once: 3 x 0.9 and 0.3 over 4 pairs; across both weigh 3.
+    thrice = np.array([0, 1, 0, 1, 0, 1, 2, 3])
+    assert _contrast(cosines, same, compared, thrice, whole_families=True) == pytest.approx((3.0 / 4, 0.45))
+
+
 def test_refusals() -> None:
     importance, family = planted()
     with pytest.raises(ComparisonError, match="two families"):
@@ -112,3 +167,6 @@ def test_refusals() -> None:
     importance["0-4"] = np.zeros((4, 4))
     with pytest.raises(ComparisonError, match="map of 0-4 is incomplete"):
         family_similarity(importance, family)
+    importance, family = planted()
+    with pytest.raises(ComparisonError, match="no two models of different strata within a family"):
+        family_similarity(importance, family, strata=family)
