@@ -38,6 +38,7 @@ def draw_numerics(table: pd.DataFrame, *, reference: str, caption: str = "") -> 
                 y=rows["model"],
                 error_x=error_bars(pd.DataFrame(bounds)),
                 mode="markers",
+                orientation="h",  # settings of one model stand below one another
                 marker={
                     "size": 7,
                     "color": _COLOURS[str(dtype)],
@@ -56,6 +57,5 @@ def draw_numerics(table: pd.DataFrame, *, reference: str, caption: str = "") -> 
     fig.update_layout(scattermode="group", scattergap=0.25, height=160 + 44 * table["model"].nunique())
     fig.update_yaxes(autorange="reversed").update_xaxes(tickformat=".0%", rangemode="tozero")
     fig.update_xaxes(tickformat=".1%", col=1)
-    return apply_style(
-        fig, title="Number format and batch size", x=f"share of windows, against {reference}", caption=caption
-    )
+    apply_style(fig, title="Number format and batch size", caption=caption).update_layout(margin_t=80)
+    return fig.update_xaxes(title_text=f"share of windows, against {reference}", col=2)

@@ -32,4 +32,4 @@ def test_each_setting_has_its_points_and_intervals_in_every_panel() -> None:
     assert flips[1].marker.color == flips[2].marker.color != flips[0].marker.color
     assert flips[0].marker.symbol == flips[2].marker.symbol != flips[1].marker.symbol
     assert [t.showlegend for t in fig.data] == [True] * 3 + [False] * 6
-    assert "float32 in batches of 64" in fig.layout.xaxis.title.text
+    assert "float32 in batches of 64" in fig.layout.xaxis2.title.text
