@@ -9,6 +9,7 @@ others, and of others shown as often, so that predictable text is told from text
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -42,12 +43,12 @@ def text_sizes(table: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     """Bits a token by domain, of memorized windows, of all others, and of those matched in domain and count."""
     rows = []
     groups = {"memorized": table["memorized"], "unmemorized": ~table["memorized"], "matched": matched(table)}
-    for domain, inside in table.groupby("domain"):
+    for compressor, (domain, inside) in product(("zlib", "lzma"), table.groupby("domain")):
         for label, mask in groups.items():
             group = inside[mask[inside.index]]
-            estimate = bootstrap_mean(group["zlib"].to_numpy(), seed=seed, clusters=group["document"].to_numpy())
-            rows.append((domain, label, estimate.value, estimate.low, estimate.high, estimate.n))
-    return pd.DataFrame(rows, columns=["domain", "group", "value", "low", "high", "n"])
+            estimate = bootstrap_mean(group[compressor].to_numpy(), seed=seed, clusters=group["document"].to_numpy())
+            rows.append((compressor, domain, label, estimate.value, estimate.low, estimate.high, estimate.n))
+    return pd.DataFrame(rows, columns=["compressor", "domain", "group", "value", "low", "high", "n"])
 
 
 def matched(table: pd.DataFrame) -> pd.Series:

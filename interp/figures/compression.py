@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interp.figures.rates import colours_of, error_bars
-from interp.figures.style import REFERENCE_COLOUR, apply_style, translucent
+from interp.figures.style import GROUP_COLOURS, REFERENCE_COLOUR, apply_style, translucent
 
 _RATIO = "compression ratio (shortest prefix / whole prefix)"
 
@@ -86,24 +86,32 @@ def draw_compression(summary: pd.DataFrame, *, line: str, caption: str = "") -> 
 
 
 def draw_text_size(sizes: pd.DataFrame, *, caption: str = "") -> go.Figure:
-    """Compressed size of the text of memorized and other windows, with 95 % intervals.
+    """Compressed size of the text by domain and group, with 95 % intervals, a panel for each compressor.
 
     Args:
-        sizes: columns ``domain``, ``group``, ``value``, ``low``, ``high``; bits a token.
+        sizes: columns ``compressor``, ``domain``, ``group``, ``value``, ``low``, ``high``; bits a token.
         caption: what is seen.
     """
-    colours = colours_of([str(name) for name in sizes["group"].unique()])
-    fig = go.Figure()
-    for group, rows in sizes.groupby("group", sort=False):
-        fig.add_scatter(
-            x=[rows["domain"].astype(str), [str(group)] * len(rows)],
-            y=rows["value"],
-            error_y=error_bars(rows),
-            mode="markers",
-            marker={"color": colours[str(group)], "size": 9},
-            name=str(group),
-        )
+    compressors, groups = list(sizes["compressor"].unique()), list(sizes["group"].unique())
+    spare = colours_of([str(group) for group in groups])
+    fig = make_subplots(rows=1, cols=len(compressors), shared_yaxes=True, subplot_titles=compressors)
+    for column, compressor in enumerate(compressors, start=1):
+        for group in groups:
+            rows = sizes[(sizes["compressor"] == compressor) & (sizes["group"] == group)]
+            fig.add_scatter(
+                x=rows["domain"].astype(str),
+                y=rows["value"],
+                error_y=error_bars(rows),
+                mode="markers",
+                marker={"color": GROUP_COLOURS.get(str(group), spare[str(group)]), "size": 9},
+                offsetgroup=str(group),
+                legendgroup=str(group),
+                name=str(group),
+                showlegend=column == 1,
+                row=1,
+                col=column,
+            )
+    fig.update_layout(scattermode="group", scattergap=0.4)
     fig.update_yaxes(rangemode="tozero")
-    return apply_style(
-        fig, title="How predictable the text is by itself", x="", y="zlib, bits a token", caption=caption
-    )
+    apply_style(fig, title="How predictable the text is by itself", x="", caption=caption)
+    return fig.update_yaxes(title_text="compressed size (bits a token)", col=1)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from interp.figures.compression import draw_compression, draw_ratio_distribution, draw_text_size
 from interp.figures.depth import draw_depth
+from interp.figures.style import GROUP_COLOURS
 
 
 def test_ratio_distribution_has_a_band_around_each_step() -> None:
@@ -45,12 +46,21 @@ def test_compression_shows_both_lengths_with_intervals() -> None:
     np.testing.assert_allclose(longer.error_y.arrayminus, [0.2])
 
 
-def test_text_size_has_a_point_for_each_group() -> None:
+def test_text_size_has_a_point_for_each_group_and_compressor() -> None:
     sizes = pd.DataFrame(
-        {"domain": ["code"] * 2, "group": ["memorized", "unmemorized"], "value": [9.0, 8], "low": 7.0, "high": 10.0}
+        {
+            "compressor": ["zlib", "zlib", "lzma", "lzma"],
+            "domain": "code",
+            "group": ["memorized", "matched"] * 2,
+            "value": [9.0, 8, 10, 11],
+            "low": 7.0,
+            "high": 12.0,
+        }
     )
     fig = draw_text_size(sizes)
-    assert [trace.y[0] for trace in fig.data] == [9, 8]
+    assert [trace.y[0] for trace in fig.data] == [9, 8, 10, 11]
+    assert [a.text for a in fig.layout.annotations] == ["zlib", "lzma"]
+    assert fig.data[0].marker.color == GROUP_COLOURS["memorized"]
     assert "bits" in fig.layout.yaxis.title.text
 
 
