@@ -37,7 +37,7 @@ def main() -> None:
         source="windows as shown to the small models",
     )
     counted = frequency(index, windows)
-    wrong = int((counted.window_count != windows.count).sum())
+    wrong = int((counted.table["window_count"].to_numpy() != windows.count).sum())
     print(f"planted counts that the index does not give back: {wrong} of {len(windows)}")
     write_table(counted.to_frame(), args.out / "window_counts.parquet", counted.provenance)
 

@@ -1,7 +1,8 @@
 """Exact counts of n-grams in a corpus of token ids, from a suffix array on disk.
 
 The engine is ``tokengrams`` (EleutherAI, Rust): a suffix array beside the tokens, both memory-mapped, so that an
-n-gram of any length is counted by two binary searches and nothing but the visited pages is read.
+n-gram of any length is counted by two binary searches and nothing but the visited pages is read. Opening an index
+reads it once (about 0.15 microseconds a token here): the engine checks that the suffixes are in order.
 
 Why not the local engine of ``infini-gram``, the other one kept today: both were measured on one corpus of 10 million
 tokens, two cores, with equal counts (``experiments/bench_counts.py`` repeats the look-ups). ``tokengrams`` built the
