@@ -19,11 +19,14 @@ check: .venv/ready  ## linting and types
 	@echo "== mypy"
 	$(BIN)/mypy
 
-# In this order: the comparison of heads reads the tables of their ablation.
-CLAIMS := scaling compression_ratio depth frequency domains prediction numerics layer_decoding noise_recovery \
-          head_ablation cumulative_ablation
+# These read one table of scores, which the first measures; the comparison of heads reads the tables of their ablation.
+SCORED := scaling frequency domains prediction
+SCORES := figures/scaling/scores.parquet
+CLAIMS := compression_ratio depth numerics layer_decoding noise_recovery head_ablation cumulative_ablation
 
 experiments: .venv/ready  ## every claim on the small families, with figures and a page each in figures/
+	rm -f $(SCORES)
+	for claim in $(SCORED); do echo "== $$claim"; $(BIN)/python experiments/$$claim.py --scores $(SCORES) --out figures/$$claim || exit 1; done
 	for claim in $(CLAIMS); do echo "== $$claim"; $(BIN)/python experiments/$$claim.py --out figures/$$claim || exit 1; done
 	$(BIN)/python experiments/head_comparison.py --tables figures/head_ablation --out figures/head_comparison
 	$(BIN)/python experiments/pages.py
