@@ -18,7 +18,7 @@ from grouped import grouped_windows, write_figure
 from parts import Part, measure_each
 
 from interp.data.corpus import planted_windows
-from interp.figures.lens import decided_by_layer, layer_curves
+from interp.figures.lens import decided_by_layer, layer_by_position, layer_curves
 from interp.internal.layer_decoding import QUANTITIES
 from interp.internal.lens import logit_lens
 from interp.internal.tuned_lens import train_tuned_lens, tuned_lens
@@ -46,6 +46,9 @@ def measure(name: str, *, lenses: Path, per_set: int, tuned: bool, seed: int) ->
         for quantity in QUANTITIES:
             curves = decoding.curves(quantity, groups=groups, seed=seed).assign(quantity=quantity, **label)
             part.add("curves", curves, decoding.provenance)
+        if kind == "plain":
+            by_position = decoding.curves_by_position("probability", groups=groups, seed=seed)
+            part.add("positions", by_position.assign(**label), decoding.provenance)
         first = decoding.first_layer(THRESHOLD)
         part.add("holding", first.holding(groups, seed=seed).assign(**label), decoding.provenance)
         part.add("first_layer", first.summary(groups, seed=seed).assign(**label), decoding.provenance)
@@ -61,6 +64,9 @@ def draw(out: Path) -> None:
             write_figure(layer_curves(curve, quantity, d_vocab=d_vocab), out / f"{quantity}-{kind}.html")
         held = holding[holding["lens"] == kind]
         write_figure(decided_by_layer(held, threshold=THRESHOLD), out / f"decided-{kind}.html")
+    for name, table in pd.read_parquet(out / "positions.parquet").groupby("model", sort=False):
+        fig = layer_by_position(table, "probability", group="memorized", finding=f"Model: {name!s}.")
+        write_figure(fig, out / "positions" / f"{name!s}.html")
     if holding["lens"].nunique() > 1:
         # Points after attention are the plain lens's alone.
         both = curves[(curves["quantity"] == "probability") & (curves["depth"] % 1 == 0)]

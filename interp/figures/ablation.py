@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from interp.figures.style import DIVERGING, apply_style
 from interp.internal.ablation import HeadAblation
-from interp.internal.methods import Metric
+from interp.internal.methods import AblationError, Metric
 
 UNITS = {"log_prob": "nats a token", "rate": "share of windows", "score": "mean M"}
 
@@ -19,8 +19,13 @@ def head_heatmap(ablation: HeadAblation, *, metric: Metric = "log_prob", title: 
         ablation: a finished sweep.
         metric: what the fall is measured in.
         title: above the figure; the model's name unless given.
+
+    Raises:
+        AblationError: a metric that the sweep did not measure.
     """
     importance = ablation.importance(metric)
+    if np.isnan(importance).all():
+        raise AblationError(f"{metric} was not measured: ablate with metrics=({metric!r},) to draw it")
     # Symmetric around zero, so that white means no effect in every figure.
     limit = float(np.nanmax(np.abs(importance))) or 1.0
     hover = [
