@@ -65,7 +65,7 @@ def draw(out: Path) -> None:
         held = holding[holding["lens"] == kind]
         write_figure(decided_by_layer(held, threshold=THRESHOLD), out / f"decided-{kind}.html")
     for name, table in pd.read_parquet(out / "positions.parquet").groupby("model", sort=False):
-        fig = layer_by_position(table, "probability", group="memorized", finding=f"Model: {name!s}.")
+        fig = layer_by_position(table, "probability", group="memorized")
         write_figure(fig, out / "positions" / f"{name!s}.html")
     if holding["lens"].nunique() > 1:
         # Points after attention are the plain lens's alone.

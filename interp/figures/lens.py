@@ -85,7 +85,7 @@ def layer_by_position(curves: pd.DataFrame, quantity: Quantity, *, group: str, f
         title=f"{title}, {group}",
         x="continuation token",
         y=LAYERS,
-        caption=f"{finding} {rests_on(rows)}".strip(),
+        caption=f"{finding} {rests_on(rows)}".strip().replace("Bands:", "On hover:"),
     )
 
 
