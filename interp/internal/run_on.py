@@ -6,8 +6,10 @@ for one row as for many.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,15 +39,22 @@ class Waiting:
     first_miss: Int[Tensor, " row"]
     stand_in: Float[Tensor, "row pos d_head"]
     """What the ablated head is replaced by at each position, where that is fixed beforehand."""
-    kept: tuple[Float[Tensor, "row two key_head pos d_head"], ...]
-    """Keys and values of each layer."""
+    keys: tuple[Float[Tensor, "row key_head pos d_head"], ...]
+    """Of each layer."""
+    values: tuple[Float[Tensor, "row key_head pos d_head"], ...]
 
     @classmethod
     def by_first_miss(cls, many: list[Waiting]) -> Waiting:
         """All rows of several, those that miss first in front."""
         order = torch.cat([w.first_miss for w in many]).argsort(stable=True)
-        parts = {f.name: torch.cat([getattr(w, f.name) for w in many])[order] for f in fields(cls) if f.name != "kept"}
-        return cls(**parts, kept=tuple(torch.cat(layer)[order] for layer in zip(*(w.kept for w in many), strict=True)))
+
+        def joined(name: str) -> Any:
+            each = [getattr(some, name) for some in many]
+            if isinstance(each[0], tuple):
+                return tuple(torch.cat(layer)[order] for layer in zip(*each, strict=True))
+            return torch.cat(each)[order]
+
+        return cls(**{field.name: joined(field.name) for field in fields(cls)})
 
 
 class WaitingRows:
@@ -91,28 +100,30 @@ class WaitingRows:
             "window": first_window + row % n,
         }
 
-        def some(rows: Tensor, kept: tuple[Tensor, ...]) -> Waiting:
+        def some(rows: Tensor, keys: tuple[Tensor, ...] = (), values: tuple[Tensor, ...] = ()) -> Waiting:
             return Waiting(
                 **{name: value[rows] for name, value in everything.items()},
                 predicted=predicted[rows],
                 truth=truth[rows],
                 first_miss=first_miss[rows],
                 stand_in=by_row[rows],
-                kept=kept,
+                keys=keys,
+                values=values,
             )
 
         done = decided.nonzero().flatten()
         if len(done):
-            self._report(some(done, ()), right[done].double().mean(dim=1).cpu().numpy())
+            self._report(some(done), right[done].double().mean(dim=1).cpu().numpy())
         left = (~decided).nonzero().flatten()
         if len(left):
             if self._n_waiting + len(left) > self._capacity:
                 self.flush()
-            kept = tuple(
-                torch.stack(ablated[i], dim=1)[left] if i in ablated else torch.stack(clean[i], dim=1)[left % n]
+            kept = [
+                tuple(t[left] for t in ablated[i]) if i in ablated else tuple(t[left % n] for t in clean[i])
                 for i in range(len(self._parts.layers))
-            )
-            self._waiting.append(some(left, kept))
+            ]
+            keys, values = zip(*kept, strict=True)
+            self._waiting.append(some(left, keys, values))
             self._n_waiting += len(left)
 
     def flush(self) -> None:
@@ -122,9 +133,10 @@ class WaitingRows:
         rows = Waiting.by_first_miss(self._waiting)
         self._waiting, self._n_waiting = [], 0
         own = [(rows.layer == layer).nonzero().flatten() for layer in range(len(self._parts.layers))]
+        numbers = [rows_of_layer.tolist() for rows_of_layer in own]
 
         def edit(layer: int, z: Tensor, position: int) -> Tensor:
-            edited = own[layer][own[layer] < len(z)]
+            edited = own[layer][: bisect_left(numbers[layer], len(z))]
             if len(edited) == 0:
                 return z
             head = rows.head[edited]
@@ -133,13 +145,12 @@ class WaitingRows:
                 value = others / (z.shape[2] - 1)
             else:
                 value = rows.stand_in[edited, position]
-            z = z.clone()
-            z[edited, 0, head] = value
+            z[edited, 0, head] = value  # z is this step's own.
             return z
 
         generated = run_on(
             self._parts,
-            [(layer[:, 0], layer[:, 1]) for layer in rows.kept],
+            list(zip(rows.keys, rows.values, strict=True)),
             rows.predicted,
             rows.first_miss,
             prefix_len=self._prefix_len,

@@ -27,7 +27,7 @@ from interp.models.decoder import Decoder, Positions
 from interp.models.greedy import Recorder
 from interp.models.take_apart import decoder
 
-MEMORY_BUDGET = 2**26
+MEMORY_BUDGET = 2**27
 """Bytes of activations that a sweep may hold at a time, unless a caller allows others. More is slower on a CPU, whose
 caches it leaves; a GPU can take much more."""
 

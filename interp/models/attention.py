@@ -32,15 +32,16 @@ def single_query_attention(
     **settings: Any,
 ) -> tuple[Float[Tensor, "batch query_pos head d_head"], None]:
     """Attend as ``sdpa_attention_forward`` does; its arguments, settings and results."""
-    additive = attention_mask is None or attention_mask.is_floating_point()
     # Half precision would round the scores before the softmax; the fused kernel does not.
     exact = query.dtype in {torch.float32, torch.float64}
-    if query.shape[2] != 1 or query.device.type != "cpu" or not additive or not exact:
+    if query.shape[2] != 1 or query.device.type != "cpu" or not exact:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **settings)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     grouped = rearrange(query, "batch (key_head group) 1 d_head -> batch key_head group d_head", key_head=key.shape[1])
     scores = (grouped * scale) @ key.mT
-    if attention_mask is not None:
+    if attention_mask is not None and attention_mask.dtype == torch.bool:
+        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+    elif attention_mask is not None:
         scores = scores + attention_mask
     z = scores.softmax(dim=-1) @ value
     return rearrange(z, "batch key_head group d_head -> batch 1 (key_head group) d_head"), None

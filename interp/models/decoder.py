@@ -89,12 +89,14 @@ class Decoder:
     def dtype(self) -> torch.dtype:
         return next(self.embed_module.parameters()).dtype
 
-    def positions(self, start: int, stop: int) -> Positions:
-        """For queries at positions ``start`` ... ``stop - 1`` that see the keys from position 0 on."""
+    def positions(self, start: int, stop: int, *, n_keys: int | None = None) -> Positions:
+        """For queries at positions ``start`` ... ``stop - 1`` that see the keys from position 0 on; where the store
+        returns ``n_keys``, those after ``stop`` are hidden."""
         query = torch.arange(start, stop, device=self.device)
         kinds = {layer.kind for layer in self.layers}
         return Positions(
-            {kind: self._rotary(query, kind) for kind in kinds}, {kind: self._mask(query, stop, kind) for kind in kinds}
+            {kind: self._rotary(query, kind) for kind in kinds},
+            {kind: self._mask(query, n_keys or stop, kind) for kind in kinds},
         )
 
     def _rotary(self, query: Int[Tensor, " query_pos"], kind: str) -> tuple[Tensor, Tensor] | None:
@@ -105,15 +107,15 @@ class Decoder:
         return self.rotary_module(like, query[None], *by_kind)
 
     def _mask(
-        self, query: Int[Tensor, " query_pos"], stop: int, kind: str
+        self, query: Int[Tensor, " query_pos"], n_keys: int, kind: str
     ) -> Shaped[Tensor, "1 1 query_pos key_pos"] | None:
-        key = torch.arange(stop, device=self.device)
+        key = torch.arange(n_keys, device=self.device)
         ahead = query[:, None] - key[None, :]
         seen = ahead >= 0
         if kind == "sliding_attention" and self.sliding_window is not None:
             seen &= ahead < self.sliding_window
-        elif self.fused and len(query) in {1, stop}:
-            return None  # A whole pass is plain causal and a single query sees every key.
+        elif self.fused and len(query) == n_keys:
+            return None  # A whole pass is plain causal.
         if self.fused:
             return seen[None, None]
         return torch.zeros_like(seen, dtype=self.dtype).masked_fill(~seen, torch.finfo(self.dtype).min)[None, None]

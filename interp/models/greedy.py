@@ -6,6 +6,7 @@ Rows that miss at different places go together: all stand at one position at a t
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from typing import Any
 
@@ -40,15 +41,18 @@ class Recorder:
 
 
 class _Growing:
-    """Keys and values of the first rows up to a position; a new position overwrites what the pass had there."""
+    """Keys and values of the first rows; a new position overwrites what the pass had there.
+
+    All positions are returned, and the later ones masked: products over whole rows are faster than over a slice.
+    """
 
     def __init__(self, kept: list[tuple[Tensor, Tensor]]) -> None:
-        self.kept = kept
+        self.kept = [(keys.contiguous(), values.contiguous()) for keys, values in kept]
         self.n_rows, self.position = 0, 0
 
     def update(self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        keys, values = (kept[: self.n_rows, :, : self.position + 1] for kept in self.kept[layer])
-        keys[:, :, -1:], values[:, :, -1:] = key, value
+        keys, values = (kept[: self.n_rows] for kept in self.kept[layer])
+        keys[:, :, self.position], values[:, :, self.position] = key[:, :, 0], value[:, :, 0]
         return keys, values
 
 
@@ -74,11 +78,11 @@ def run_on(
     """
     generated = predicted.clone()
     store = _Growing(kept)
-    n = predicted.shape[1]
-    for i in range(int(first_miss[0]), n - 1):
-        store.n_rows = int(torch.searchsorted(first_miss, i, right=True))
+    n, n_keys, misses = predicted.shape[1], kept[0][0].shape[2], first_miss.tolist()
+    for i in range(misses[0], n - 1):
+        store.n_rows = bisect_right(misses, i)
         store.position = prefix_len + i
-        positions = parts.positions(store.position, store.position + 1)
+        positions = parts.positions(store.position, store.position + 1, n_keys=n_keys)
         residual = parts.embed(generated[: store.n_rows, i : i + 1], store.position)
         for layer in range(len(parts.layers)):
             z = edit(layer, parts.z(layer, residual, positions, store), store.position)

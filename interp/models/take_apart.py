@@ -14,6 +14,7 @@ from torch import nn
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.generalized_components.base import GeneralizedComponent
 
+from interp.models.attention import SINGLE_QUERY
 from interp.models.decoder import Decoder, Layer
 from interp.models.hooks import logits
 
@@ -67,7 +68,7 @@ def decoder(model: TransformerBridge) -> Decoder:
 
 def _take_apart(model: TransformerBridge, *, fused: bool) -> Decoder:
     config = copy.copy(model.original_model.config)
-    config._attn_implementation = "sdpa" if fused else "eager"
+    config._attn_implementation = SINGLE_QUERY if fused else "eager"
     kinds: Sequence[str] = getattr(config, "layer_types", None) or ["full_attention"] * model.cfg.n_layers
 
     def part(owner: nn.Module, name: str) -> nn.Module:

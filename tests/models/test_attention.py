@@ -28,14 +28,17 @@ def tensors(n_heads: int, n_key_heads: int, n_queries: int, dtype: torch.dtype) 
 
 @pytest.mark.parametrize("n_key_heads", [6, 2, 1])
 @pytest.mark.parametrize("masked", ["no", "all rows alike", "row by row"])
+@pytest.mark.parametrize("boolean", [False, True])
 @pytest.mark.parametrize("scaling", [None, 0.3])
-def test_equals_the_fused_kernel(n_key_heads: int, masked: str, scaling: float | None) -> None:
+def test_equals_the_fused_kernel(n_key_heads: int, masked: str, scaling: float | None, boolean: bool) -> None:
     query, key, value = tensors(6, n_key_heads, 1, torch.float64)
     hidden = torch.zeros(1 if masked == "all rows alike" else 3, 1, 1, 9, dtype=torch.bool)
     hidden[..., 6:] = True
     if masked == "row by row":
         hidden[1, ..., 2:] = True
     mask = None if masked == "no" else torch.zeros(hidden.shape).double().masked_fill(hidden, torch.finfo().min)
+    if mask is not None and boolean:
+        mask = ~hidden
     module = Attention(6 // n_key_heads)
     ours, _ = single_query_attention(module, query, key, value, mask, scaling=scaling)
     theirs, _ = sdpa_attention_forward(module, query, key, value, mask, scaling=scaling)
