@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import shutil
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from interp.cli import app
 from interp.commands import refusals
+from interp.data.corpus import DOCUMENTS
 from interp.results import read_provenance
 
 MODEL = "pythia-small-0.2m"
@@ -204,6 +206,20 @@ def test_wrong_input_is_refused_in_one_line(checkpoints, tmp_path):
     for command in ("ablate", "attribute", "cumulative", "attention"):
         assert "memorized none of 4 windows" in refused(command, checkpoints["Pythia"], "--out", out, *few)
     assert not out.exists()
+
+
+def test_planted_windows_are_refused_for_another_tokenizer(run, checkpoints, tmp_path):
+    """Their ids would be in the vocabulary, and mean other text."""
+    other = shutil.copytree(checkpoints["Pythia"], tmp_path / "other")
+    tokenizer = json.loads((other / "tokenizer.json").read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    one, two = list(vocabulary)[-2:]
+    vocabulary[one], vocabulary[two] = vocabulary[two], vocabulary[one]
+    (other / "tokenizer.json").write_text(json.dumps(tokenizer))
+    out = tmp_path / "o.parquet"
+    assert "another tokenizer" in refused("extract", other, "--out", out, "--set", "held_out", "--per-set", 1)
+    run("extract", other, "--out", out, "--corpus", DOCUMENTS, "--max-windows", 3)
+    assert len(pd.read_parquet(out)) == 3
 
 
 def test_wrong_options_are_refused_with_their_values():
