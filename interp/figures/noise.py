@@ -14,15 +14,15 @@ from interp.internal.joint_substitution import Loss
 from interp.internal.perturbation import Recovery
 
 _RECOVERY = {
-    "cosine": ("cosine of clean and noisy residual", 1.0, "full recovery"),
-    "centred_cosine": ("cosine after removing the mean residual", 1.0, "full recovery"),
-    "lens_kl": ("KL(clean || noisy) of the lens (nats)", 0.0, "full recovery"),
+    "cosine": ("cosine, clean and noisy", 1.0, "full recovery"),
+    "centred_cosine": ("cosine less mean residual", 1.0, "full recovery"),
+    "lens_kl": ("KL(clean || noisy) (nats)", 0.0, "full recovery"),
 }
 _SCORE = {
     "rate": "rate of M = 1",
     "score": "mean M",
-    "log_prob": "log-probability of the truth (nats a token)",
-    "structural_share": "structural share of windows with M = 1",
+    "log_prob": "log-probability (nats a token)",
+    "structural_share": "structural share (M = 1)",
 }
 _ALPHA = "noise alpha (relative to rms)"
 
@@ -60,6 +60,8 @@ def scores_by_noise(scores: pd.DataFrame, statistic: str, *, finding: str = "") 
     """
     chosen = scores[scores["statistic"] == statistic]
     fig = panels(chosen, x="alpha")
+    # All panels over all alphas, also where nothing with M = 1 is left.
+    fig.update_xaxes(range=[chosen["alpha"].min() - 0.02, chosen["alpha"].max() + 0.02])
     if statistic != "log_prob":
         fig.update_yaxes(range=[-0.03, 1.03])
     caption = f"{finding} alpha = 0 is the undisturbed model. {rests_on(chosen)}"
@@ -77,14 +79,14 @@ def carried_by_position(curves: pd.DataFrame, *, finding: str = "") -> go.Figure
     return apply_style(
         fig,
         title="Which prefix tokens carry the text",
-        x="position of the replaced token in the prefix",
-        y="fall in log-probability (nats a continuation token)",
-        caption=f"{finding} {rests_on(curves)}".strip(),
+        x="replaced prefix position",
+        y="fall (nats a token)",
+        caption=f"{finding} Fall in the log-probability of a continuation token. {rests_on(curves)}".strip(),
     )
 
 
 _LOSS = {
-    "fall": ("Tokens replaced together", "fall in log-probability (nats a continuation token)", 0.0, "no effect"),
+    "fall": ("Tokens replaced together", "fall (nats a token)", 0.0, "no effect"),
     "recited": ("Still recited with tokens replaced together", "share with M = 1", 1.0, "all"),
 }
 
@@ -106,5 +108,8 @@ def carried_together(curves: pd.DataFrame, quantity: Loss, *, groups: Collection
     reference(fig, level, label)
     if quantity == "recited":
         fig.update_yaxes(range=[-0.03, 1.1])
-    caption = f"{finding} First and last tokens of the prefix. {rests_on(rows)}".strip()
+    # Each size is twice the one before, or nearly.
+    fig.update_xaxes(type="log", tickvals=sorted(rows["n_positions"].unique()))
+    what = "Fall in the log-probability of a continuation token. " if quantity == "fall" else ""
+    caption = f"{finding} First and last tokens of the prefix. {what}{rests_on(rows)}".strip()
     return apply_style(fig, title=title, x="prefix tokens replaced", y=y, caption=caption)
