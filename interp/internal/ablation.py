@@ -25,7 +25,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
 from interp.internal.methods import AblationError, MeanOver, Method, Metric, check_heads, prepare_replacement
-from interp.internal.sweep import MEMORY_BUDGET, SweepValues, sweep_heads
+from interp.internal.sweep import SweepValues, sweep_heads
 from interp.models.take_apart import decoder
 from interp.results import Provenance
 from interp.stats import NOT_MEASURED, Estimate, from_resamples, resampled_means
@@ -129,7 +129,7 @@ def ablate_heads(
     mean_over: MeanOver = "position",
     heads: Sequence[tuple[int, int]] | None = None,
     batch_size: int = 64,
-    memory_budget: int = MEMORY_BUDGET,
+    memory_budget: int | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> HeadAblation:
@@ -147,7 +147,8 @@ def ablate_heads(
         mean_over: for ``mean``: at each position, or over all.
         heads: (layer, head) pairs; all heads unless given.
         batch_size: windows in a batch; fewer where the memory budget asks for it. Changes no value beyond rounding.
-        memory_budget: bytes of activations to hold at a time, roughly; weights and residual streams come on top.
+        memory_budget: bytes of activations to hold at a time, roughly; weights and residual streams come on top. 64 MiB
+            unless given, twice that for ``score``.
         seed: draws the windows of ``resample``.
         progress: show a progress bar.
 

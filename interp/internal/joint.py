@@ -21,7 +21,7 @@ from interp.data.windows import Windows
 from interp.internal.ablation import check_metrics
 from interp.internal.finite import check_outcome
 from interp.internal.methods import MeanOver, Method, Metric, Replacement, check_heads, prepare_replacement
-from interp.internal.sweep import MEMORY_BUDGET, outcome, rows_within
+from interp.internal.sweep import outcome, rows_within
 from interp.models.decoder import Decoder
 from interp.models.greedy import Recorder, first_misses, run_on
 from interp.models.take_apart import decoder
@@ -84,7 +84,7 @@ def ablate_sets(
     reference: Windows | None = None,
     mean_over: MeanOver = "position",
     batch_size: int = 64,
-    memory_budget: int = MEMORY_BUDGET,
+    memory_budget: int | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> SetAblation:

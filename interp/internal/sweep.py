@@ -27,9 +27,9 @@ from interp.models.decoder import Decoder, Positions
 from interp.models.greedy import Recorder
 from interp.models.take_apart import decoder
 
-MEMORY_BUDGET = 2**27
-"""Bytes of activations that a sweep may hold at a time, unless a caller allows others. More is slower on a CPU, whose
-caches it leaves; a GPU can take much more."""
+MEMORY_BUDGET = 2**26
+"""Bytes of activations that a sweep may hold at a time, unless a caller allows others; twice that where scores are
+asked for, whose keys and values take the rest. More is slower on a CPU, whose caches it leaves; a GPU can take more."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,12 @@ def outcome(
     residual: Float[Tensor, "row continuation d_model"],
     truth: Int[Tensor, "row continuation"],
     *,
-    memory_budget: int,
+    memory_budget: int | None,
 ) -> tuple[Float[Tensor, " row"], Int[Tensor, "row continuation"]]:
     """Mean log-probability of the true tokens and the argmax, from the residual stream after the last layer."""
     # Small slices stay in the cache; but of a large vocabulary's weights too little is used each time they are read if
     # a slice has fewer than some 256 positions. Logits and their exponentials are held at a time.
+    memory_budget = MEMORY_BUDGET if memory_budget is None else memory_budget
     row_bytes = 2 * residual.shape[1] * parts.d_vocab * residual.element_size()
     n_rows = max(1, memory_budget // 8 // row_bytes, min(256 // residual.shape[1], memory_budget // 2 // row_bytes))
     log_probs, predicted = [], []
@@ -80,8 +81,10 @@ def outcome(
     return torch.cat(log_probs), torch.cat(predicted)
 
 
-def rows_within(parts: Decoder, n_pos: int, *, memory_budget: int, with_score: bool) -> int:
+def rows_within(parts: Decoder, n_pos: int, *, memory_budget: int | None, with_score: bool) -> int:
     """Rows of a stacked pass that fit: what a layer holds at a time and, for scores, all keys and values."""
+    if memory_budget is None:
+        memory_budget = MEMORY_BUDGET * (2 if with_score else 1)
     # The residual stream, the queries, keys and values, and an MLP of up to four times the width twice.
     per_position = 16 * parts.d_model
     if with_score:
@@ -105,7 +108,7 @@ def sweep_heads(
     heads: Bool[Tensor, "layer head"],
     with_score: bool,
     batch_size: int,
-    memory_budget: int = MEMORY_BUDGET,
+    memory_budget: int | None = None,
     progress: Callable[[int], object] = lambda _: None,
 ) -> SweepValues:
     """Ablate each of the chosen heads alone; NaN for the others.
@@ -117,7 +120,7 @@ def sweep_heads(
         heads: which heads.
         with_score: decode greedily as well.
         batch_size: windows in a batch, fewer where the budget asks for it.
-        memory_budget: bytes of activations.
+        memory_budget: bytes of activations; see ``MEMORY_BUDGET``.
         progress: told how many heads a batch has done since the last call.
 
     Raises:
