@@ -66,7 +66,8 @@ def matched(table: pd.DataFrame) -> pd.Series:
 
 def draw(out: Path, *, seed: int) -> None:
     table, provenance = pd.read_parquet(out / "compression.parquet"), read_provenance(out / "compression.parquet")
-    summary = compression_summary(table, by=("model", "domain"), seed=seed)
+    order = table.assign(model=pd.Categorical(table["model"], by_size(table)["model"].unique(), ordered=True))
+    summary = compression_summary(order, by=("model", "domain"), seed=seed)
     shares = by_size(ratio_distribution(table, by=("size", "family"), seed=seed))
     sizes = text_sizes(table, seed=seed)
     tables = {

@@ -27,7 +27,7 @@ def main() -> None:
     write_figure(draw_domain_shares(result, caption=caption), args.out / "domain_shares.html")
     by_family = domains(shown, by=("size", "family"), seed=args.seed)
     write_figure(
-        draw_structural_share(by_family, x="size", line="family", caption=caption), args.out / "structural_share.html"
+        draw_structural_share(by_family, of="size", line="family", caption=caption), args.out / "structural_share.html"
     )
 
 

@@ -9,28 +9,22 @@ and of shuffled outcomes; calibration. Again among memorized windows and others 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
-from extracted import experiment_windows, parse, scores_table
+from extracted import by_size, experiment_windows, parse, scores_table
 from grouped import write_figure
 from transformers import AutoTokenizer
 
 from interp.figures.prediction import draw_auc, draw_reliability
+from interp.models.registry import find
 from interp.models.small import TOKENIZER
 from interp.results import write_table
 from interp.statistical.groups import equally_shown
-from interp.statistical.prediction import Prediction, predict
-from interp.statistical.rates import ScoresError
+from interp.statistical.prediction import FACTORS, Prediction, predict
+from interp.statistical.rates import ScoresError, estimates_frame
 from interp.statistical.text_size import text_size
-
-
-def at_one_count(factors: pd.DataFrame, seed: int) -> Prediction | None:
-    """Prediction among windows that were shown equally often; ``None`` where too few are left."""
-    try:
-        return predict(equally_shown(factors), seed=seed)
-    except ScoresError as error:
-        print(f"{factors['model'].iloc[0]}: passed over where shown equally often, {error}")
-        return None
 
 
 def main() -> None:
@@ -40,40 +34,54 @@ def main() -> None:
     size = text_size(AutoTokenizer.from_pretrained(TOKENIZER), windows)
     bits = pd.Series(size.zlib, index=windows.window)
     factors = scores.assign(log2_count=np.log2(1 + scores["count"]), compressed_bits=scores["window"].map(bits))
-    results: dict[str, Prediction] = {}
-    for name, group in factors.groupby("model", sort=False):
-        try:
-            results[str(name)] = predict(group.reset_index(drop=True), seed=args.seed)
-        except ScoresError as error:
-            print(f"{name}: passed over, {error}")
-    auc = [result.to_frame().assign(model=name) for name, result in results.items()]
-    reliability = [result.reliability.to_frame().assign(model=name) for name, result in results.items()]
-    brier = [
-        {"model": name, "of": of, "value": e.value, "low": e.low, "high": e.high}
-        for name, result in results.items()
-        for of, e in (("all factors", result.brier), ("the rate alone", result.brier_of_rate))
-    ]
-    write_table(pd.concat(auc, ignore_index=True), args.out / "auc.parquet", provenance)
-    write_table(pd.concat(reliability, ignore_index=True), args.out / "reliability.parquet", provenance)
-    write_table(pd.DataFrame(brier), args.out / "brier.parquet", provenance)
-    caption = f"{len(windows)} windows, five folds of documents; 95 % intervals, documents resampled."
-    write_figure(draw_auc(results, caption=caption), args.out / "auc.html")
+    results = {name: predicted(group, seed=args.seed) for name, group in factors.groupby("model", sort=False)}
     equal = {
-        name: result
-        for name, group in factors.groupby("model", sort=False)
-        if (result := at_one_count(group, args.seed))
+        name: predicted(group, seed=args.seed, equally=True) for name, group in factors.groupby("model", sort=False)
     }
-    write_table(
-        pd.concat([result.to_frame().assign(model=name) for name, result in equal.items()], ignore_index=True),
-        args.out / "auc_matched.parquet",
-        provenance,
+    if not (any(results.values()) and any(equal.values())):
+        raise SystemExit("too few windows, or all memorized or none: give more")
+    auc, matched = (stacked(found, Prediction.to_frame) for found in (results, equal))
+    reliability = stacked(results, lambda result: result.reliability.to_frame())
+    brier = stacked(
+        results,
+        lambda result: estimates_frame([result.brier, result.brier_of_rate]).assign(
+            of=["all factors", "the rate alone"]
+        ),
     )
+    tables = {"auc": auc, "auc_matched": matched, "reliability": reliability, "brier": brier}
+    for name, table in tables.items():
+        write_table(table, args.out / f"{name}.parquet", provenance)
+    panels = {"panel": "size", "line": "family"}
+    caption = f"{len(windows)} windows, five folds of documents; 95 % intervals, documents resampled."
+    write_figure(draw_auc(auc, caption=caption, **panels), args.out / "auc.html")
+    write_figure(draw_reliability(reliability, caption=caption, **panels), args.out / "reliability.html")
     caption = (
         "Memorized windows and as many others of the same domains that were shown as often: count and domain cannot "
-        "tell them apart. Five folds of documents; 95 % intervals, documents resampled."
+        f"tell them apart. {matched['n'].min()} to {matched['n'].max()} windows a model, five folds of documents; "
+        "95 % intervals, documents resampled."
     )
-    write_figure(draw_auc(equal, caption=caption), args.out / "auc-matched.html")
-    write_figure(draw_reliability(results, caption=caption), args.out / "reliability.html")
+    write_figure(draw_auc(matched, caption=caption, **panels), args.out / "auc-matched.html")
+
+
+def predicted(factors: pd.DataFrame, *, seed: int, equally: bool = False) -> Prediction | None:
+    """Prediction of one model's windows, or of those shown equally often; ``None`` where too few are left."""
+    try:
+        table = equally_shown(factors) if equally else factors.reset_index(drop=True)
+        varied = {name: column for name, column in FACTORS.items() if table[column].nunique() > 1}
+        return predict(table, factors=varied, seed=seed)
+    except ScoresError as error:
+        print(f"{factors['model'].iloc[0]}{' where shown equally often' if equally else ''}: passed over, {error}")
+        return None
+
+
+def stacked(results: dict[str, Prediction | None], table: Callable[[Prediction], pd.DataFrame]) -> pd.DataFrame:
+    """A table of every model's result, in order of size and family."""
+    parts = [
+        table(result).assign(model=name, family=find(name).family, size=name.rsplit("-", 1)[1])
+        for name, result in results.items()
+        if result is not None
+    ]
+    return by_size(pd.concat(parts, ignore_index=True))
 
 
 if __name__ == "__main__":

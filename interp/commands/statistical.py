@@ -183,7 +183,12 @@ def predict(
         result.to_frame(),
         provenance,
         said,
-        lambda: draw_auc({run.name: result}, caption=f"{len(table)} windows, five folds of documents; 95 % intervals."),
+        lambda: draw_auc(
+            result.to_frame().assign(model=run.name),
+            panel="model",
+            line="model",
+            caption=f"{len(table)} windows, five folds of documents; 95 % intervals.",
+        ),
     )
 
 

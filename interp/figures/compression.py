@@ -53,7 +53,8 @@ def draw_ratio_distribution(shares: pd.DataFrame, *, panel: str, line: str, capt
             labelled.add(label)
     fig.add_vline(x=0.5, line={"color": REFERENCE_COLOUR, "dash": "dash", "width": 1})
     fig.update_xaxes(range=[0, 1.02]).update_yaxes(range=[0, 1.02])
-    apply_style(fig, title="How much of the prefix is needed", x=_RATIO, caption=caption)
+    apply_style(fig, title="How much of the prefix is needed", caption=caption)
+    fig.update_xaxes(title_text=_RATIO, col=(len(panels) + 1) // 2)
     return fig.update_yaxes(title_text="share of memorized windows", col=1)
 
 
@@ -72,17 +73,20 @@ def draw_compression(summary: pd.DataFrame, *, line: str, caption: str = "") -> 
     for quantity, symbol in symbols.items():
         for label, rows in summary[summary["quantity"] == quantity].groupby(line, sort=False):
             fig.add_scatter(
-                x=[rows["model"].astype(str), [str(label)] * len(rows)],
-                y=rows["value"],
-                error_y=error_bars(rows),
+                x=rows["value"],
+                y=rows["model"].astype(str),
+                error_x=error_bars(rows),
                 mode="markers",
-                marker={"color": colours[str(label)], "size": 8, "symbol": symbol},
+                orientation="h",  # lines of one model stand below one another
+                marker={"color": colours[str(label)], "size": 7, "symbol": symbol},
                 name=f"{label}, {'shortest' if quantity == 'ratio' else 'every longer works'}",
+                offsetgroup=str(label),
                 legendgroup=str(label),
             )
-    fig.add_hline(y=0.5, line={"color": REFERENCE_COLOUR, "dash": "dash"}, annotation_text="0.5")
-    fig.update_yaxes(range=[0, 1.05])
-    return apply_style(fig, title="Compression ratio of memorized windows", x="", y=_RATIO, caption=caption)
+    fig.add_vline(x=0.5, line={"color": REFERENCE_COLOUR, "dash": "dash"}, annotation_text="0.5")
+    fig.update_xaxes(range=[0, 1.02]).update_yaxes(autorange="reversed")
+    fig.update_layout(scattermode="group", scattergap=0.25, height=160 + 40 * summary["model"].nunique())
+    return apply_style(fig, title="Compression ratio of memorized windows", x=_RATIO, y="", caption=caption)
 
 
 def draw_text_size(sizes: pd.DataFrame, *, caption: str = "") -> go.Figure:

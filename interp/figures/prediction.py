@@ -2,74 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from interp.figures.rates import colours_of, error_bars
 from interp.figures.style import REFERENCE_COLOUR, apply_style
-from interp.statistical.prediction import Prediction
 
 
-def draw_auc(results: Mapping[str, Prediction], *, caption: str = "") -> go.Figure:
-    """AUC of all factors, each alone, all but each, and shuffled outcomes, with 95 % intervals; the line is chance.
+def draw_auc(table: pd.DataFrame, *, panel: str, line: str, caption: str = "") -> go.Figure:
+    """AUC of all factors, each alone, all but each, and shuffled outcomes, with 95 % intervals; dashed is chance.
 
     Args:
-        results: predictions by name, of a model usually.
+        table: rows of ``Prediction.to_frame()`` with the columns ``panel`` and ``line``.
+        panel: column of the panels.
+        line: column of the colours.
         caption: what is seen.
     """
-    colours = colours_of(list(results))
-    fig = go.Figure()
-    for name, result in results.items():
-        frame = result.to_frame()
+    panels, lines = list(table[panel].unique()), [str(name) for name in table[line].unique()]
+    fig = make_subplots(rows=1, cols=len(panels), shared_yaxes=True, subplot_titles=[str(name) for name in panels])
+    for place, label, rows in _parts(table, panel, line):
         fig.add_scatter(
-            x=frame["value"],
-            y=frame["factors"],
-            error_x=error_bars(frame),
+            x=rows["value"],
+            y=rows["factors"],
+            error_x=error_bars(rows),
             mode="markers",
-            marker={"size": 8, "color": colours[name]},
-            offsetgroup=name,
-            name=name,
+            orientation="h",  # lines of one set of factors stand below one another
+            marker={"size": 6, "color": colours_of(lines)[label]},
+            offsetgroup=label,
+            legendgroup=label,
+            name=label,
+            showlegend=not any(trace.name == label for trace in fig.data),
+            row=1,
+            col=place,
         )
     fig.add_vline(x=0.5, line={"color": REFERENCE_COLOUR, "dash": "dash"})
-    fig.update_layout(scattermode="group", scattergap=0.3, height=max(420, 26 * 10 * (1 + len(results) // 4)))
-    fig.update_yaxes(autorange="reversed")
-    return apply_style(
-        fig,
-        title="What predicts that a window is memorized",
-        x="AUC on documents not learned from (0.5: chance)",
-        y="",
-        caption=caption,
+    fig.update_layout(
+        scattermode="group", scattergap=0.3, height=160 + table["factors"].nunique() * max(30, 10 * len(lines))
     )
+    apply_style(fig, title="What predicts that a window is memorized", caption=caption).update_layout(margin_t=80)
+    fig.update_xaxes(title_text="AUC on documents not learned from (0.5: chance)", col=(len(panels) + 1) // 2)
+    return fig.update_yaxes(autorange="reversed")
 
 
-def draw_reliability(results: Mapping[str, Prediction], *, caption: str = "") -> go.Figure:
-    """Observed rate against mean predicted probability, with 95 % intervals; on the diagonal a model is calibrated."""
-    colours = colours_of(list(results))
-    fig = go.Figure(
-        go.Scatter(
+def draw_reliability(table: pd.DataFrame, *, panel: str, line: str, caption: str = "") -> go.Figure:
+    """Observed rate against mean predicted probability, with 95 % intervals; on the diagonal a model is calibrated.
+
+    Args:
+        table: rows of ``Prediction.reliability.to_frame()`` with the columns ``panel`` and ``line``.
+        panel: column of the panels.
+        line: column of the colours.
+        caption: what is seen.
+    """
+    panels, lines = list(table[panel].unique()), [str(name) for name in table[line].unique()]
+    fig = make_subplots(rows=1, cols=len(panels), shared_yaxes=True, subplot_titles=[str(name) for name in panels])
+    for place in range(1, len(panels) + 1):
+        fig.add_scatter(
             x=[0, 1],
             y=[0, 1],
             mode="lines",
             line={"color": REFERENCE_COLOUR, "dash": "dash"},
             showlegend=False,
             hoverinfo="skip",
+            row=1,
+            col=place,
         )
-    )
-    for name, result in results.items():
-        frame = result.reliability.to_frame()
+    for place, label, rows in _parts(table, panel, line):
         fig.add_scatter(
-            x=frame["predicted"],
-            y=frame["value"],
-            error_y=error_bars(frame),
+            x=rows["predicted"],
+            y=rows["value"],
+            error_y=error_bars(rows),
             mode="markers",
-            marker={"size": 7, "color": colours[name]},
-            name=name,
+            marker={"size": 7, "color": colours_of(lines)[label]},
+            legendgroup=label,
+            name=label,
+            showlegend=not any(trace.name == label for trace in fig.data),
+            row=1,
+            col=place,
         )
-    return apply_style(
-        fig,
-        title="Is the prediction calibrated?",
-        x="predicted probability of M = 1 (mean of a tenth of the windows)",
-        y="observed rate of M = 1",
-        caption=caption,
-    )
+    apply_style(fig, title="Is the prediction calibrated?", caption=caption)
+    x = "predicted probability of M = 1 (mean of a tenth of the windows)"
+    fig.update_xaxes(title_text=x, col=(len(panels) + 1) // 2)
+    return fig.update_yaxes(title_text="observed rate of M = 1", col=1)
+
+
+def _parts(table: pd.DataFrame, panel: str, line: str) -> list[tuple[int, str, pd.DataFrame]]:
+    """Column of the panel, name of the line, and rows of each."""
+    parts = []
+    for place, name in enumerate(table[panel].unique(), start=1):
+        inside = table[table[panel] == name]
+        parts += [(place, str(label), inside[inside[line] == label]) for label in inside[line].unique()]
+    return parts

@@ -41,9 +41,10 @@ def test_compression_shows_both_lengths_with_intervals() -> None:
         }
     )
     shortest, longer = draw_compression(summary, line="domain").data
-    assert (shortest.y[0], longer.y[0]) == (0.3, 0.5)
+    assert (shortest.x[0], longer.x[0]) == (0.3, 0.5)
+    assert shortest.offsetgroup == longer.offsetgroup == "code"
     assert (shortest.marker.symbol, longer.marker.symbol) == ("circle", "circle-open")
-    np.testing.assert_allclose(longer.error_y.arrayminus, [0.2])
+    np.testing.assert_allclose(longer.error_x.arrayminus, [0.2])
 
 
 def test_text_size_has_a_point_for_each_group_and_compressor() -> None:

@@ -137,7 +137,13 @@ def test_refusals() -> None:
 
 def test_figures() -> None:
     result = predict(windows_table(300), n_resamples=20)
-    fig = draw_auc({"a": result, "b": result})
-    assert [t.name for t in fig.data] == ["a", "b"]
+    table = pd.concat([result.to_frame().assign(size=size, family=family) for size in "xy" for family in "ab"])
+    fig = draw_auc(table, panel="size", line="family")
+    assert [t.name for t in fig.data] == ["a", "b", "a", "b"]
+    assert [t.showlegend for t in fig.data] == [True, True, False, False]
+    assert list(fig.data[0].y) == list(result.to_frame()["factors"])
     assert fig.layout.shapes[0].x0 == 0.5
-    assert len(draw_reliability({"a": result}).data) == 2
+    fig = draw_reliability(result.reliability.to_frame().assign(model="m"), panel="model", line="model")
+    diagonal, points = fig.data
+    assert list(diagonal.x) == list(diagonal.y)
+    assert len(points.x) == len(result.reliability.groups)
