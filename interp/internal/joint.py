@@ -19,9 +19,9 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
 from interp.internal.ablation import check_metrics
+from interp.internal.budget import budget, outcome, rows_within
 from interp.internal.finite import check_outcome
 from interp.internal.methods import MeanOver, Method, Metric, Replacement, check_heads, prepare_replacement
-from interp.internal.sweep import outcome, rows_within
 from interp.models.decoder import Decoder
 from interp.models.greedy import Recorder, first_misses, run_on
 from interp.models.take_apart import decoder
@@ -117,7 +117,8 @@ def ablate_sets(
     log_prob = np.full((len(sets), len(windows)), np.nan)
     memorized = np.zeros((len(sets), len(windows)), dtype=bool)
     score = np.full((len(sets), len(windows)), np.nan)
-    n_rows = rows_within(parts, windows.tokens.shape[1], memory_budget=memory_budget, with_score=with_score)
+    n_bytes = budget(memory_budget, with_score=with_score)
+    n_rows = rows_within(parts, windows.tokens.shape[1], n_bytes, n_stores=2 if with_score else 0)
     with tqdm(total=len(sets) * len(windows), desc=f"sets of heads, {method}", disable=not progress) as bar:
         for where, tokens in windows.batches(min(batch_size, n_rows)):
             clean = _residuals(parts, tokens)
@@ -129,7 +130,7 @@ def ablate_sets(
                 name = f"the end of the model with set {i} ablated,"
                 check_outcome(last, model, tokens, name=name, windows=windows.window[where])
                 truth = tokens[:, windows.prefix_len :].to(parts.device)
-                mean, predicted = outcome(parts, last, truth, memory_budget=memory_budget)
+                mean, predicted = outcome(parts, last, truth, n_bytes=n_bytes)
                 log_prob[i, where] = mean.cpu().numpy()
                 memorized[i, where] = (predicted == truth).all(dim=1).cpu().numpy()
                 if with_score:

@@ -20,16 +20,13 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
+from interp.internal.budget import budget, outcome, rows_within
 from interp.internal.finite import check_finite
 from interp.internal.methods import Replacement
 from interp.internal.run_on import CLEAN, Waiting, WaitingRows
 from interp.models.decoder import Decoder, Positions
 from interp.models.greedy import Recorder
 from interp.models.take_apart import decoder
-
-MEMORY_BUDGET = 2**26
-"""Bytes of activations that a sweep may hold at a time, unless a caller allows others; twice that where scores are
-asked for, whose keys and values take the rest. More is slower on a CPU, whose caches it leaves; a GPU can take more."""
 
 
 @dataclass(frozen=True)
@@ -55,42 +52,6 @@ class SweepValues:
             np.zeros(heads, dtype=bool),
             np.full(heads, np.nan),
         )
-
-
-@torch.no_grad()
-def outcome(
-    parts: Decoder,
-    residual: Float[Tensor, "row continuation d_model"],
-    truth: Int[Tensor, "row continuation"],
-    *,
-    memory_budget: int | None,
-) -> tuple[Float[Tensor, " row"], Int[Tensor, "row continuation"]]:
-    """Mean log-probability of the true tokens and the argmax, from the residual stream after the last layer."""
-    # Small slices stay in the cache; but of a large vocabulary's weights too little is used each time they are read if
-    # a slice has fewer than some 256 positions. Logits and their exponentials are held at a time.
-    memory_budget = MEMORY_BUDGET if memory_budget is None else memory_budget
-    row_bytes = 2 * residual.shape[1] * parts.d_vocab * residual.element_size()
-    n_rows = max(1, memory_budget // 8 // row_bytes, min(256 // residual.shape[1], memory_budget // 2 // row_bytes))
-    log_probs, predicted = [], []
-    for some, true in zip(residual.split(n_rows), truth.split(n_rows), strict=True):
-        logits = parts.unembed(some)
-        logits = logits if logits.dtype == torch.float64 else logits.float()
-        right = logits.gather(-1, true[..., None]).squeeze(-1)
-        log_probs.append((right - logits.logsumexp(dim=-1)).double().mean(dim=-1))
-        predicted.append(logits.argmax(dim=-1))
-    return torch.cat(log_probs), torch.cat(predicted)
-
-
-def rows_within(parts: Decoder, n_pos: int, *, memory_budget: int | None, with_score: bool) -> int:
-    """Rows of a stacked pass that fit: what a layer holds at a time and, for scores, all keys and values."""
-    if memory_budget is None:
-        memory_budget = MEMORY_BUDGET * (2 if with_score else 1)
-    # The residual stream, the queries, keys and values, and an MLP of up to four times the width twice.
-    per_position = 16 * parts.d_model
-    if with_score:
-        # Held three times: by the pass, by the rows that wait, and in the order in which they are run on.
-        per_position += 3 * 2 * len(parts.layers) * parts.n_key_value_heads * parts.d_head
-    return max(1, memory_budget // (n_pos * per_position * torch.finfo(parts.dtype).bits // 8))
 
 
 def _chunks(heads: Bool[Tensor, " head"], size: int) -> Iterator[Int[Tensor, " chunk"]]:
@@ -120,7 +81,7 @@ def sweep_heads(
         heads: which heads.
         with_score: decode greedily as well.
         batch_size: windows in a batch, fewer where the budget asks for it.
-        memory_budget: bytes of activations; see ``MEMORY_BUDGET``.
+        memory_budget: bytes of activations; see ``interp.internal.budget``.
         progress: told how many heads a batch has done since the last call.
 
     Raises:
@@ -128,7 +89,10 @@ def sweep_heads(
     """
     parts = decoder(model)
     n_pos = windows.tokens.shape[1] - 1  # The last token predicts nothing that is asked for.
-    n_rows = rows_within(parts, n_pos, memory_budget=memory_budget, with_score=with_score)
+    n_bytes = budget(memory_budget, with_score=with_score)
+    # Rows that wait are held twice, once in the order in which they are run on; the more go together the better.
+    n_rows = rows_within(parts, n_pos, n_bytes // 4 if with_score else n_bytes, n_stores=int(with_score))
+    capacity = rows_within(parts, n_pos, n_bytes * 3 // 4, activations=False, n_stores=2)
     positions = parts.positions(0, n_pos)
     keep = slice(windows.prefix_len - 1, n_pos)
     values = SweepValues.empty(len(parts.layers), parts.n_heads, len(windows))
@@ -139,7 +103,7 @@ def sweep_heads(
         values.score_clean[window[is_clean]] = score[is_clean]
         values.score[layer[~is_clean], head[~is_clean], window[~is_clean]] = score[~is_clean]
 
-    waiting = WaitingRows(parts, windows.prefix_len, replacement.method, report, capacity=n_rows)
+    waiting = WaitingRows(parts, windows.prefix_len, replacement.method, report, capacity=capacity)
 
     def refuse(activation: Float[Tensor, "row ..."], name: str, ids: Int[np.ndarray, " batch"]) -> None:
         rows = np.resize(ids, len(activation))
@@ -172,7 +136,7 @@ def sweep_heads(
                 )
                 refuse(last, f"the end of the model with a head of layer {layer} ablated,", windows.window[where])
                 true = repeat(truth, "batch continuation -> (head batch) continuation", head=len(chosen))
-                log_prob, predicted = outcome(parts, last, true, memory_budget=memory_budget)
+                log_prob, predicted = outcome(parts, last, true, n_bytes=n_bytes)
                 index = chosen.numpy()
                 values.log_prob[layer, index, where] = log_prob.reshape(-1, n).cpu().numpy()
                 values.memorized[layer, index, where] = (predicted == true).all(-1).reshape(-1, n).cpu().numpy()
@@ -189,7 +153,7 @@ def sweep_heads(
                     )
                 progress(len(chosen) * n)
             residual = after
-        log_prob, predicted = outcome(parts, residual[:n, keep], truth, memory_budget=memory_budget)
+        log_prob, predicted = outcome(parts, residual[:n, keep], truth, n_bytes=n_bytes)
         values.log_prob_clean[where] = log_prob.cpu().numpy()
         values.memorized_clean[where] = (predicted == truth).all(-1).cpu().numpy()
         if clean is not None:
