@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp.models.decoder import Decoder
+from interp.models.key_values import KeyValues
 
 Edit = Callable[[int, Float[Tensor, "row 1 head d_head"], int], Float[Tensor, "row 1 head d_head"]]
 """Given layer, z of the first rows and their position: z as it is to be."""
@@ -40,22 +41,6 @@ class Recorder:
         return {layer: (key[:n], value[:n]) for layer, (key, value) in self.kept.items()}
 
 
-class _Growing:
-    """Keys and values of the first rows; a new position overwrites what the pass had there.
-
-    All positions are returned, and the later ones masked: products over whole rows are faster than over a slice.
-    """
-
-    def __init__(self, kept: list[tuple[Tensor, Tensor]]) -> None:
-        self.kept = [(keys.contiguous(), values.contiguous()) for keys, values in kept]
-        self.n_rows, self.position = 0, 0
-
-    def update(self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        keys, values = (kept[: self.n_rows] for kept in self.kept[layer])
-        keys[:, :, self.position], values[:, :, self.position] = key[:, :, 0], value[:, :, 0]
-        return keys, values
-
-
 @torch.no_grad()
 def run_on(
     parts: Decoder,
@@ -77,15 +62,16 @@ def run_on(
         edit: what is done to the heads' outputs.
     """
     generated = predicted.clone()
-    store = _Growing(kept)
-    n, n_keys, misses = predicted.shape[1], kept[0][0].shape[2], first_miss.tolist()
+    store = KeyValues.holding(kept)
+    n, misses = predicted.shape[1], first_miss.tolist()
     for i in range(misses[0], n - 1):
-        store.n_rows = bisect_right(misses, i)
-        store.position = prefix_len + i
-        positions = parts.positions(store.position, store.position + 1, n_keys=n_keys)
-        residual = parts.embed(generated[: store.n_rows, i : i + 1], store.position)
+        writing, position = slice(0, bisect_right(misses, i)), prefix_len + i
+        # All of a row's keys are read, and the later ones masked: see TextDecoder.hidden_after.
+        store.aim(writing, position, store.n_pos)
+        positions = parts.positions(position, position + 1, n_keys=store.n_pos)
+        residual = parts.embed(generated[writing, i : i + 1], position)
         for layer in range(len(parts.layers)):
-            z = edit(layer, parts.z(layer, residual, positions, store), store.position)
+            z = edit(layer, parts.z(layer, residual, positions, store), position)
             residual = parts.after_attention(layer, residual, parts.project(layer, z))
-        generated[: store.n_rows, i + 1] = parts.unembed(residual[:, 0]).argmax(dim=-1)
+        generated[writing, i + 1] = parts.unembed(residual[:, 0]).argmax(dim=-1)
     return generated

@@ -56,6 +56,13 @@ class KeyValues(Cache):
     def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:  # noqa: ARG002
         return self._end, 0
 
+    @classmethod
+    def holding(cls, kept: Sequence[tuple[Tensor, Tensor]]) -> KeyValues:
+        """A store around the keys and values of each layer (row, head, pos, d_head), which later passes overwrite."""
+        store = cls(len(kept[0][0]), kept[0][0].shape[2])
+        store._store = {i: (keys.contiguous(), values.contiguous()) for i, (keys, values) in enumerate(kept)}
+        return store
+
     def select(self, rows: Int[Tensor, " row"]) -> KeyValues:
         """A copy that holds these rows, in this order."""
         kept = KeyValues(len(rows), self.n_pos)
