@@ -22,7 +22,7 @@ from interp.models.registry import find
 from interp.models.small import TOKENIZER
 from interp.results import write_table
 from interp.statistical.groups import equally_shown
-from interp.statistical.prediction import FACTORS, Prediction, predict
+from interp.statistical.prediction import FACTORS, UNMATCHED, Prediction, predict
 from interp.statistical.rates import ScoresError, estimates_frame
 from interp.statistical.text_size import text_size
 
@@ -56,9 +56,9 @@ def main() -> None:
     write_figure(draw_auc(auc, caption=caption, **panels), args.out / "auc.html")
     write_figure(draw_reliability(reliability, caption=caption, **panels), args.out / "reliability.html")
     caption = (
-        "Memorized windows and as many others of the same domains that were shown as often: count and domain cannot "
-        f"tell them apart. {matched['n'].min()} to {matched['n'].max()} windows a model, five folds of documents; "
-        "95 % intervals, documents resampled."
+        "Memorized windows and as many others of the same domains that were shown as often, so that neither count nor "
+        f"domain tells them apart. {matched['n'].min()} to {matched['n'].max()} windows a model, five folds of "
+        "documents; 95 % intervals, documents resampled."
     )
     write_figure(draw_auc(matched, caption=caption, **panels), args.out / "auc-matched.html")
 
@@ -67,8 +67,7 @@ def predicted(factors: pd.DataFrame, *, seed: int, equally: bool = False) -> Pre
     """Prediction of one model's windows, or of those shown equally often; ``None`` where too few are left."""
     try:
         table = equally_shown(factors) if equally else factors.reset_index(drop=True)
-        varied = {name: column for name, column in FACTORS.items() if table[column].nunique() > 1}
-        return predict(table, factors=varied, seed=seed)
+        return predict(table, factors=UNMATCHED if equally else FACTORS, seed=seed)
     except ScoresError as error:
         print(f"{factors['model'].iloc[0]}{' where shown equally often' if equally else ''}: passed over, {error}")
         return None

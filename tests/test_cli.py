@@ -114,7 +114,9 @@ def test_predicts_and_says_which_factors_are_left_out(run, tmp_path):
     auc = pd.read_parquet(out).set_index("factors")["value"]
     assert auc["count alone"] > 0.9
     run("predict", MODEL, "--matched", "--out", out, "--set", "planted-32", "--set", "planted-64", "--per-set", 32)
-    assert pd.read_parquet(out).set_index("factors").loc["all factors", "n"] < 60
+    matched = pd.read_parquet(out).set_index("factors")
+    assert matched.loc["all factors", "n"] < 60
+    assert "count alone" not in matched.index
     pd.DataFrame({"text": ["some words and others. " * 80]}).to_parquet(tmp_path / "c.parquet")
     given = ("predict", MODEL, "--out", tmp_path / "p.parquet", "--corpus", tmp_path / "c.parquet")
     assert "is one factor" in refused(*given)

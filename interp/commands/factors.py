@@ -27,7 +27,7 @@ def factors_table(
     from interp.data.counts.index import open_index, window_counts
     from interp.data.counts.manifest import tokenizer_fingerprint
     from interp.statistical.groups import equally_shown
-    from interp.statistical.prediction import FACTORS
+    from interp.statistical.prediction import FACTORS, UNMATCHED
     from interp.statistical.prefix import prefix_log_prob
     from interp.statistical.text_size import text_size
 
@@ -44,7 +44,7 @@ def factors_table(
     table["count"] = counts
     table = equally_shown(table) if matched else table
     factors = {}
-    for name, column in FACTORS.items():
+    for name, column in (UNMATCHED if matched else FACTORS).items():
         if table[column].isna().any():
             typer.echo(f"left out: {name} is not known of every window", err=True)
         elif table[column].nunique() == 1:

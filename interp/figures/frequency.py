@@ -35,18 +35,20 @@ def draw_boundary(steps: pd.DataFrame, *, caption: str = "") -> go.Figure:
     fig = go.Figure()
     for group, rows in steps.groupby("group", sort=False):
         fig.add_scatter(
-            x=rows["n"],
+            x=rows["n"].astype(str),
             y=rows["value"],
             error_y=error_bars(rows),
             mode="markers",
             marker={"size": 8, "color": GROUP_COLOURS.get(str(group), REFERENCE_COLOUR)},
+            offsetgroup=str(group),
             name=str(group),
         )
+    fig.update_layout(scattermode="group", scattergap=0.5)
     fig.add_hline(y=0, line={"color": REFERENCE_COLOUR, "dash": "dash"})
     return apply_style(
         fig,
         title="Is the continuation more frequent than the prefix?",
-        x="n",
+        x="n of the n-grams",
         y=f"step of {_MEAN_LOG}",
         caption=caption,
     )

@@ -39,6 +39,9 @@ FACTORS = {
 }
 """Column of each factor."""
 
+UNMATCHED = {name: FACTORS[name] for name in ("compressed size", "prefix log-probability")}
+"""What is left to predict from among windows matched in count and domain, of ``interp.statistical.groups``."""
+
 ALL = "all factors"
 SHUFFLED = "shuffled outcomes"
 
