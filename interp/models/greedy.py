@@ -23,7 +23,8 @@ Edit = Callable[[int, Float[Tensor, "row 1 head d_head"], int], Float[Tensor, "r
 
 def first_misses(right: Bool[Tensor, "row continuation"]) -> Int[Tensor, " row"]:
     """Position of the first wrong token of each row; the number of tokens where none is."""
-    return torch.where(right.all(dim=1), right.shape[1], (~right).int().argmax(dim=1))
+    # cumprod is 1 up to the first miss and 0 from there on.
+    return right.long().cumprod(dim=1).sum(dim=1)
 
 
 class Recorder:

@@ -17,8 +17,9 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
 from interp.models.decoding import TextDecoder
+from interp.models.greedy import first_misses
 from interp.models.key_values import KeyValues
-from interp.statistical.extraction import first_miss, refuse_not_finite
+from interp.statistical.extraction import refuse_not_finite
 
 STAGES = (1, 4, 16)
 """Continuation tokens after which a text that has missed is taken out."""
@@ -95,7 +96,7 @@ def exact_runs(
         choice = decoder.choose(hidden.gather(1, index))
         refuse_not_finite(model, windows, row[texts], choice.finite)
         truth = windows.tokens[at, prefix_len + torch.arange(done, upto)]
-        miss = first_miss(choice.token.cpu() == truth).numpy()
+        miss = first_misses(choice.token.cpu() == truth).numpy()
         run[texts] = done + miss
         near_ties[texts] += choice.near_tie.sum(dim=1).cpu().numpy()
         right = np.flatnonzero(miss == upto - done)

@@ -26,6 +26,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
 from interp.models.decoding import NEAR_TIE, Choice, DecodingError, TextDecoder
+from interp.models.greedy import first_misses
 from interp.models.key_values import KeyValues
 from interp.results import Provenance
 
@@ -84,12 +85,6 @@ def refuse_not_finite(
         )
 
 
-def first_miss(right: Bool[Tensor, "window continuation"]) -> Int[Tensor, " window"]:
-    """Position of the first wrong token; the number of tokens where none is."""
-    # cumprod is 1 up to the first miss and 0 from there on.
-    return right.long().cumprod(dim=1).sum(dim=1)
-
-
 @torch.no_grad()
 def extract(
     model: TransformerBridge,
@@ -138,7 +133,7 @@ def extract(
         generated=generated.numpy(),
         score=right.double().mean(dim=1).numpy(),
         memorized=right.all(dim=1).numpy(),
-        exact_run=first_miss(right).numpy(),
+        exact_run=first_misses(right).numpy(),
         log_prob=torch.cat(log_probs).cpu().numpy() if log_prob else np.full(right.shape, np.nan),
         near_ties=torch.cat([choice.near_tie.sum(dim=1) for choice in written]).cpu().numpy(),
         provenance=Provenance.of(
@@ -174,7 +169,7 @@ def _write(decoder: TextDecoder, tokens: Int[Tensor, "batch pos"], prefix_len: i
 
     if log_prob:
         first = read(0, prefix_len + n - 1, slice(0, n_rows))
-        run = first_miss(token == tokens[:, prefix_len:])
+        run = first_misses(token == tokens[:, prefix_len:])
     else:
         first = read(0, prefix_len, slice(0, n_rows))
         run = (token[:, 0] == tokens[:, prefix_len]).long()
@@ -183,7 +178,7 @@ def _write(decoder: TextDecoder, tokens: Int[Tensor, "batch pos"], prefix_len: i
         # where most are recited. Elsewhere every window writes its own text, right or wrong.
         if n > 1 and len(right) >= RECITED * n_rows:
             read(prefix_len, prefix_len + n - 1, right)
-            run[right] = first_miss(token[right] == tokens[right, prefix_len:])
+            run[right] = first_misses(token[right] == tokens[right, prefix_len:])
         else:
             run[:] = 0
     # Then position by position, each window from its own first miss on: the rows that write are always the first ones.

@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from interp.data.windows import WindowError, Windows
 from interp.models.decoding import NEAR_TIE, DecodingError, choose
-from interp.statistical.extraction import extract, first_miss
+from interp.models.greedy import first_misses
+from interp.statistical.extraction import extract
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,7 @@ def test_end_of_text_neither_stops_nor_is_suppressed(models: dict[str, Transform
 
 def test_first_miss_by_hand() -> None:
     right = torch.tensor([[True, True, True], [False, True, True], [True, False, False], [True, True, False]])
-    assert first_miss(right).tolist() == [3, 0, 1, 2]
+    assert first_misses(right).tolist() == [3, 0, 1, 2]
 
 
 def test_choice_by_hand() -> None:
