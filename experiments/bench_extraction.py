@@ -178,7 +178,7 @@ def main(
     small: str = typer.Option("pythia-small-1.2m", help="Registry name or directory of the small model."),
     n_windows: int = typer.Option(512, help="Windows of the small model."),
     n_random: int = typer.Option(96, help="Windows of the random model of Pythia-160M's shape; 0 leaves it out."),
-    rounds: int = typer.Option(2, help="Rounds of the small model; the random one has a single round."),
+    rounds: int = typer.Option(3, help="Rounds of each comparison."),
 ) -> None:
     torch.set_num_threads(1)
     model = load_model(small, device="cpu")
@@ -199,7 +199,7 @@ def main(
             hf,
             mix_of_own_text(model, first_miss),
             batch_sizes=[n_random // 4, n_random // 2, n_random],
-            rounds=1,
+            rounds=rounds,
             n_compressed=n_memorized,
             length_step=4,
         )

@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from einops import rearrange
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 
@@ -58,8 +58,8 @@ class Positions:
 
     rotary: dict[str, tuple[Tensor, Tensor] | None]
     """Cosines and sines for each kind of layer."""
-    mask: dict[str, Shaped[Tensor, "1 1 query_pos key_pos"] | None]
-    """Which keys a query sees, in the form that the attention takes; None is plain causal."""
+    mask: dict[str, Float[Tensor, "1 1 query_pos key_pos"] | None]
+    """What is added to the scores, so that a query sees the keys it may; None is plain causal."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Decoder:
 
     def _mask(
         self, query: Int[Tensor, " query_pos"], n_keys: int, kind: str
-    ) -> Shaped[Tensor, "1 1 query_pos key_pos"] | None:
+    ) -> Float[Tensor, "1 1 query_pos key_pos"] | None:
         key = torch.arange(n_keys, device=self.device)
         ahead = query[:, None] - key[None, :]
         seen = ahead >= 0
@@ -116,8 +116,6 @@ class Decoder:
             seen &= ahead < self.sliding_window
         elif self.fused and len(query) == n_keys:
             return None  # A whole pass is plain causal.
-        if self.fused:
-            return seen[None, None]
         return torch.zeros_like(seen, dtype=self.dtype).masked_fill(~seen, torch.finfo(self.dtype).min)[None, None]
 
     def embed(self, tokens: Int[Tensor, "batch pos"], start: int = 0) -> Float[Tensor, "batch pos d_model"]:
