@@ -144,6 +144,8 @@ def test_flags_a_corpus_in_parts_and_goes_on(run, checkpoints, tmp_path):
     before = [part.stat().st_mtime_ns for part in parts]
     run("flags", *given)
     assert [part.stat().st_mtime_ns for part in parts] == before
+    pd.DataFrame({"text": ["other words. " * 200]}).to_parquet(tmp_path / "c.parquet")
+    assert "choose an empty folder" in refused("flags", *given)
     run("rates", tmp_path / "parts", "--by", "model", "--out", tmp_path / "r.parquet")
     assert pd.read_parquet(tmp_path / "r.parquet")["n"].item() == sum(len(pd.read_parquet(part)) for part in parts)
 
@@ -182,6 +184,12 @@ def test_tables_that_cannot_be_compared_are_refused(scores, tmp_path, checkpoint
     assert "twice" in refused("rates", first, first, "--by", "model", "--out", out)
     assert "no family has two sizes" in refused("scaling", first, "--out", out)
     assert "columns ['colour']" in refused("rates", first, "--by", "colour", "--out", out)
+    three = sorted(scores.glob("*.parquet"))
+    drawn = ("--out", out, "--figure", tmp_path / "o.html")
+    assert "no moves of 'StarCoder'" in refused("transitions", *three, "--family", "StarCoder", *drawn)
+    sizes = ("--n-params", 3e5, "--within", 2)
+    assert "no ratios over 'StarCoder'" in refused("ratios", *three, *sizes, "--reference", "StarCoder", *drawn)
+    out.unlink()
     assert "structural" in refused("domains", first, "--structural", "poems", "--out", out)
     (tmp_path / "text.parquet").write_text("no table")
     assert "no table of scores" in refused("rates", tmp_path / "text.parquet", "--by", "model", "--out", out)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from datasets import Dataset, DatasetDict, IterableDataset, load_dataset, load_from_disk
+from datasets.exceptions import DatasetsError
 from transformers import PreTrainedTokenizerBase
 
 from interp.data.windows import WindowError, Windows
@@ -44,6 +46,18 @@ def open_dataset(source: str | Path, *, split: str = "train", config: str | None
     return load_dataset(str(source), name=config, split=split, streaming=True)
 
 
+def read_rows(source: str | Path | Dataset | IterableDataset, **options: Any) -> Iterator[Mapping[str, Any]]:
+    """Rows of a corpus, one after the other; options as ``open_dataset``, for what has to be opened.
+
+    Raises:
+        WindowError: as ``open_dataset``, or a file that is damaged or of another kind than its name says.
+    """
+    try:
+        yield from open_dataset(source, **options) if isinstance(source, (str, Path)) else source
+    except (pa.ArrowException, DatasetsError, UnicodeDecodeError) as error:
+        raise WindowError(f"{source} cannot be read: {error}") from error
+
+
 def _documents(
     rows: Iterator[Mapping[str, Any]], text_column: str, document_column: str | None, domain_column: str | None
 ) -> Iterator[tuple[str, str, str]]:
@@ -52,7 +66,10 @@ def _documents(
         if lacking:
             raise WindowError(f"the dataset has no column {lacking[0]!r}; it has {sorted(row)}")
         document = f"row-{i}" if document_column is None else str(row[document_column])
-        yield document, "unknown" if domain_column is None else str(row[domain_column]), row[text_column]
+        text = "" if row[text_column] is None else row[text_column]
+        if not isinstance(text, str):
+            raise WindowError(f"column {text_column!r} of document {document!r} holds {type(text).__name__}, not text")
+        yield document, "unknown" if domain_column is None else str(row[domain_column]), text
 
 
 def stream_windows(
@@ -88,9 +105,10 @@ def stream_windows(
         chunk: windows in each yielded piece.
 
     Raises:
-        WindowError: a missing column, a document shorter than a window, a domain without a name.
+        WindowError: a corpus that cannot be read, a missing column or one without text, a document shorter than a
+            window, a domain without a name. A document without text counts as one of no tokens.
     """
-    dataset = open_dataset(source, split=split, config=config) if isinstance(source, (str, Path)) else source
+    rows = read_rows(source, split=split, config=config)
     length = prefix_len + continuation_len
     name = str(source) if isinstance(source, (str, Path)) else "dataset"
     pending: list[tuple[str, str, list[int]]] = []
@@ -106,11 +124,11 @@ def stream_windows(
             source=name,
         )
 
-    for document, raw_domain, text in _documents(iter(dataset), text_column, document_column, domain_column):
+    for document, raw_domain, text in _documents(rows, text_column, document_column, domain_column):
         if domains is not None and raw_domain not in domains:
             raise WindowError(f"document {document!r} has domain {raw_domain!r}, which `domains` does not name")
         domain = raw_domain if domains is None else domains[raw_domain]
-        ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] if text else []
         if len(ids) < length:
             if short_documents == "error":
                 raise WindowError(

@@ -11,7 +11,7 @@ from plotly.colors import sample_colorscale
 
 from interp.figures.rates import colours_of, error_bars
 from interp.figures.style import REFERENCE_COLOUR, apply_style, translucent
-from interp.statistical.rates import SCORE_BINS, Rates
+from interp.statistical.rates import SCORE_BINS, Rates, ScoresError
 from interp.statistical.scaling import Scaling
 
 
@@ -74,8 +74,14 @@ def draw_scaling(result: Scaling, *, floor: float | None = None, caption: str = 
 
 
 def draw_family_ratios(ratios: pd.DataFrame, *, reference: str, caption: str = "") -> go.Figure:
-    """Each family's rate over that of ``reference`` at one size, with 95 % intervals; at 1 they are equal."""
+    """Each family's rate over that of ``reference`` at one size, with 95 % intervals; at 1 they are equal.
+
+    Raises:
+        ScoresError: no family of that name among the ratios.
+    """
     rows = ratios[ratios["other_family"] == reference].sort_values("value")
+    if rows.empty:
+        raise ScoresError(f"no ratios over {reference!r}; there are those over {sorted(set(ratios['other_family']))}")
     colours = colours_of([str(name) for name in rows["family"]])
     fig = go.Figure(
         go.Scatter(
@@ -91,7 +97,7 @@ def draw_family_ratios(ratios: pd.DataFrame, *, reference: str, caption: str = "
     return apply_style(
         fig,
         title=f"Memorization at one size, over {reference}",
-        x=f"rate / rate of {rows['other_model'].iloc[0] if len(rows) else reference}",
+        x=f"rate / rate of {rows['other_model'].iloc[0]}",
         y="",
         caption=caption,
     )
@@ -101,11 +107,14 @@ def draw_transitions(moves: Rates, *, family: str, caption: str = "") -> go.Figu
     """Sankey of a family's windows: a column of score bins for each size, ribbons as wide as the windows that move.
 
     Hovering a ribbon gives its share of the bin it leaves, with the 95 % interval.
+
+    Raises:
+        ScoresError: no family of that name among the moves.
     """
     frame = moves.to_frame()
     frame = frame[frame["family"] == family]
     if frame.empty:
-        raise ValueError(f"no moves of {family!r}; there are those of {sorted(moves.groups['family'].unique())}")
+        raise ScoresError(f"no moves of {family!r}; there are those of {sorted(moves.groups['family'].unique())}")
     models = list(dict.fromkeys([*frame["from_model"], *frame["to_model"]]))
     shades = sample_colorscale("Viridis", np.linspace(0.1, 0.9, len(SCORE_BINS)).tolist(), colortype="tuple")
     hexes = ["#" + "".join(f"{round(255 * c):02x}" for c in shade) for shade in shades]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from jaxtyping import Float
 
 from interp.data.counts.index import CountIndex
@@ -84,7 +85,10 @@ def _write_part(piece: Frequency, path: Path) -> None:
 
 def _read_table(path: Path, windows: Windows, wanted: Provenance) -> pd.DataFrame:
     """The small columns of a part, refused where they are not those of these windows, counted so."""
-    (found,) = read_provenance(path)
+    try:
+        (found,) = read_provenance(path)
+    except (ValueError, pa.ArrowException) as error:
+        raise CountIndexError(f"{path} holds no counts of this suite ({error}); choose an empty folder") from error
     columns = ["window", "document", "domain", "count", "window_count"]
     columns += [f"{of}_{n}" for n in wanted.settings["lengths"] for of in ("log_count", "step")]
     if found.settings != wanted.settings or found.windows != wanted.windows:

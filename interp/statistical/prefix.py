@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.data.windows import Windows
+from interp.data.windows import WindowError, Windows
+from interp.models.decoding import DecodingError
 from interp.models.hooks import logits
 from interp.results import Provenance
 
@@ -42,12 +43,12 @@ def prefix_log_prob(model: TransformerBridge, windows: Windows, *, batch_size: i
         batch_size: windows of one pass; changes no value beyond rounding.
 
     Raises:
-        WindowError: windows that the model cannot take.
-        ValueError: prefixes of a single token, or logits that are NaN or infinite.
+        WindowError: windows that the model cannot take, or prefixes of a single token.
+        DecodingError: logits that are NaN or infinite.
     """
     windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
     if windows.prefix_len < 2:
-        raise ValueError("a prefix of one token has no log-probability: nothing stands before it")
+        raise WindowError("a prefix of one token has no log-probability: nothing stands before it")
     values = np.full((len(windows), windows.prefix_len), np.nan)
     for where, tokens in windows.batches(batch_size):
         prefix = tokens[:, : windows.prefix_len].to(model.cfg.device)
@@ -57,7 +58,7 @@ def prefix_log_prob(model: TransformerBridge, windows: Windows, *, batch_size: i
     bad = ~np.isfinite(values[:, 1:]).all(axis=1)
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
-        raise ValueError(
+        raise DecodingError(
             f"{model.cfg.model_name} gives NaN or infinite log-probabilities on the prefix of window "
             f"{windows.window[first]} (document {windows.document[first]!r}); load it in float32, or check its weights"
         )

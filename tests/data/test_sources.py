@@ -86,3 +86,20 @@ def test_missing_column_and_unknown_domain_are_refused(tokenizer):
 def test_file_that_is_not_there_is_refused(tokenizer, tmp_path):
     with pytest.raises(WindowError, match="no file or directory"):
         read_windows(tmp_path / "absent.parquet", tokenizer, max_windows=1)
+
+
+def test_damaged_files_and_columns_without_text_are_refused(tokenizer, tmp_path):
+    (tmp_path / "text.parquet").write_text("no table")
+    (tmp_path / "cut.jsonl").write_text('{"text": "a')
+    for name in ("text.parquet", "cut.jsonl"):
+        with pytest.raises(WindowError, match=f"{name} cannot be read"):
+            read_windows(tmp_path / name, tokenizer, max_windows=1)
+    with pytest.raises(WindowError, match="holds int, not text"):
+        read_windows(datasets.Dataset.from_dict({"text": [1, 2]}), tokenizer, max_windows=1)
+
+
+def test_a_document_without_text_is_a_short_one(tokenizer):
+    rows = datasets.Dataset.from_dict({"text": [None, "many words " * 100]})
+    with pytest.raises(WindowError, match="'row-0' has 0 tokens"):
+        read_windows(rows, tokenizer, max_windows=1)
+    assert set(read_windows(rows, tokenizer, max_windows=1, short_documents="skip").document) == {"row-1"}

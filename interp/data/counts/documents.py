@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from interp.data.corpus import planted_windows
 from interp.data.counts.manifest import CountIndexError
 from interp.data.planting import training_order
-from interp.data.sources import open_dataset
+from interp.data.sources import read_rows
 
 _BATCH = 256
 
@@ -29,13 +29,16 @@ def token_documents(
     """Token ids of each document of a corpus, whole, without special tokens.
 
     Raises:
-        CountIndexError: the corpus has no such column.
+        CountIndexError: the corpus has no such column, or one that holds no text.
+        WindowError: a corpus that cannot be read.
     """
-    rows = iter(open_dataset(source, split=split, config=config))
+    rows = read_rows(source, split=split, config=config)
     while batch := list(islice(rows, _BATCH)):
         if text_column not in batch[0]:
             raise CountIndexError(f"{source} has no column {text_column!r}; it has {sorted(batch[0])}")
-        texts = [row[text_column] for row in batch]
+        texts = [row[text_column] or "" for row in batch]
+        if not all(isinstance(text, str) for text in texts):
+            raise CountIndexError(f"column {text_column!r} of {source} holds other things than text")
         for ids in tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]:
             yield np.asarray(ids, dtype=np.int64)
 
