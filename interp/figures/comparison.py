@@ -85,7 +85,8 @@ def similarity_heatmap(found: FamilySimilarity, *, finding: str = "") -> go.Figu
             z=values,
             x=names,
             y=names,
-            zmin=min(0.0, float(values.min())),
+            # Cosines of profiles are high between any two models: from a tenth below the lowest on.
+            zmin=float(np.floor(10 * values.min()) / 10),
             zmax=1,
             colorscale="Viridis",
             colorbar={"title": "cosine"},
@@ -93,6 +94,7 @@ def similarity_heatmap(found: FamilySimilarity, *, finding: str = "") -> go.Figu
         )
     )
     fig.update_yaxes(autorange="reversed", scaleanchor="x")
+    fig.update_xaxes(showticklabels=False)  # the names of the rows, which would lie over the caption
     kind = {"depth": "profiles over relative depth", "sorted": "sorted importance curves"}[found.representation]
     caption = (
         f"{finding} Cosine of {kind}. Within a family {found.within}, across {found.across}, difference "
