@@ -26,7 +26,9 @@ def _grid(n: int, titles: list[str], **options: object) -> tuple[go.Figure, list
 
 
 def head_maps(table: pd.DataFrame, *, metric: str = "log_prob", unit: str = "nats a token") -> go.Figure:
-    """Importance of every head, a panel a model, all on one symmetric scale around zero.
+    """Importance of every head, a panel a model, over that of the model's largest; in units on hover.
+
+    One scale for all would show the models that lose most and leave the others white.
 
     Args:
         table: ``HeadAblation.to_frame`` of each model, stacked with a column ``model``.
@@ -34,9 +36,9 @@ def head_maps(table: pd.DataFrame, *, metric: str = "log_prob", unit: str = "nat
         unit: of that metric.
     """
     column = f"importance_{metric}"
-    names = list(table["model"].unique())
-    fig, places = _grid(len(names), names)
-    limit = float(table[column].abs().max()) or 1.0
+    largest = table.groupby("model", sort=False)[column].agg(lambda v: float(v.abs().max()))
+    names = list(largest.index)
+    fig, places = _grid(len(names), [f"{name}<br><sup>1 = {v:.2g} {unit}</sup>" for name, v in largest.items()])
     for name, at in zip(names, places, strict=True):
         heads = table[table["model"] == name]
         text = [
@@ -47,18 +49,17 @@ def head_maps(table: pd.DataFrame, *, metric: str = "log_prob", unit: str = "nat
         ]
         fig.add_trace(
             go.Heatmap(
-                x=heads["head"], y=heads["layer"], z=heads[column], customdata=text, coloraxis="coloraxis",
+                x=heads["head"], y=heads["layer"], z=heads[column] / (largest[name] or 1.0), customdata=text,
                 hovertemplate="layer %{y}, head %{x}<br>%{customdata}<extra></extra>", xgap=1, ygap=1,
+                coloraxis="coloraxis",
             ),
             **at,
         )  # fmt: skip
-    fig.update_layout(
-        coloraxis={
-            "colorscale": DIVERGING, "cmin": -limit, "cmax": limit, "colorbar": {"title": unit, "thickness": 12}
-        }
-    )  # fmt: skip
+    bar = {"title": "over the<br>largest", "thickness": 12, "len": 300, "lenmode": "pixels", "y": 1, "yanchor": "top"}
+    fig.update_layout(coloraxis={"colorscale": DIVERGING, "cmin": -1, "cmax": 1, "colorbar": bar})
     caption = f"Intervals on hover: 95 % bootstrap by document. Windows: {_spread(table['n_windows'])} a model."
-    return apply_style(fig, title=f"Head importance ({metric})", x="head", y="layer", caption=caption)
+    apply_style(fig, title=f"Head importance ({metric})", x="head", y="layer", caption=caption)
+    return fig.update_layout(margin_t=90, title={"y": 1, "yanchor": "top", "pad": {"t": 16}})
 
 
 def cumulative_curve(

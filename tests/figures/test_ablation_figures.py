@@ -34,10 +34,14 @@ def heads(model: str) -> pd.DataFrame:
     )
 
 
-def test_head_maps_share_a_symmetric_scale() -> None:
-    fig = head_maps(pd.concat([heads("a"), heads("b")]))
-    assert (fig.layout.coloraxis.cmin, fig.layout.coloraxis.cmax) == (-0.5, 0.5)
-    assert len(fig.data) == 2
+def test_head_maps_are_symmetric_and_each_over_its_own_largest() -> None:
+    small = heads("b").assign(importance_log_prob=lambda t: t["importance_log_prob"] / 100)
+    fig = head_maps(pd.concat([heads("a"), small]))
+    assert (fig.layout.coloraxis.cmin, fig.layout.coloraxis.cmax) == (-1, 1)
+    for map_ in fig.data:
+        np.testing.assert_allclose(map_.z, [1.0, -0.5, 0.0, 0.2])
+    assert "1 = 0.5 nats a token" in fig.layout.annotations[0].text
+    assert "1 = 0.005 nats a token" in fig.layout.annotations[1].text
     assert "+0.5 [0.4, 0.7]" in fig.data[0].customdata[0]
     assert "7" in fig.layout.meta["caption"]
 
