@@ -160,16 +160,26 @@ def agreement_by_pair(table: pd.DataFrame) -> go.Figure:
     Args:
         table: columns ``model``, ``one``, ``other``, ``spearman``, ``spearman_low``, ``spearman_high``, ``n_windows``.
     """
-    pairs = table.assign(pair=table["one"] + " / " + table["other"])
-    fig = go.Figure(
-        go.Scatter(
-            x=pairs["spearman"], y=pairs["pair"], mode="markers", error_x=_errors(pairs, "spearman"),
-            marker={"color": IMPORTANT, "size": 7, "opacity": 0.7}, showlegend=False, customdata=pairs["model"],
-            hovertemplate="%{customdata}: %{x:.2f}<extra></extra>",
-        )
-    )  # fmt: skip
+    pairs = list(dict.fromkeys(table["one"] + " / " + table["other"]))
+    models = list(table["model"].unique())
+    fig = go.Figure()
+    for i, (model, rows) in enumerate(table.groupby("model", sort=False)):
+        # Side by side within the row of a pair, so that no bar lies on another.
+        row = [pairs.index(pair) for pair in rows["one"] + " / " + rows["other"]]
+        fig.add_trace(
+            go.Scatter(
+                x=rows["spearman"], y=np.array(row) + 0.7 * ((i + 0.5) / len(models) - 0.5), mode="markers",
+                error_x=_errors(rows, "spearman"), marker={"color": IMPORTANT, "size": 5}, showlegend=False,
+                hovertemplate=f"{model!s}: %{{x:.2f}}<extra></extra>",
+            )
+        )  # fmt: skip
     fig.add_vline(x=0, line={"color": REFERENCE_COLOUR, "dash": "dot"}, annotation_text="no relation")
-    caption = f"A point a model; bars: 95 % bootstrap by document. Windows: {_spread(table['n_windows'])} a model."
+    fig.update_yaxes(tickvals=list(range(len(pairs))), ticktext=pairs, autorange="reversed", zeroline=False)
+    fig.update_layout(height=160 + 9 * len(pairs) * min(len(models), 8))
+    caption = (
+        f"A point a model, in the order of the other figures; bars: 95 % bootstrap by document. Windows: "
+        f"{_spread(table['n_windows'])} a model."
+    )
     return apply_style(
         fig, title="How far ablation methods agree on heads", x="Spearman correlation over heads", y="", caption=caption
     )

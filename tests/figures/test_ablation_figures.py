@@ -63,11 +63,21 @@ def test_estimate_against_exact_has_bars_and_equality() -> None:
 
 
 def test_agreement_by_pair() -> None:
-    table = pd.DataFrame(
-        {"model": ["a"], "one": ["zero"], "other": ["mean"], "spearman": [0.5], "spearman_low": [0.2],
-         "spearman_high": [0.7], "n_windows": [5]}
-    )  # fmt: skip
-    assert agreement_by_pair(table).data[0].y[0] == "zero / mean"
+    """A row a pair; the models of a row stand beside one another, within it."""
+    rows = [
+        {"model": model, "one": "zero", "other": other, "spearman": value, "spearman_low": value - 0.3,
+         "spearman_high": value + 0.2, "n_windows": 5}
+        for model, values in (("a", (0.5, 0.1)), ("b", (0.4, 0.2)))
+        for other, value in zip(("mean", "resample"), values, strict=True)
+    ]  # fmt: skip
+    fig = agreement_by_pair(pd.DataFrame(rows))
+    assert list(fig.layout.yaxis.ticktext) == ["zero / mean", "zero / resample"]
+    first, second = fig.data
+    assert (list(first.x), list(second.x)) == ([0.5, 0.1], [0.4, 0.2])
+    assert (second.y > first.y).all()
+    for trace in (first, second):
+        np.testing.assert_array_equal(np.round(trace.y), [0, 1])
+        np.testing.assert_allclose(trace.error_x.arrayminus, 0.3)
 
 
 def test_attribution_bars_sum_to_the_logit() -> None:
