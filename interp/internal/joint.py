@@ -19,9 +19,10 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
 from interp.internal.ablation import check_metrics
-from interp.internal.budget import budget, outcome, rows_within
+from interp.internal.budget import budget, rows_within
 from interp.internal.finite import check_outcome
 from interp.internal.methods import MeanOver, Method, Metric, Replacement, check_heads, prepare_replacement
+from interp.internal.outcome import outcome
 from interp.models.decoder import Decoder
 from interp.models.greedy import Recorder, first_misses, run_on
 from interp.models.take_apart import decoder
@@ -130,11 +131,11 @@ def ablate_sets(
                 name = f"the end of the model with set {i} ablated,"
                 check_outcome(last, model, tokens, name=name, windows=windows.window[where])
                 truth = tokens[:, windows.prefix_len :].to(parts.device)
-                mean, predicted = outcome(parts, last, truth, n_bytes=n_bytes)
-                log_prob[i, where] = mean.cpu().numpy()
-                memorized[i, where] = (predicted == truth).all(dim=1).cpu().numpy()
-                if with_score:
-                    score[i, where] = run.score(kept, predicted, truth, windows.prefix_len).cpu().numpy()
+                found = outcome(parts, last, truth, n_bytes=n_bytes, with_predicted=with_score)
+                log_prob[i, where] = found.log_prob.cpu().numpy()
+                memorized[i, where] = found.memorized.cpu().numpy()
+                if found.predicted is not None:
+                    score[i, where] = run.score(kept, found.predicted, truth, windows.prefix_len).cpu().numpy()
                 bar.update(len(tokens))
     return SetAblation(
         windows=windows,

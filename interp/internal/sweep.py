@@ -20,9 +20,10 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
-from interp.internal.budget import budget, outcome, rows_within
+from interp.internal.budget import budget, rows_within
 from interp.internal.finite import check_finite
 from interp.internal.methods import Replacement
+from interp.internal.outcome import outcome
 from interp.internal.run_on import CLEAN, Waiting, WaitingRows
 from interp.models.decoder import Decoder, Positions
 from interp.models.greedy import Recorder
@@ -136,16 +137,16 @@ def sweep_heads(
                 )
                 refuse(last, f"the end of the model with a head of layer {layer} ablated,", windows.window[where])
                 true = repeat(truth, "batch continuation -> (head batch) continuation", head=len(chosen))
-                log_prob, predicted = outcome(parts, last, true, n_bytes=n_bytes)
+                found = outcome(parts, last, true, n_bytes=n_bytes, with_predicted=with_score)
                 index = chosen.numpy()
-                values.log_prob[layer, index, where] = log_prob.reshape(-1, n).cpu().numpy()
-                values.memorized[layer, index, where] = (predicted == true).all(-1).reshape(-1, n).cpu().numpy()
-                if clean is not None and store is not None:
+                values.log_prob[layer, index, where] = found.log_prob.reshape(-1, n).cpu().numpy()
+                values.memorized[layer, index, where] = found.memorized.reshape(-1, n).cpu().numpy()
+                if clean is not None and store is not None and found.predicted is not None:
                     waiting.add(
                         layer=layer,
                         heads=chosen,
                         first_window=where.start,
-                        predicted=predicted,
+                        predicted=found.predicted,
                         truth=true,
                         stand_in=stand_in[:, :, chosen],
                         clean=clean.rows(n),
@@ -153,15 +154,15 @@ def sweep_heads(
                     )
                 progress(len(chosen) * n)
             residual = after
-        log_prob, predicted = outcome(parts, residual[:n, keep], truth, n_bytes=n_bytes)
-        values.log_prob_clean[where] = log_prob.cpu().numpy()
-        values.memorized_clean[where] = (predicted == truth).all(-1).cpu().numpy()
-        if clean is not None:
+        found = outcome(parts, residual[:n, keep], truth, n_bytes=n_bytes, with_predicted=with_score)
+        values.log_prob_clean[where] = found.log_prob.cpu().numpy()
+        values.memorized_clean[where] = found.memorized.cpu().numpy()
+        if clean is not None and found.predicted is not None:
             waiting.add(
                 layer=CLEAN,
                 heads=torch.zeros(1, dtype=torch.int64),
                 first_window=where.start,
-                predicted=predicted,
+                predicted=found.predicted,
                 truth=truth,
                 stand_in=stand_in[:, :, :1],
                 clean=clean.rows(n),
