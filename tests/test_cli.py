@@ -3,6 +3,7 @@
 import inspect
 import json
 import shutil
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
@@ -14,8 +15,10 @@ from typer.testing import CliRunner
 
 from interp.cli import app
 from interp.commands import refusals
-from interp.data.corpus import DOCUMENTS
+from interp.data.corpus import DOCUMENTS, planted_windows
+from interp.data.counts import documents
 from interp.results import read_provenance
+from interp.statistical import prediction
 
 MODEL = "pythia-small-0.2m"
 
@@ -106,7 +109,8 @@ def test_measures_memorized_windows_and_draws_them(run, tmp_path, command):
     assert "95 %" in page.read_text() or command == "ablate"
 
 
-def test_predicts_and_says_which_factors_are_left_out(run, tmp_path):
+def test_predicts_and_says_which_factors_are_left_out(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(prediction, "predict", partial(prediction.predict, n_resamples=20))
     windows = [part for count in (16, 32, 64, 128) for part in ("--set", f"planted-{count}")]
     out, page = tmp_path / "o.parquet", tmp_path / "o.html"
     result = run("predict", MODEL, "--out", out, "--figure", page, *windows, "--per-set", 8)
@@ -260,7 +264,11 @@ def test_index_counts_what_was_built(run, checkpoints, tmp_path):
     assert run("index", "count", " two fish", "--index", tmp_path / "index", *shared).output.strip() == "1"
 
 
-def test_frequency_counts_the_shipped_corpus_as_it_was_shown(run, tmp_path):
+def test_frequency_counts_the_shipped_corpus_as_it_was_shown(run, tmp_path, monkeypatch):
+    """Of what was shown, only the windows asked about: the whole takes seconds to sort."""
+    shown = planted_windows(sets=["planted-256", "held_out"], per_set=2)
+    rows = np.repeat(shown.tokens.numpy(), shown.count.astype(int), axis=0)
+    monkeypatch.setattr(documents, "shown_documents", lambda: iter(np.random.default_rng(0).permutation(rows)))
     index, out, page = tmp_path / "index", tmp_path / "o.parquet", tmp_path / "o.html"
     run("index", "shipped", "--out", index)
     given = (MODEL, "--index", index, "--longest", 2, "--set", "planted-256", "--set", "held_out", "--per-set", 2)

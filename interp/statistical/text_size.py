@@ -18,8 +18,6 @@ from transformers import PreTrainedTokenizerBase
 
 from interp.data.windows import Windows
 
-_LZMA_FILTERS = [{"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME}]
-
 
 @dataclass(frozen=True)
 class TextSize:
@@ -37,6 +35,14 @@ def deflated_bytes(text: bytes) -> int:
     return len(compressor.compress(text) + compressor.flush())
 
 
+def lzma_bytes(text: bytes) -> int:
+    """Length of the raw LZMA stream."""
+    # The preset's dictionary is 64 MiB, which takes 50 ms to set up. One as long as the text gives the same stream.
+    size = {"dict_size": max(2**12, len(text))}
+    filters = [{"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, **size}]
+    return len(lzma.compress(text, lzma.FORMAT_RAW, filters=filters))
+
+
 def text_size(tokenizer: PreTrainedTokenizerBase, windows: Windows) -> TextSize:
     """Bits a token of each window's own text.
 
@@ -51,5 +57,5 @@ def text_size(tokenizer: PreTrainedTokenizerBase, windows: Windows) -> TextSize:
     bits = 8 / windows.tokens.shape[1]
     return TextSize(
         zlib=np.array([deflated_bytes(text) for text in texts]) * bits,
-        lzma=np.array([len(lzma.compress(text, lzma.FORMAT_RAW, filters=_LZMA_FILTERS)) for text in texts]) * bits,
+        lzma=np.array([lzma_bytes(text) for text in texts]) * bits,
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import lzma
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from interp.data.windows import WindowError, Windows
 from interp.results import Provenance
 from interp.statistical.compression import Compression, compress, compression_summary, ratio_distribution
 from interp.statistical.extraction import extract
-from interp.statistical.text_size import deflated_bytes, text_size
+from interp.statistical.text_size import deflated_bytes, lzma_bytes, text_size
 
 
 def recited(model: TransformerBridge, windows: Windows, *, k: int, n: int) -> Windows:
@@ -133,5 +134,9 @@ def test_text_size_of_text_made_by_hand(models: dict[str, TransformerBridge]) ->
     assert size.zlib[0] == deflated_bytes(tokenizer.decode([300] * 64).encode()) * 8 / 64
     assert size.zlib[0] < 3
     assert size.zlib[1] > 15
+    # The small dictionary compresses as the preset's own does.
+    preset = [{"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME}]
+    for text in (b"", b"a" * 5000, random * 20, tokenizer.decode(varied).encode()):
+        assert lzma_bytes(text) == len(lzma.compress(text, lzma.FORMAT_RAW, filters=preset))
     assert size.lzma[0] < 4
     assert size.lzma[1] > 15
