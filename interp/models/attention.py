@@ -17,6 +17,9 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+WITHOUT_EFFECT = frozenset({"dropout", "position_ids", "position_embeddings", "use_cache", "sliding_window"})
+"""Settings that change nothing here: a model in eval mode drops nothing out, and the mask holds the sliding window."""
+
 SINGLE_QUERY = "sdpa_or_single_query"
 """The name of this attention, for ``attn_implementation``."""
 
@@ -34,7 +37,8 @@ def single_query_attention(
     """Attend as ``sdpa_attention_forward`` does; its arguments, settings and results."""
     # Half precision would round the scores before the softmax; the fused kernel does not.
     exact = query.dtype in {torch.float32, torch.float64}
-    if query.shape[2] != 1 or query.device.type != "cpu" or not exact:
+    known = all(value is None for name, value in settings.items() if name not in WITHOUT_EFFECT)
+    if query.shape[2] != 1 or query.device.type != "cpu" or not exact or not known:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **settings)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     grouped = rearrange(query, "batch (key_head group) 1 d_head -> batch key_head group d_head", key_head=key.shape[1])

@@ -58,3 +58,12 @@ def test_anything_else_is_left_to_hugging_face(n_queries: int, dtype: torch.dtyp
     ours, _ = single_query_attention(Attention(1), query, key, value, None)
     theirs, _ = sdpa_attention_forward(Attention(1), query, key, value, None)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_a_setting_that_is_not_known_is_left_to_hugging_face() -> None:
+    query, key, value = tensors(6, 6, 1, torch.float64)
+    with pytest.raises(ValueError, match="softcap"):
+        single_query_attention(Attention(1), query, key, value, None, softcap=30.0)
+    known, _ = single_query_attention(Attention(1), query, key, value, None, dropout=0.0, sliding_window=4)
+    theirs, _ = sdpa_attention_forward(Attention(1), query, key, value, None)
+    torch.testing.assert_close(known, theirs, rtol=0, atol=1e-13)
