@@ -102,7 +102,7 @@ def cumulative_curve(
 
 
 _LEFT = {
-    "fall": ("fall in log-probability (nats a token)", 0.0, "no effect"),
+    "fall": ("fall (nats a token)", 0.0, "no effect"),
     "recited": ("share of windows with M = 1", 1.0, "all"),
 }
 
