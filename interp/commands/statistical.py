@@ -58,7 +58,7 @@ def flags(
     """Flag which windows of a whole corpus are memorized, streamed: memory does not grow with their number."""
     from interp.data.sources import stream_windows
     from interp.statistical.flags import write_flags
-    from interp.statistical.rates import ScoresError, rate
+    from interp.statistical.rates import rate
     from interp.statistical.scores import read_scores
 
     bridge = load(model, dtype)
@@ -70,10 +70,7 @@ def flags(
         short_documents="skip",
         chunk=chunk,
     )
-    try:
-        parts = write_flags(bridge, stream, out, batch_size=batch_size)
-    except ValueError as error:  # of a folder with other parts in it, or of the stream
-        raise ScoresError(str(error)) from error
+    parts = write_flags(bridge, stream, out, batch_size=batch_size)
     scores, _ = read_scores(parts)
     typer.echo(
         f"{model}: memorization rate {rate(scores['memorized'], scores['document'])}; {len(parts)} parts in {out}"

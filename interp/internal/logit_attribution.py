@@ -90,11 +90,16 @@ def logit_attribution(model: TransformerBridge, windows: Windows, *, batch_size:
 
     Raises:
         WindowError: windows that the model cannot take.
-        AttributionError: shares that do not sum to the logit, or a norm that is neither RMS nor layer norm.
+        AttributionError: shares that do not sum to the logit, a norm that is neither RMS nor layer norm, or a model in
+            half precision.
         ActivationError: NaN or infinite logits, with the window.
     """
     windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
     parts = decoder(model)
+    if parts.dtype not in {torch.float32, torch.float64}:
+        raise AttributionError(
+            f"shares in {parts.dtype} would miss the logit by their rounding; load {model.cfg.model_name} in float32"
+        )
     batches = []
     for where, tokens in windows.batches(batch_size):
         keep = slice(windows.prefix_len - 1, tokens.shape[1] - 1)

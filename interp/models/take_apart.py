@@ -39,6 +39,10 @@ def _bare(module: nn.Module, config: Any, projection: nn.Module | None = None) -
     return bare
 
 
+HALF_ROUNDING = 8
+"""Relative error of a half-precision model's logits that is rounding, in units of its type. On 8 layers fused and
+stepwise attention were 0.7 apart, and so were either and float32."""
+
 _DECODERS: WeakKeyDictionary[TransformerBridge, Decoder] = WeakKeyDictionary()
 
 
@@ -56,11 +60,13 @@ def decoder(model: TransformerBridge) -> Decoder:
             ((_disagreement(parts, model), parts) for parts in (_take_apart(model, fused=fused) for fused in variants)),
             key=lambda pair: pair[0],
         )
-        tolerance = 1e-3 if parts.dtype in {torch.float32, torch.float64} else 0.1
+        tolerance = (
+            1e-5 if parts.dtype in {torch.float32, torch.float64} else HALF_ROUNDING * torch.finfo(parts.dtype).eps
+        )
         if not error <= tolerance:
             raise RestartError(
-                f"{model.cfg.model_name} taken apart differs from the whole model by {error:.2g} in log-probability "
-                f"(at most {tolerance}); its blocks are built in a way that interp.models.restart does not know"
+                f"{model.cfg.model_name} taken apart differs from the whole model by {error:.2g} of its logits "
+                f"(at most {tolerance:.2g}); its blocks are built in a way that interp.models.take_apart does not know"
             )
         _DECODERS[model] = parts
     return _DECODERS[model]
@@ -119,5 +125,5 @@ def _disagreement(parts: Decoder, model: TransformerBridge) -> float:
     probe = torch.randint(model.cfg.d_vocab, (1, n_pos), generator=torch.Generator().manual_seed(0)).to(parts.device)
     ours = parts.unembed(parts.run_from(0, parts.embed(probe), parts.positions(0, n_pos)))
     whole = logits(model, probe)
-    error = (ours.double().log_softmax(-1) - whole.double().log_softmax(-1)).abs().max()
+    error = (ours.double() - whole.double()).norm() / whole.double().norm()
     return float(error.nan_to_num(torch.inf))

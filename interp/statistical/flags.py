@@ -99,7 +99,7 @@ def write_flags(model: TransformerBridge, stream: Iterable[Windows], out: Path, 
         The parts, in order.
 
     Raises:
-        ValueError: a part in the folder is of another model, other windows or another prefix length.
+        WindowError: a part in the folder is of another model, other windows or another prefix length.
     """
     parts = []
     for i, windows in enumerate(stream):
@@ -124,7 +124,7 @@ def _refuse_foreign(part: Path, model: TransformerBridge, windows: Windows) -> N
         and np.array_equal(ids, windows.window)
     )
     if not same:
-        raise ValueError(
+        raise WindowError(
             f"{part} holds {len(ids)} windows of {found.windows} by {found.model} in {found.dtype}, not the "
             f"{len(windows)} of {windows.source} that {model.cfg.model_name} is to flag; choose an empty folder"
         )

@@ -89,3 +89,9 @@ def test_layer_norm_pulled_back() -> None:
     x, direction = torch.randn(2, 3, 8), torch.randn(2, 3, 8)
     pulled, constant = _through(norm, x, direction)
     torch.testing.assert_close((pulled * x).sum(-1) + constant, (direction * norm(x)).sum(-1), atol=1e-5, rtol=1e-5)
+
+
+def test_half_precision_is_refused(checkpoints: dict[str, Path]) -> None:
+    model = load_model(checkpoints["OLMo2"], device="cpu", dtype=torch.bfloat16)
+    with pytest.raises(AttributionError, match="float32"):
+        logit_attribution(model, random_windows(2, seed=1))

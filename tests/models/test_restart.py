@@ -10,11 +10,12 @@ from conftest import write_checkpoint
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import GPTNeoXConfig, LlamaConfig, Olmo3Config, PretrainedConfig
 
+from interp.data.corpus import planted_windows
 from interp.data.windows import Windows
 from interp.models.hooks import activations, hook_name, logits
 from interp.models.loading import load_model
 from interp.models.restart import residual_before, run_after_attention, run_from
-from interp.models.small import small_config
+from interp.models.small import SMALL_FAMILIES, small_config, small_model_name
 from interp.models.take_apart import RestartError, decoder
 
 SHAPE = dict(
@@ -119,3 +120,17 @@ def test_a_model_that_does_not_come_apart_is_refused(tmp_path: Path) -> None:
 
     with model.hooks(fwd_hooks=[(hook_name("hook_resid_pre", 2), shift)]), pytest.raises(RestartError, match="differs"):
         decoder(model)
+
+
+@pytest.mark.parametrize("family", list(SMALL_FAMILIES))
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_differs_by_its_rounding_alone(family: str, dtype: torch.dtype) -> None:
+    model = load_model(small_model_name(family, "0.2m"), dtype=dtype, device="cpu")
+    exact = load_model(small_model_name(family, "0.2m"), device="cpu")
+    tokens = planted_windows(sets=["planted-256"], per_set=1).tokens
+    begun = residual_before(exact, 2, tokens)
+    wanted = run_from(exact, 2, begun)
+    found = run_from(model, 2, begun.to(dtype)).float()
+    # The restart adds no error of its own: it is as far from float32 as the whole half-precision model is.
+    whole = (logits(model, tokens).float() - wanted).norm()
+    assert 0 < (found - wanted).norm() <= 1.5 * whole
