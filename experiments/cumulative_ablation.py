@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=[spec.name for spec in small_models()])
     parser.add_argument("--method", choices=["zero", "mean", "resample"], default="zero")
     parser.add_argument("--per-set", type=int, default=32, help="windows of each set and domain to choose from")
-    parser.add_argument("--windows", type=int, default=128, help="at most so many windows to rank on, and to test on")
+    parser.add_argument("--windows", type=int, default=64, help="at most so many windows to rank on, and to test on")
     parser.add_argument("--random", type=int, default=5, help="random orders")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--draw-only", action="store_true", help="draw from the table of an earlier run")

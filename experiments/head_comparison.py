@@ -1,11 +1,11 @@
 """Which heads carry memorized text, in which domains, in which families (arXiv 2603.21658, head importance)?
 
-    python experiments/head_comparison.py --tables DIRECTORY --out DIRECTORY [--attention] [--draw-only]
+    python experiments/head_comparison.py --tables DIRECTORY --out DIRECTORY [--no-attention] [--draw-only]
 
 Reads ``by_window.parquet`` of a head-ablation run (the paper's method, memorized windows): what each window loses by
 each head, nats a token. Compares the top heads of a model's domains, and the models by importance over relative depth
-and by sorted importance. With ``--attention`` it also measures what the heads look at while memorized windows are
-predicted, and how that goes with importance.
+and by sorted importance. Beside it: what the heads look at while memorized windows are predicted, and how that goes
+with importance.
 """
 
 from __future__ import annotations
@@ -180,7 +180,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", type=Path, required=True, help="where the ablation tables are")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--attention", action="store_true", help="measure what the heads look at as well")
+    parser.add_argument(
+        "--attention",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="measure what the heads look at as well",
+    )
     parser.add_argument("--per-set", type=int, default=16, help="windows of each set and domain, for --attention")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--draw-only", action="store_true", help="draw from the tables of an earlier run")

@@ -1,9 +1,9 @@
 """Do memorized tokens pass p > 0.5 before the last layer (arXiv 2603.21658, layer decoding)?
 
-    python experiments/layer_decoding.py --out DIRECTORY [--models pythia-small-1.2m ...] [--tuned] [--draw-only]
+    python experiments/layer_decoding.py --out DIRECTORY [--models pythia-small-1.2m ...] [--no-tuned] [--draw-only]
 
 Every quantity of the lens by layer, before and after attention, for memorized, unmemorized and matched windows; the
-layer from which p > 0.5 holds; with ``--tuned`` a tuned lens beside it, trained on background windows.
+layer from which p > 0.5 holds; beside the plain lens a tuned one, trained on background windows.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--models", nargs="+", default=[spec.name for spec in small_models()])
     parser.add_argument("--per-set", type=int, default=16, help="windows of each set and domain")
-    parser.add_argument("--tuned", action="store_true", help="train a tuned lens as well")
+    parser.add_argument("--tuned", action=argparse.BooleanOptionalAction, default=True, help="a tuned lens as well")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--draw-only", action="store_true", help="draw from the tables of an earlier run")
     args = parser.parse_args()

@@ -77,8 +77,8 @@ def importance_correlations(correlations: pd.DataFrame, *, over: str = "within_l
     caption = f"{finding} Bars: 95 % bootstrap intervals over heads. {chosen['model'].nunique()} models."
     return apply_style(
         fig,
-        title="Importance and attention",
+        title=f"Importance and attention, {heads}",
         x="target",
-        y=f"Spearman correlation with importance, {heads}",
+        y="Spearman correlation",
         caption=caption.strip(),
     )

@@ -101,5 +101,5 @@ def test_attention_figures(models: dict[str, TransformerBridge], windows: Window
     assert list(fig.data[-1].y) == [uniform[t] for t in TARGETS]
     correlations = found.correlation(importance, n_resamples=50).assign(model="m", family="OLMo1", size="1b")
     fig = importance_correlations(correlations)
-    assert "same layer" in fig.layout.yaxis.title.text
+    assert "same layer" in fig.layout.title.text
     assert len(fig.data[0].y) == 5
