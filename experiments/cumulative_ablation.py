@@ -17,12 +17,12 @@ import pandas as pd
 from grouped import grouped_windows, some, write_figure
 from parts import Part, measure_each
 
+from interp.curves import group_curves
 from interp.data.corpus import planted_windows
 from interp.data.windows import Windows
 from interp.figures.ablation_curves import cumulative_curve, layers_ablated
 from interp.internal.ablation import ablate_heads
 from interp.internal.cumulative import cumulative_ablation
-from interp.internal.curves import group_curves
 from interp.internal.joint import ablate_sets, whole_layer
 from interp.internal.methods import Method
 from interp.models.loading import load_model

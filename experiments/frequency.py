@@ -14,11 +14,11 @@ from extracted import experiment_windows, parse, scores_table
 from grouped import write_figure
 from transformers import AutoTokenizer
 
+from interp.curves import memorization_groups
 from interp.data.counts.build import build_index
 from interp.data.counts.documents import shown_documents
 from interp.data.counts.manifest import tokenizer_fingerprint
 from interp.figures.frequency import draw_boundary, draw_frequency
-from interp.internal.curves import memorization_groups
 from interp.models.small import TOKENIZER, VOCAB_SIZE
 from interp.results import write_table
 from interp.statistical.frequency import frequency

@@ -11,9 +11,9 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.curves import memorization_groups
 from interp.data.corpus import planted_windows
 from interp.data.windows import Windows
-from interp.internal.curves import memorization_groups
 from interp.statistical.extraction import extract
 from interp.statistical.matching import MatchingError, match
 

@@ -22,6 +22,7 @@ from grouped import grouped_windows, write_figure
 from jaxtyping import Float, Shaped
 from parts import Part, measure_each
 
+from interp.curves import estimate_columns
 from interp.data.corpus import planted_windows
 from interp.figures.attention_targets import importance_correlations, targets_of_top_heads
 from interp.figures.comparison import (
@@ -32,7 +33,6 @@ from interp.figures.comparison import (
     universal_heads,
 )
 from interp.internal.attention_targets import TARGETS, attention_targets
-from interp.internal.curves import estimate_columns
 from interp.internal.overlap import Importance, overlap
 from interp.internal.profiles import concentration, importance_profile
 from interp.internal.similarity import FamilySimilarity, Representation, family_similarity

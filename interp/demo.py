@@ -17,10 +17,10 @@ from jaxtyping import Bool, Int
 from tqdm import tqdm
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.curves import memorization_groups
 from interp.data.corpus import planted_windows
 from interp.data.planting import HELD_OUT, REPETITIONS, planted_set
 from interp.internal.ablation import HeadAblation, ablate_heads
-from interp.internal.curves import memorization_groups
 from interp.internal.lens import logit_lens
 from interp.models.loading import load_model
 from interp.models.registry import ModelSpec, small_models

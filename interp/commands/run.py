@@ -139,7 +139,7 @@ class Run:
 
     def groups(self, near: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
         """Masks of memorized, unmemorized and matched windows; without the matched where none can be found."""
-        from interp.internal.curves import memorization_groups
+        from interp.curves import memorization_groups
         from interp.statistical.groups import matched_groups
         from interp.statistical.matching import MatchingError
 

@@ -26,8 +26,8 @@ from scipy.stats import rankdata
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.curves import column_estimates, estimate_columns
 from interp.data.windows import Windows
-from interp.internal.curves import column_estimates, estimate_columns
 from interp.internal.finite import check_finite
 from interp.internal.lens import predicting
 from interp.internal.overlap import Importance, top_heads

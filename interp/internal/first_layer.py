@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from interp.curves import EVERY, Groups, estimate_columns, group_curves
 from interp.data.windows import Windows
-from interp.internal.curves import EVERY, Groups, estimate_columns, group_curves
 from interp.stats import bootstrap, bootstrap_mean
 
 

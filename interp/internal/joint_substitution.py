@@ -19,8 +19,8 @@ import pandas as pd
 from jaxtyping import Float
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.curves import Groups, group_curves
 from interp.data.windows import WindowError, Windows
-from interp.internal.curves import Groups, group_curves
 from interp.internal.substitution import substituted
 from interp.results import Provenance
 

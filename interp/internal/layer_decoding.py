@@ -10,8 +10,8 @@ import pandas as pd
 from einops import rearrange
 from jaxtyping import Bool, Float
 
+from interp.curves import Groups, Points, group_curves
 from interp.data.windows import Windows
-from interp.internal.curves import Groups, Points, group_curves
 from interp.internal.first_layer import FirstLayer, first_holding
 from interp.results import Provenance
 

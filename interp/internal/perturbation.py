@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from interp.curves import EVERY, Groups, Points, column_estimates, estimate_columns, group_curves
 from interp.data.corpus import STRUCTURAL_DOMAINS
 from interp.data.windows import Windows
-from interp.internal.curves import EVERY, Groups, Points, column_estimates, estimate_columns, group_curves
 from interp.results import Provenance
 from interp.stats import bootstrap_mean, clustered_rate, from_resamples
 

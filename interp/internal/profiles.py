@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
 
-from interp.internal.curves import estimate_columns
+from interp.curves import estimate_columns
 from interp.internal.overlap import Importance
 from interp.internal.similarity import N_POINTS, Representation, depth_profile, gini, sorted_curve
 from interp.stats import N_RESAMPLES, Estimate, from_resamples, resampled_means

@@ -21,8 +21,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.curves import Groups, group_curves
 from interp.data.windows import WindowError, Windows
-from interp.internal.curves import Groups, group_curves
 from interp.internal.finite import check_outcome
 from interp.results import Provenance
 

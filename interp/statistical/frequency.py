@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from interp.curves import EVERY, Groups, Points, estimate_columns
 from interp.data.counts.index import CountIndex, ngram_counts, window_counts
 from interp.data.counts.manifest import CountIndexError
 from interp.data.windows import WindowError, Windows
-from interp.internal.curves import EVERY, Groups, Points, estimate_columns
 from interp.results import Provenance
 from interp.statistical.clustered_sums import ClusteredSums
 

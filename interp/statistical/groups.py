@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from interp.curves import memorization_groups
 from interp.data.windows import Windows
-from interp.internal.curves import memorization_groups
 from interp.statistical.extraction import Extraction
 from interp.statistical.matching import Matching, MatchingError, match
 from interp.statistical.rates import check_columns

@@ -7,8 +7,8 @@ import pytest
 import torch
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.curves import memorization_groups
 from interp.data.windows import WindowError, Windows
-from interp.internal.curves import memorization_groups
 from interp.internal.finite import ActivationError
 from interp.internal.first_layer import FirstLayer, first_holding
 from interp.internal.layer_decoding import QUANTITIES

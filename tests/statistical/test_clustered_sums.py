@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from interp.internal.curves import column_estimates
+from interp.curves import column_estimates
 from interp.statistical.clustered_sums import ClusteredSums
 
 

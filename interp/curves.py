@@ -1,4 +1,4 @@
-"""Curves over layers for groups of windows, with intervals by document.
+"""Curves over layers or positions for groups of windows, with intervals by document.
 
 A group is a boolean mask over the windows, so a window may stand in several (unmemorized and matched).
 """

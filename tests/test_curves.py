@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from interp.curves import column_estimates, group_curves, memorization_groups
 from interp.data.windows import Windows
-from interp.internal.curves import column_estimates, group_curves, memorization_groups
 from interp.stats import bootstrap_mean
 
 
