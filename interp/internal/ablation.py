@@ -24,7 +24,8 @@ from tqdm import tqdm
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
-from interp.internal.methods import AblationError, MeanOver, Method, Metric, check_heads, prepare_replacement
+from interp.internal.methods import AblationError, MeanOver, Method, Metric, check_heads
+from interp.internal.request import AblationRequest
 from interp.internal.sweep import SweepValues, sweep_heads
 from interp.models.take_apart import decoder
 from interp.results import Provenance
@@ -158,21 +159,12 @@ def ablate_heads(
             metric, a head that does not exist.
         ActivationError: NaN or infinite activations, with layer and window.
     """
-    windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
-    check_metrics(metrics)
+    request = AblationRequest(method, metrics, reference, mean_over, batch_size=batch_size, seed=seed)
+    request.check(model, windows)
     mask = torch.ones(model.cfg.n_layers, model.cfg.n_heads, dtype=torch.bool)
     if heads is not None:
         mask = check_heads(model, list(heads))
-    replacement = prepare_replacement(
-        model,
-        windows,
-        method=method,
-        head_outputs=decoder(model).head_outputs,
-        reference=reference,
-        mean_over=mean_over,
-        batch_size=batch_size,
-        seed=seed,
-    )
+    replacement = request.replacement(model, windows, decoder(model).head_outputs)
     with tqdm(total=int(mask.sum()) * len(windows), desc=f"heads, {method}", disable=not progress) as bar:
         values = sweep_heads(
             model,
@@ -184,25 +176,7 @@ def ablate_heads(
             memory_budget=memory_budget,
             progress=bar.update,
         )
-    return head_ablation(
-        "ablate_heads",
-        model,
-        windows,
-        values,
-        method=method,
-        metrics=metrics,
-        reference=reference,
-        mean_over=mean_over,
-        seed=seed,
-        batch_size=batch_size,
-    )
-
-
-def check_metrics(metrics: Sequence[Metric]) -> None:
-    """Refuse unknown metrics, and none at all."""
-    unknown = set(metrics) - set(get_args(Metric))
-    if unknown or not metrics:
-        raise AblationError(f"metrics {list(metrics)!r}: choose at least one of {', '.join(get_args(Metric))}")
+    return head_ablation("ablate_heads", model, windows, values, request)
 
 
 def head_ablation(
@@ -210,33 +184,17 @@ def head_ablation(
     model: TransformerBridge,
     windows: Windows,
     values: SweepValues,
-    *,
-    method: Method,
-    metrics: Sequence[Metric],
-    reference: Windows | None,
-    mean_over: MeanOver,
-    seed: int,
-    batch_size: int,
+    request: AblationRequest,
 ) -> HeadAblation:
     """The result of a sweep, with its provenance."""
     return HeadAblation(
         windows=windows,
-        method=method,
+        method=request.method,
         log_prob_clean=values.log_prob_clean,
         log_prob=values.log_prob,
         memorized_clean=values.memorized_clean,
         memorized=values.memorized,
         score_clean=values.score_clean,
         score=values.score,
-        provenance=Provenance.of(
-            name,
-            model,
-            windows,
-            method=method,
-            metrics=list(metrics),
-            reference=None if reference is None else f"{len(reference)} windows of {reference.source}",
-            mean_over=mean_over if method == "mean" else None,
-            seed=seed,
-            batch_size=batch_size,
-        ),
+        provenance=request.provenance(name, model, windows),
     )

@@ -14,8 +14,9 @@ from transformer_lens.hook_points import HookPoint
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
-from interp.internal.ablation import HeadAblation, check_metrics, head_ablation
-from interp.internal.methods import MeanOver, Method, Metric, Replacement, prepare_replacement
+from interp.internal.ablation import HeadAblation, head_ablation
+from interp.internal.methods import MeanOver, Method, Metric, Replacement
+from interp.internal.request import AblationRequest
 from interp.internal.sweep import SweepValues
 from interp.models.hooks import HookFn, activations, checked_hooks, hook_name, logits
 
@@ -36,23 +37,14 @@ def ablate_heads_plainly(
     Raises:
         WindowError, AblationError, HookError: as there, and as ``checked_hooks``.
     """
-    windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
-    check_metrics(metrics)
+    request = AblationRequest(method, metrics, reference, mean_over, batch_size=batch_size, seed=seed)
+    request.check(model, windows)
     names = [hook_name("hook_z", layer) for layer in range(model.cfg.n_layers)]
 
     def head_outputs(tokens: Int[Tensor, "batch pos"]) -> list[Tensor]:
         return list(activations(model, tokens, names).values())
 
-    replacement = prepare_replacement(
-        model,
-        windows,
-        method=method,
-        head_outputs=head_outputs,
-        reference=reference,
-        mean_over=mean_over,
-        batch_size=batch_size,
-        seed=seed,
-    )
+    replacement = request.replacement(model, windows, head_outputs)
     values = SweepValues.empty(model.cfg.n_layers, model.cfg.n_heads, len(windows))
     with_score = "score" in metrics
     n = windows.continuation_len
@@ -71,18 +63,7 @@ def ablate_heads_plainly(
                 values.memorized[layer, head, where] = right.all(dim=1).cpu().numpy()
                 if with_score:
                     values.score[layer, head, where] = _score(model, tokens, hooks, n).cpu().numpy()
-    return head_ablation(
-        "ablate_heads_plainly",
-        model,
-        windows,
-        values,
-        method=method,
-        metrics=metrics,
-        reference=reference,
-        mean_over=mean_over,
-        seed=seed,
-        batch_size=batch_size,
-    )
+    return head_ablation("ablate_heads_plainly", model, windows, values, request)
 
 
 def _replace(replacement: Replacement, layer: int, head: int, donor_z: Tensor | None) -> HookFn:

@@ -25,7 +25,8 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
 from interp.internal.finite import check_outcome
-from interp.internal.methods import AblationError, MeanOver, Method, Replacement, prepare_replacement
+from interp.internal.methods import AblationError, MeanOver, Method, Replacement
+from interp.internal.request import AblationRequest
 from interp.models.decoder import Decoder
 from interp.models.take_apart import decoder
 from interp.results import Provenance
@@ -92,20 +93,12 @@ def estimate_heads(
     Raises:
         WindowError, AblationError, ActivationError: as ``ablate_heads``; fewer than one step.
     """
-    windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    request = AblationRequest(method, None, reference, mean_over, batch_size=batch_size, seed=seed)
+    request.check(model, windows)
     if steps < 1:
         raise AblationError(f"steps={steps}: at least one gradient is needed")
     parts = decoder(model)
-    replacement = prepare_replacement(
-        model,
-        windows,
-        method=method,
-        head_outputs=parts.head_outputs,
-        reference=reference,
-        mean_over=mean_over,
-        batch_size=batch_size,
-        seed=seed,
-    )
+    replacement = request.replacement(model, windows, parts.head_outputs)
     fall = np.zeros((len(parts.layers), parts.n_heads, len(windows)))
     # The clean model itself for the plain gradient; the middles of equal steps from 0 to 1 otherwise.
     openings = [0.0] if steps == 1 else [(i + 0.5) / steps for i in range(steps)]
@@ -124,17 +117,7 @@ def estimate_heads(
         method=method,
         steps=steps,
         fall=fall,
-        provenance=Provenance.of(
-            "estimate_heads",
-            model,
-            windows,
-            method=method,
-            steps=steps,
-            reference=None if reference is None else f"{len(reference)} windows of {reference.source}",
-            mean_over=mean_over if method == "mean" else None,
-            seed=seed,
-            batch_size=batch_size,
-        ),
+        provenance=request.provenance("estimate_heads", model, windows, steps=steps),
     )
 
 

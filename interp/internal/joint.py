@@ -18,11 +18,11 @@ from tqdm import tqdm
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
-from interp.internal.ablation import check_metrics
 from interp.internal.budget import budget, rows_within
 from interp.internal.finite import check_outcome
-from interp.internal.methods import MeanOver, Method, Metric, Replacement, check_heads, prepare_replacement
+from interp.internal.methods import MeanOver, Method, Metric, Replacement, check_heads
 from interp.internal.outcome import outcome
+from interp.internal.request import AblationRequest
 from interp.models.decoder import Decoder
 from interp.models.greedy import Recorder, first_misses, run_on
 from interp.models.take_apart import decoder
@@ -100,20 +100,11 @@ def ablate_sets(
     Raises:
         WindowError, AblationError, ActivationError: as ``ablate_heads``; ``peer_mean`` of a whole layer.
     """
-    windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
-    check_metrics(metrics)
+    request = AblationRequest(method, metrics, reference, mean_over, batch_size=batch_size, seed=seed)
+    request.check(model, windows)
     masks = [check_heads(model, list(heads)) for heads in sets]
     parts = decoder(model)
-    replacement = prepare_replacement(
-        model,
-        windows,
-        method=method,
-        head_outputs=parts.head_outputs,
-        reference=reference,
-        mean_over=mean_over,
-        batch_size=batch_size,
-        seed=seed,
-    )
+    replacement = request.replacement(model, windows, parts.head_outputs)
     with_score = "score" in metrics
     log_prob = np.full((len(sets), len(windows)), np.nan)
     memorized = np.zeros((len(sets), len(windows)), dtype=bool)
@@ -144,17 +135,7 @@ def ablate_sets(
         log_prob=log_prob,
         memorized=memorized,
         score=score,
-        provenance=Provenance.of(
-            "ablate_sets",
-            model,
-            windows,
-            method=method,
-            metrics=list(metrics),
-            reference=None if reference is None else f"{len(reference)} windows of {reference.source}",
-            mean_over=mean_over if method == "mean" else None,
-            seed=seed,
-            batch_size=batch_size,
-        ),
+        provenance=request.provenance("ablate_sets", model, windows),
     )
 
 

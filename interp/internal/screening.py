@@ -21,6 +21,7 @@ from interp.internal.ablation import HeadAblation, ablate_heads
 from interp.internal.agreement import Agreement, agreement
 from interp.internal.attribution_patching import HeadEstimate, estimate_heads
 from interp.internal.methods import AblationError, MeanOver, Method, Metric
+from interp.internal.request import AblationRequest
 from interp.results import Provenance
 
 N_PROBES = 6
@@ -84,6 +85,8 @@ def screen_heads(
     """
     if not 0 < share <= 1:
         raise AblationError(f"share={share} is not a share of the heads: give a number above 0, at most 1")
+    request = AblationRequest(method, metrics, reference, mean_over, batch_size=batch_size, seed=seed)
+    request.check(model, windows)
     estimate = estimate_heads(
         model,
         windows,
@@ -124,9 +127,7 @@ def screen_heads(
         exact=exact,
         top=tuple(exact.top(n_top)),
         margin=margin,
-        provenance=replace(
-            exact.provenance, measurement="screen_heads", settings=exact.provenance.settings | {"share": share}
-        ),
+        provenance=request.provenance("screen_heads", model, windows, share=share),
     )
 
 
