@@ -21,7 +21,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
 from interp.internal.budget import budget, rows_within
-from interp.internal.finite import check_finite
+from interp.internal.finite import check_finite, check_outcome
 from interp.internal.methods import Replacement
 from interp.internal.outcome import outcome
 from interp.internal.run_on import CLEAN, Waiting, WaitingRows
@@ -106,12 +106,8 @@ def sweep_heads(
 
     waiting = WaitingRows(parts, windows.prefix_len, replacement.method, report, capacity=capacity)
 
-    def refuse(activation: Float[Tensor, "row ..."], name: str, ids: Int[np.ndarray, " batch"]) -> None:
-        rows = np.resize(ids, len(activation))
-        check_finite(activation, name=name, windows=rows, model_name=model.cfg.model_name)
-
     for where, tokens in windows.batches(min(batch_size, n_rows)):
-        n = len(tokens)
+        n, ids = len(tokens), windows.window[where]
         truth = tokens[:, windows.prefix_len :].to(parts.device)
         both = tokens if replacement.donors is None else torch.cat([tokens, replacement.donors[where]])
         residual = parts.embed(both[:, :-1])
@@ -120,7 +116,8 @@ def sweep_heads(
             z = parts.z(layer, residual, positions, clean)
             projected = parts.project(layer, z)
             after = parts.after_attention(layer, residual, projected)
-            refuse(after[:n], f"blocks.{layer}.hook_resid_post", windows.window[where])
+            name = f"blocks.{layer}.hook_resid_post"
+            check_finite(after[:n], name=name, windows=ids, model_name=model.cfg.model_name)
             stand_in = replacement.alone(layer, z[:n], None if replacement.donors is None else z[n:])
             for chosen in _chunks(heads[layer], max(1, n_rows // n)):
                 store = Recorder() if with_score else None
@@ -135,7 +132,10 @@ def sweep_heads(
                     store=store,
                     keep=keep,
                 )
-                refuse(last, f"the end of the model with a head of layer {layer} ablated,", windows.window[where])
+                # Where the model itself fails above this layer, that layer is named.
+                by_window = rearrange(last, "(head batch) ... -> batch head ...", batch=n)
+                name = f"the end of the model with a head of layer {layer} ablated,"
+                check_outcome(by_window, model, tokens, name=name, windows=ids)
                 true = repeat(truth, "batch continuation -> (head batch) continuation", head=len(chosen))
                 found = outcome(parts, last, true, n_bytes=n_bytes, with_predicted=with_score)
                 index = chosen.numpy()

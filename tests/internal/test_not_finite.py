@@ -89,13 +89,18 @@ def test_the_window_is_named(model: TransformerBridge, one_bad_token: Windows, n
 
 @EVERY
 def test_the_layer_is_named(model: TransformerBridge, bad_layer: str, name: str) -> None:
-    seen_at = {
-        # Attention is the first to see what the layer below it gave; the sweep runs each head's ablation to the end.
-        "attention_targets": "blocks.3.attn.hook_pattern",
-        "ablate_heads": "the end of the model with a head of layer 0 ablated,",
-    }
+    # Attention is the first to see what the layer below it gave.
+    seen_at = {"attention_targets": "blocks.3.attn.hook_pattern"}
     with pytest.raises(ActivationError, match=f"at {seen_at.get(name, bad_layer)} on window"):
         MEASUREMENTS[name](model, some_windows())
+
+
+def test_an_ablation_that_alone_fails_is_named(model: TransformerBridge, one_bad_token: Windows) -> None:
+    """The model computes numbers on the tested windows; the head's stand-in, from the spoiled window, is none."""
+    with pytest.raises(ActivationError, match="at the end of the model with a head of layer 0 ablated, on window 0;"):
+        ablate_heads(model, other_windows(), method="mean", reference=one_bad_token)
+    with pytest.raises(ActivationError, match="with a head of layer 2 ablated, on window 0;"):
+        ablate_heads(model, other_windows(), method="mean", reference=one_bad_token, heads=[(2, 1)])
 
 
 def test_an_outcome_of_a_sound_model_is_named_by_itself(model: TransformerBridge) -> None:
