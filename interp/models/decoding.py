@@ -24,6 +24,9 @@ NEAR_TIE = 1e-4
 LOGITS_AT_ONCE = 2**22
 """Most logits held at a time (16 MiB in float32): a large vocabulary must not decide the batch size."""
 
+POSITIONS_AT_ONCE = 256
+"""But so many positions in any case: fewer make too little of the unembedding's weights each time they are read."""
+
 
 class DecodingError(RuntimeError):
     """Logits from which no token can be chosen."""
@@ -150,8 +153,10 @@ class TextDecoder:
     def choose(
         self, hidden: Float[Tensor, "batch chosen d_model"], truth: Int[Tensor, "batch chosen"] | None = None
     ) -> Choice:
-        """Greedy choice at each hidden state, unembedding a few rows at a time."""
-        n_rows = max(1, LOGITS_AT_ONCE // (hidden.shape[1] * self.config.vocab_size))
+        """Greedy choice at each hidden state, unembedding a part of the rows at a time."""
+        n_rows = max(
+            1, POSITIONS_AT_ONCE // hidden.shape[1], LOGITS_AT_ONCE // (hidden.shape[1] * self.config.vocab_size)
+        )
         parts = [
             choose(self.logits(hidden[i : i + n_rows]), None if truth is None else truth[i : i + n_rows])
             for i in range(0, len(hidden), n_rows)
