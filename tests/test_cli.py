@@ -109,6 +109,26 @@ def test_measures_memorized_windows_and_draws_them(run, tmp_path, command):
     assert "95 %" in page.read_text() or command == "ablate"
 
 
+def test_screening_ablates_the_heads_that_could_be_the_most_important(run, tmp_path):
+    sets = ("--set", "planted-256", "--per-set", 2)
+    out, page = tmp_path / "screened.parquet", tmp_path / "o.html"
+    run("ablate", MODEL, "--out", tmp_path / "all.parquet", *sets)
+    said = run("ablate", MODEL, "--screen", 0.06, "--out", out, "--figure", page, *sets).stdout
+    exact, screened = pd.read_parquet(tmp_path / "all.parquet"), pd.read_parquet(out)
+    ablated = screened["importance_log_prob"].notna()
+    assert 0 < ablated.sum() < len(exact) == 16
+    assert f"{ablated.sum()} of 16 heads ablated" in said
+    assert f"{16 - ablated.sum()} of 16 heads were not ablated" in page.read_text()
+    assert screened["estimate"].notna().all()
+    for column in ("importance_log_prob", "importance_rate_low"):
+        np.testing.assert_allclose(screened.loc[ablated, column], exact.loc[ablated, column], atol=1e-6)
+    # One head is 6 % of 16.
+    assert list(screened.index[screened["in_top_set"]]) == [exact["importance_log_prob"].idxmax()]
+    (found,) = read_provenance(out)
+    assert (found.measurement, found.settings["share"]) == ("screen_heads", 0.06)
+    assert "share=2.0 is not a share" in refused("ablate", MODEL, "--screen", 2, "--out", out, *sets)
+
+
 def test_predicts_and_says_which_factors_are_left_out(run, tmp_path, monkeypatch):
     monkeypatch.setattr(prediction, "predict", partial(prediction.predict, n_resamples=20))
     windows = [part for count in (16, 32, 64, 128) for part in ("--set", f"planted-{count}")]

@@ -15,15 +15,29 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 MethodOption = Annotated[Literal["zero", "resample", "peer_mean"], typer.Option(help="what replaces a head's output")]
+ScreenOption = Annotated[
+    float | None, typer.Option(help="look only for this share of the heads, the most important; 0.2, for instance")
+]
 _HEADS = ("--figure", "--heatmap")
 
 
 @measuring(app, per_set=16, figure=_HEADS)
-def ablate(run: Run, method: MethodOption = "zero") -> Outcome:
-    """Ablate every head in turn on memorized windows: fall in rate and log-probability (nats a token)."""
+def ablate(run: Run, method: MethodOption = "zero", screen: ScreenOption = None) -> Outcome:
+    """Ablate every head in turn on memorized windows: fall in rate and log-probability (nats a token).
+
+    With --screen all heads are estimated in one backward pass, and only those that could be among the most important
+    are ablated; the fall of the others is empty. How many that spares depends on how good the estimate is.
+    """
     from interp.figures.ablation import head_heatmap
     from interp.internal.ablation import ablate_heads
+    from interp.internal.screening import screen_heads
 
+    if screen is not None:
+        found = screen_heads(run.model, run.memorized, share=screen, method=method, seed=run.seed)
+        top = ", ".join(f"{layer}.{head}" for layer, head in found.top)
+        swept = f"{found.n_ablated} of {found.exact.importance().size} heads ablated"
+        said = f"{run.name}: {swept} on {len(run.memorized)} memorized windows; the most important: {top}"
+        return Outcome.of(found, said, lambda: head_heatmap(found.exact))
     result = ablate_heads(run.model, run.memorized, method=method, seed=run.seed, progress=True)
     top = ", ".join(f"{layer}.{head}" for layer, head in result.top(5))
     said = f"{run.name}: heads that carry most on {len(run.memorized)} memorized windows: {top}"

@@ -41,6 +41,7 @@ def head_heatmap(ablation: HeadAblation, *, metric: Metric = "log_prob", title: 
             customdata=hover,
             hovertemplate="layer %{y}, head %{x}<br>%{customdata}<extra></extra>",
             colorscale=DIVERGING,
+            hoverongaps=False,
             zmid=0,
             zmin=-limit,
             zmax=limit,
@@ -54,10 +55,13 @@ def head_heatmap(ablation: HeadAblation, *, metric: Metric = "log_prob", title: 
     fig.update_xaxes(dtick=max(1, n_heads // 8), range=[-0.5, n_heads - 0.5], showgrid=False, zeroline=False)
     fig.update_yaxes(dtick=max(1, n_layers // 8), range=[-0.5, n_layers - 0.5], showgrid=False, zeroline=False)
     fig.update_layout(height=360)
+    empty = int(np.isnan(importance).sum())
+    caption = f"Fall of the true continuation under {ablation.method} ablation, {len(ablation.windows)} windows."
+    caption += f" {empty} of {importance.size} heads were not ablated and stay empty." if empty else ""
     return apply_style(
         fig,
         title=title or ablation.provenance.model,
         x="head",
         y="layer",
-        caption=f"Fall of the true continuation under {ablation.method} ablation, {len(ablation.windows)} windows.",
+        caption=caption,
     )

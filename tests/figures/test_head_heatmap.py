@@ -22,12 +22,14 @@ def test_every_head_and_its_interval(model: TransformerBridge, windows: Windows)
     assert cells.customdata[2][1].startswith(f"{e.value:+.3g} [{e.low:.3g}, {e.high:.3g}] nats a token")
     assert "6 windows, 3 documents" in cells.customdata[2][1]
     assert (fig.layout.xaxis.title.text, fig.layout.yaxis.title.text) == ("head", "layer")
-    assert "zero ablation, 6 windows" in fig.layout.meta["caption"]
+    assert fig.layout.meta["caption"].endswith("zero ablation, 6 windows.")
 
 
 def test_heads_that_were_not_ablated_stay_empty(models: dict[str, TransformerBridge], windows: Windows) -> None:
     ablation = ablate_heads(models["Pythia"], windows.select(np.arange(3)), heads=[(1, 2)])
-    cells = np.asarray(head_heatmap(ablation).data[0].z, dtype=float)
+    fig = head_heatmap(ablation)
+    cells = np.asarray(fig.data[0].z, dtype=float)
     assert np.isnan(cells).sum() == cells.size - 1
+    assert f"{cells.size - 1} of {cells.size} heads were not ablated" in fig.layout.meta["caption"]
     with pytest.raises(AblationError, match="score was not measured"):
         head_heatmap(ablation, metric="score")
