@@ -11,11 +11,12 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.curves import memorization_groups
 from interp.data.corpus import planted_windows
 from interp.data.windows import Windows
+from interp.figures.page import write_page
 from interp.statistical.extraction import extract
-from interp.statistical.matching import MatchingError, match
+from interp.statistical.groups import log_token_frequency, matched_groups
+from interp.statistical.matching import MatchingError
 
 SETS = ("planted-256", "planted-128", "planted-64", "planted-1", "held_out")
 
@@ -30,15 +31,12 @@ def grouped_windows(
     """
     windows = planted_windows(sets=SETS, per_set=per_set, seed=seed)
     extraction = extract(model, windows)
-    counts = np.bincount(planted_windows().tokens.numpy().ravel(), minlength=model.cfg.d_vocab)
-    frequency = np.log10(1 + counts)[windows.tokens.numpy()].mean(axis=1)
-    table = extraction.to_frame().assign(log_frequency=frequency)
+    frequency = log_token_frequency(windows, planted_windows())
     try:
-        matching = match(table, on=["log_frequency"], control=extraction.score == 0)
+        groups, _ = matched_groups(extraction, near={"log_frequency": frequency})
     except MatchingError as error:
         print(f"{model.cfg.model_name}: passed over, {error}")
         return None
-    groups = memorization_groups(extraction.score, matched=matching.controls)
     grouped = np.any(list(groups.values()), axis=0)
     return windows.select(grouped), {name: mask[grouped] for name, mask in groups.items()}
 
@@ -53,23 +51,8 @@ FIGURES = Path(__file__).parent.parent / "figures"
 
 def write_figure(fig: go.Figure, path: Path) -> None:
     """A page of its own with the caption under the figure; all pages share one copy of plotly, in ``figures/``."""
-    caption = (fig.layout.meta or {}).get("caption", "")
-    drawn = go.Figure(fig).add_annotation(
-        text="<br>".join(_wrapped(caption)), x=0, y=0, xref="paper", yref="paper", yshift=-70,
-        xanchor="left", yanchor="top", align="left", showarrow=False, font={"size": 12},
-    )  # fmt: skip
-    drawn.update_layout(margin_b=90 + 18 * len(_wrapped(caption)))
-    path.parent.mkdir(parents=True, exist_ok=True)
     plotly = FIGURES / "plotly.min.js"
     if not plotly.exists():
+        FIGURES.mkdir(exist_ok=True)
         plotly.write_text(get_plotlyjs(), encoding="utf-8")
-    drawn.write_html(path, include_plotlyjs=os.path.relpath(plotly, path.parent), div_id=path.stem)
-
-
-def _wrapped(text: str, width: int = 150) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        if len(lines[-1]) + len(word) >= width:
-            lines.append("")
-        lines[-1] += f"{word} "
-    return lines
+    write_page(fig, path, plotlyjs=os.path.relpath(plotly, path.parent))
