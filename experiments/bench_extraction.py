@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +128,7 @@ def bench(
 ) -> None:
     name, n = model.cfg.model_name, windows.continuation_len
     ours = max(batch_sizes)
-    by_size = {
-        size: timed(1, run=lambda size=size: generate(hf, windows.prefix, n, size))[0]["run"] for size in batch_sizes
-    }
+    by_size = {size: timed(1, run=partial(generate, hf, windows.prefix, n, size))[0]["run"] for size in batch_sizes}
     best = min(by_size, key=by_size.__getitem__)
     print(f"{name}: {len(windows)} windows; generate " + ", ".join(f"{t:.2f} s at {s}" for s, t in by_size.items()))
 

@@ -34,10 +34,9 @@ def main() -> None:
     size = text_size(AutoTokenizer.from_pretrained(TOKENIZER), windows)
     bits = pd.Series(size.zlib, index=windows.window)
     factors = scores.assign(log2_count=np.log2(1 + scores["count"]), compressed_bits=scores["window"].map(bits))
-    results = {name: predicted(group, seed=args.seed) for name, group in factors.groupby("model", sort=False)}
-    equal = {
-        name: predicted(group, seed=args.seed, equally=True) for name, group in factors.groupby("model", sort=False)
-    }
+    of_models = {str(name): group for name, group in factors.groupby("model", sort=False)}
+    results = {name: predicted(group, seed=args.seed) for name, group in of_models.items()}
+    equal = {name: predicted(group, seed=args.seed, equally=True) for name, group in of_models.items()}
     if not (any(results.values()) and any(equal.values())):
         raise SystemExit("too few windows, or all memorized or none: give more")
     auc, matched = (stacked(found, Prediction.to_frame) for found in (results, equal))
