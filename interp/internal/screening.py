@@ -4,6 +4,9 @@ All heads are estimated in one backward pass; the most important by estimate, an
 ablated. The largest amount by which the estimate fell short among them becomes the margin: every head whose estimate
 plus margin reaches the top set is ablated too, until none is left. The margin is observed, not proved: a head whose
 estimate falls short by more than any that was measured can be missed. (Ours.)
+
+It spares heads only where the estimate is good: a first layer whose heads it underrates by far makes a margin that
+brings in all of them, as on memorized windows of the small models.
 """
 
 from __future__ import annotations
