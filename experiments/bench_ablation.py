@@ -55,6 +55,7 @@ def random_model(config: PretrainedConfig, folder: Path) -> TransformerBridge:
         for parameter in hf.parameters():
             if parameter.ndim == 2:
                 parameter.mul_(2)
+    config.architectures = [type(hf).__name__]
     config.save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(TOKENIZER)
     return TransformerBridge.boot_transformers(str(folder), hf_model=hf, tokenizer=tokenizer, device="cpu")
@@ -173,10 +174,11 @@ def bench(name: str, model: TransformerBridge, windows: Windows, *, rounds: int,
     for plain in ("forced", "generate"):
         took[plain] *= n_heads  # one head a layer was timed
 
-    # A generated text costs the same whatever it says.
-    of_memorized = (
-        took["generate"] * len(recited) / len(windows) / took["sweep with M, memorized"] if len(recited) else np.nan
-    )
+    of_memorized = ""
+    if len(recited):
+        # A generated text costs the same whatever it says.
+        ratio = took["generate"] * len(recited) / len(windows) / took["sweep with M, memorized"]
+        of_memorized = f"    on the memorized windows, as importance is measured: {ratio:.2f}x\n"
     few = windows.select(np.arange(min(2, len(windows))))
     done = flops(lambda: ablate_heads(model, few)) * len(windows) / len(few)
     plainly = flops(lambda: forced_loop(model, few, some, batch_size)) * n_heads * len(windows) / len(few)
@@ -189,7 +191,7 @@ def bench(name: str, model: TransformerBridge, windows: Windows, *, rounds: int,
         f"largest difference {difference:.1e} nats, scores that differ {differ} of {len(some) * len(windows)}\n"
         f"  sweep          {took['generate'] / took['sweep']:6.2f}x generate under each hook  (wanted: 5)\n"
         f"  sweep with M   {took['generate'] / took['sweep with M']:6.2f}x generate under each hook  (wanted: 3)\n"
-        f"  on the memorized windows alone, as importance is measured: {of_memorized:.2f}x\n"
+        f"{of_memorized}"
         f"  sweep          {reached:6.2f}x teacher-forced loop  (wanted: 2.5 small, 1.8 large); operations allow "
         f"{allowed:.2f}x, {reached / allowed:.0%} of it reached  (wanted: 85%)\n"
         f"  sweep runs at  {done / took['sweep'] / product_rate():.0%} of this machine's own matrix-product rate\n"
