@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from memory import memory_mib
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPTNeoXConfig, Olmo2Config, PretrainedConfig
@@ -129,17 +130,12 @@ def product_rate() -> float:
 
 def peak_mib(run: Callable[[], object]) -> float:
     """Most memory that a run held beyond what was held before it; NaN where the system does not say."""
-
-    def status(key: str) -> float:
-        line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(key))
-        return int(line.split()[1]) / 1024
-
     try:
         ctypes.CDLL("libc.so.6").malloc_trim(0)  # What earlier runs have freed is not this one's.
         Path("/proc/self/clear_refs").write_text("5")
-        before = status("VmRSS")
+        before = memory_mib("VmRSS")
         run()
-        return status("VmHWM") - before
+        return memory_mib("VmHWM") - before
     except OSError:
         return float("nan")
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from memory import memory_mib
 
 from interp.data.corpus import planted_windows
 from interp.data.counts.build import build_index
@@ -52,7 +53,7 @@ def side(which: str, n_tokens: int, n_lookups: int, directory: Path) -> dict[str
     """Seconds of building (or opening) and of look-ups, memory added (MiB), and the sum of counts, of one side."""
     tokens = corpus(n_tokens)
     asked = queries(tokens, n_lookups)
-    private, mapped = _memory("RssAnon"), _memory("RssFile")
+    private, mapped = memory_mib("RssAnon"), memory_mib("RssFile")
     start = time.perf_counter()
     if which == "index":
         if (directory / "manifest.json").exists():
@@ -71,16 +72,10 @@ def side(which: str, n_tokens: int, n_lookups: int, directory: Path) -> dict[str
     return {
         "build": built - start,
         "lookups": time.perf_counter() - built,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - private - _memory("RssFile"),
-        "mapped": _memory("RssFile") - mapped,
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - private - memory_mib("RssFile"),
+        "mapped": memory_mib("RssFile") - mapped,
         "sum": total,
     }
-
-
-def _memory(kind: str) -> float:
-    """Resident memory of this process, MiB: ``RssAnon`` is its own, ``RssFile`` mapped from files."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(kind)) / 1024
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from interp.data.corpus import planted_windows
 from interp.data.windows import Windows
 from interp.figures.ablation_curves import cumulative_curve, layers_ablated
 from interp.internal.ablation import ablate_heads
-from interp.internal.cumulative import cumulative_ablation
+from interp.internal.cumulative import cumulative_ablation, ranking_half
 from interp.internal.joint import ablate_sets, whole_layer
 from interp.internal.methods import Method
 from interp.models.loading import load_model
@@ -37,9 +37,7 @@ def measure(name: str, *, method: Method, per_set: int, n_windows: int, n_random
         return None
     windows, groups = chosen
     memorized = windows.select(groups["memorized"])
-    rng = np.random.default_rng(seed)
-    for_ranking = rng.permutation(np.unique(memorized.document.astype(str)))[::2]
-    ranks = np.isin(memorized.document.astype(str), for_ranking)
+    ranks = ranking_half(memorized, seed=seed)
     rank_on, test_on = (memorized.select(some(half, n_windows, seed=seed)) for half in (ranks, ~ranks))
     ranking = ablate_heads(model, rank_on, method=method, reference=reference, seed=seed)
     curve = cumulative_ablation(

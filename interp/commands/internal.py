@@ -54,16 +54,13 @@ def cumulative(
 
     Heads are ranked on one half of the documents and the curve is measured on the other.
     """
-    import numpy as np
 
     from interp.data.windows import WindowError
     from interp.figures.ablation_curves import cumulative_curve
     from interp.internal.ablation import ablate_heads
-    from interp.internal.cumulative import cumulative_ablation
+    from interp.internal.cumulative import cumulative_ablation, ranking_half
 
-    documents = run.memorized.document.astype(str)
-    half = np.random.default_rng(run.seed).permutation(np.unique(documents))[::2]
-    ranks = np.isin(documents, half)
+    ranks = ranking_half(run.memorized, seed=run.seed)
     if ranks.all():
         raise WindowError("all memorized windows are of one document: none is left to measure the curve on")
     ranking = ablate_heads(run.model, run.memorized.select(ranks), method=method, seed=run.seed, progress=True)

@@ -24,12 +24,13 @@ from tqdm import tqdm
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
+from interp.internal.importance import head_estimates
 from interp.internal.methods import AblationError, MeanOver, Method, Metric, check_heads
 from interp.internal.request import AblationRequest
 from interp.internal.sweep import SweepValues, sweep_heads
 from interp.models.take_apart import decoder
 from interp.results import Provenance
-from interp.stats import NOT_MEASURED, Estimate, from_resamples, resampled_means
+from interp.stats import Estimate
 
 
 @dataclass(frozen=True)
@@ -69,28 +70,12 @@ class HeadAblation:
         """Mean fall over the windows; above 0 where the head helps. NaN where not measured."""
         return self.falls(metric).mean(axis=-1)
 
-    def importance_intervals(
-        self, metric: Metric = "log_prob", *, seed: int = 0, n_resamples: int = 1000
-    ) -> list[list[Estimate]]:
+    def importance_intervals(self, metric: Metric = "log_prob", *, seed: int = 0) -> list[list[Estimate]]:
         """Importance of each head (by layer, then head), with its bootstrap interval by document.
 
         The same documents are drawn for all heads.
         """
-        falls = self.falls(metric)
-        n_layers, n_heads, n_windows = falls.shape
-        means, _ = resampled_means(
-            falls.reshape(-1, n_windows).T, seed=seed, clusters=self.windows.document, n_resamples=n_resamples
-        )
-        n_clusters = len(np.unique(self.windows.document.astype(str)))
-        values = falls.mean(axis=-1)
-
-        def estimate(layer: int, head: int) -> Estimate:
-            value = float(values[layer, head])
-            if np.isnan(value):
-                return NOT_MEASURED
-            return from_resamples(value, means[:, layer * n_heads + head], n=n_windows, n_clusters=n_clusters)
-
-        return [[estimate(layer, head) for head in range(n_heads)] for layer in range(n_layers)]
+        return head_estimates(self.falls(metric), self.windows.document, seed=seed)
 
     def top(self, k: int, metric: Metric = "log_prob") -> list[tuple[int, int]]:
         """The k (layer, head) pairs of largest importance, most important first, of those that were measured."""

@@ -25,12 +25,13 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
 from interp.internal.finite import check_outcome
+from interp.internal.importance import head_estimates
 from interp.internal.methods import AblationError, MeanOver, Method, Replacement
 from interp.internal.request import AblationRequest
 from interp.models.decoder import Decoder
 from interp.models.take_apart import decoder
 from interp.results import Provenance
-from interp.stats import Estimate, from_resamples, resampled_means
+from interp.stats import Estimate
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,7 @@ class HeadEstimate:
 
     def importance_intervals(self, *, seed: int = 0) -> list[list[Estimate]]:
         """The same with bootstrap intervals by document. They say nothing of the error of the estimate itself."""
-        n_layers, n_heads, n_windows = self.fall.shape
-        documents = self.windows.document
-        means, _ = resampled_means(self.fall.reshape(-1, n_windows).T, seed=seed, clusters=documents)
-        n_clusters = len(np.unique(documents.astype(str)))
-        estimates = [
-            from_resamples(float(value), means[:, i], n=n_windows, n_clusters=n_clusters)
-            for i, value in enumerate(self.importance().ravel())
-        ]
-        return [estimates[layer * n_heads : (layer + 1) * n_heads] for layer in range(n_layers)]
+        return head_estimates(self.fall, self.windows.document, seed=seed)
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
         """One row a head: ``layer``, ``head``, ``estimate`` and its interval, ``n_windows``."""

@@ -24,6 +24,12 @@ from interp.results import Provenance
 from interp.stats import Estimate, bootstrap_mean, clustered_rate
 
 
+def ranking_half(windows: Windows, *, seed: int) -> Bool[np.ndarray, " window"]:
+    """The windows of every second document in a random order: to rank heads on, and test on the others."""
+    documents = windows.document.astype(str)
+    return np.isin(documents, np.random.default_rng(seed).permutation(np.unique(documents))[::2])
+
+
 @dataclass(frozen=True)
 class CumulativeAblation:
     """Each window by number of heads ablated: in order of importance, and in random orders."""

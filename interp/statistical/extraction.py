@@ -172,15 +172,13 @@ def _write(decoder: TextDecoder, tokens: Int[Tensor, "batch pos"], prefix_len: i
         run = first_misses(token == tokens[:, prefix_len:])
     else:
         first = read(0, prefix_len, slice(0, n_rows))
-        run = (token[:, 0] == tokens[:, prefix_len]).long()
-        right = run.nonzero().flatten()
+        run = torch.zeros(n_rows, dtype=torch.long, device=tokens.device)
+        right = (token[:, 0] == tokens[:, prefix_len]).nonzero().flatten()
         # One pass over the truth spares a window all its steps if it is recited, and none if it soon misses: it pays
         # where most are recited. Elsewhere every window writes its own text, right or wrong.
         if n > 1 and len(right) >= RECITED * n_rows:
             read(prefix_len, prefix_len + n - 1, right)
             run[right] = first_misses(token[right] == tokens[right, prefix_len:])
-        else:
-            run[:] = 0
     # Then position by position, each window from its own first miss on: the rows that write are always the first ones.
     order = torch.argsort(run, stable=True)
     order = order[run[order] < n - 1]
