@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from interp.files import write_text
 from interp.results import Provenance
 
 
@@ -77,6 +78,4 @@ def write_report(
         ],
         provenance=list(provenance),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
-    return path
+    return write_text(path, page)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import importlib.metadata
 import json
-import os
 import subprocess
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
+from interp.files import whole_file
 
 _PACKAGES = ("torch", "transformers", "transformer-lens")
 _METADATA_KEY = b"interp.provenance"
@@ -80,10 +80,9 @@ def write_table(frame: pd.DataFrame, path: Path, provenance: Provenance | list[P
     many = provenance if isinstance(provenance, list) else [provenance]
     table = pa.Table.from_pandas(frame, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps([asdict(p) for p in many]).encode()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    pq.write_table(table.replace_schema_metadata(metadata), partial, compression="zstd")
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        # With a checksum on each page a flipped bit is an error on reading, not another number.
+        pq.write_table(table.replace_schema_metadata(metadata), partial, compression="zstd", write_page_checksum=True)
     return path
 
 

@@ -7,19 +7,21 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from interp.errors import InterpError
+
 
 class RefusingGroup(TyperGroup):
     """Commands whose refusals are said in one line.
 
-    An exception class of the suite is a refusal, as is a file that cannot be read or written. Anything else is a bug,
-    and keeps its traceback.
+    An ``InterpError`` is a refusal, as is a file that cannot be read or written. Anything else is a bug, and keeps its
+    traceback.
     """
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except Exception as error:
-            if not (isinstance(error, OSError) or type(error).__module__.startswith("interp.")):
+            if not (isinstance(error, (InterpError, OSError))):
                 raise
             typer.echo(f"error: {' '.join(str(error).split())}", err=True)
             raise typer.Exit(1) from error

@@ -29,10 +29,12 @@ from tenacity import (
     wait_random,
 )
 
+from interp.errors import InterpError
+
 API_URL = "https://api.infini-gram.io/"
 
 
-class InfiniGramError(RuntimeError):
+class InfiniGramError(InterpError, RuntimeError):
     """A question that the server refused, or that it did not answer in all attempts."""
 
 

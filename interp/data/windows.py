@@ -11,8 +11,10 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from interp.errors import InterpError
 
-class WindowError(ValueError):
+
+class WindowError(InterpError, ValueError):
     """Windows that a model cannot take or that would give a wrong number."""
 
 

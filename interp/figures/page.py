@@ -7,6 +7,8 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
+from interp.files import write_text
+
 
 def captioned(fig: go.Figure) -> go.Figure:
     """A copy of a figure that shows the caption which ``apply_style`` gave it, in lines under the plot."""
@@ -28,6 +30,5 @@ def write_page(fig: go.Figure, path: Path, *, plotlyjs: bool | str = True) -> Pa
         path: of the page; folders are made.
         plotlyjs: true for a page that stands alone (4.5 MB of script in it), or the address of a shared plotly script.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    captioned(fig).write_html(path, include_plotlyjs=plotlyjs, div_id=path.stem)
-    return path
+    page = captioned(fig).to_html(include_plotlyjs=plotlyjs, div_id=path.stem)
+    return write_text(path, page)

@@ -13,10 +13,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.errors import InterpError
 from interp.models.hooks import activations, hook_name
 
 
-class ActivationError(RuntimeError):
+class ActivationError(InterpError, RuntimeError):
     """A model that computes NaN or infinite activations on some window."""
 
 

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
+from interp.errors import InterpError
 from interp.internal.finite import check_outcome
 from interp.models.decoder import Decoder
 from interp.models.take_apart import decoder
@@ -31,7 +32,7 @@ from interp.results import Provenance
 from interp.stats import bootstrap_mean
 
 
-class AttributionError(RuntimeError):
+class AttributionError(InterpError, RuntimeError):
     """Parts that do not sum to the logit."""
 
 

@@ -20,6 +20,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.disjoint import overlapping, run_length
 from interp.data.windows import Windows
+from interp.errors import InterpError
 
 Method = Literal["zero", "mean", "resample", "peer_mean"]
 Metric = Literal["log_prob", "rate", "score"]
@@ -29,7 +30,7 @@ HeadOutputs = Callable[[Int[Tensor, "batch pos"]], list[Tensor]]
 """Gives z of every layer, each (batch, pos, head, d_head), on some windows."""
 
 
-class AblationError(ValueError):
+class AblationError(InterpError, ValueError):
     """An ablation that cannot be done, or whose result would not mean what it says."""
 
 

@@ -18,13 +18,14 @@ import pandas as pd
 from jaxtyping import Bool, Float
 from scipy.stats import hypergeom
 
+from interp.errors import InterpError
 from interp.stats import Estimate, wilson
 
 Null = Literal["all_heads", "within_layers"]
 Importance = Float[np.ndarray, "layer head"]
 
 
-class ComparisonError(ValueError):
+class ComparisonError(InterpError, ValueError):
     """Importances that cannot be compared."""
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import PretrainedConfig
 
+from interp.errors import InterpError
 from interp.models.key_values import KeyValues
 from interp.models.plain import plain_model
 
@@ -28,7 +29,7 @@ POSITIONS_AT_ONCE = 256
 """But so many positions in any case: fewer make too little of the unembedding's weights each time they are read."""
 
 
-class DecodingError(RuntimeError):
+class DecodingError(InterpError, RuntimeError):
     """Logits from which no token can be chosen."""
 
 

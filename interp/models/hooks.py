@@ -18,11 +18,13 @@ from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.errors import InterpError
+
 HookFn = Callable[[Tensor, HookPoint], Tensor | None]
 """Called with the activation; what it returns replaces the activation, ``None`` leaves it as it is."""
 
 
-class HookError(RuntimeError):
+class HookError(InterpError, RuntimeError):
     """A hook that does not exist, or that did not fire as often as the measurement needs."""
 
 

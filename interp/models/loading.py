@@ -18,6 +18,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources import transformers as _  # noqa: F401 - registers boot_transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from interp.errors import InterpError
 from interp.models.registry import UnknownModelError, find
 from interp.models.rotation import convert_rotated
 from interp.models.small import TOKENIZER, WEIGHTS
@@ -28,7 +29,7 @@ _WEIGHT_FILES = ("*.safetensors", "*.safetensors.index.json")
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
-class LoadError(RuntimeError):
+class LoadError(InterpError, RuntimeError):
     """A model that cannot be loaded, or that must not be measured."""
 
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import pandas as pd
 
+from interp.errors import InterpError
 from interp.models.small import N_PARAMS, SHAPES, SMALL_FAMILIES, WEIGHTS, small_config, small_model_name
 
 
-class UnknownModelError(KeyError):
+class UnknownModelError(InterpError, KeyError):
     """A name that the registry does not have."""
 
     def __str__(self) -> str:

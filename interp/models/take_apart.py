@@ -14,12 +14,13 @@ from torch import nn
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.generalized_components.base import GeneralizedComponent
 
+from interp.errors import InterpError
 from interp.models.attention import SINGLE_QUERY
 from interp.models.decoder import Decoder, Layer
 from interp.models.hooks import logits
 
 
-class RestartError(RuntimeError):
+class RestartError(InterpError, RuntimeError):
     """A model whose layers, taken apart, do not give what the whole model gives."""
 
 

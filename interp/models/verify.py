@@ -8,6 +8,7 @@ from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.errors import InterpError
 from interp.models.hooks import HookError, HookFn, checked_hooks, hook_name, logits
 
 SITES = ("hook_resid_pre", "hook_resid_post", "hook_z", "hook_pattern")
@@ -18,7 +19,7 @@ _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6, torch.float16: 2e-2, tor
 The softmax of some attentions runs in float32 whatever the model's dtype, hence no less in float64."""
 
 
-class VerificationError(RuntimeError):
+class VerificationError(InterpError, RuntimeError):
     """A loaded model whose hooks or logits are not what the measurements rely on."""
 
 

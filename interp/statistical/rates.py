@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from interp.errors import InterpError
 from interp.stats import NOT_MEASURED, Estimate, clustered_rate, wilson
 
 SCORE_BINS = ("0", "(0, 0.25)", "[0.25, 0.5)", "[0.5, 0.75)", "[0.75, 1)", "1")
@@ -26,7 +27,7 @@ SCORE_BINS = ("0", "(0, 0.25)", "[0.25, 0.5)", "[0.5, 0.75)", "[0.75, 1)", "1")
 _EDGES = (0.25, 0.5, 0.75)
 
 
-class ScoresError(ValueError):
+class ScoresError(InterpError, ValueError):
     """A table of scores from which the quantity cannot be computed."""
 
 

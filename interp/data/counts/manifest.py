@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from interp.errors import InterpError
+from interp.files import write_text
+
 MANIFEST = "manifest.json"
 _FORMAT = 1
 
 
-class CountIndexError(ValueError):
+class CountIndexError(InterpError, ValueError):
     """An index that cannot be built or read, or a query that it cannot answer."""
 
 
@@ -71,10 +73,8 @@ class Manifest:
         return replace(self, shards=(*self.shards, shard))
 
     def write(self, directory: Path) -> None:
-        """Write atomically: an interrupted write leaves the manifest as it was."""
-        partial = directory / (MANIFEST + ".partial")
-        partial.write_text(json.dumps(asdict(self), indent=1))
-        os.replace(partial, directory / MANIFEST)
+        """Write whole or not at all: an interrupted write leaves the manifest as it was."""
+        write_text(directory / MANIFEST, json.dumps(asdict(self), indent=1))
 
 
 def read_manifest(directory: Path) -> Manifest:
