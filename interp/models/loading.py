@@ -7,30 +7,33 @@ Weights are Hugging Face's own: nothing is folded or centred.
 from __future__ import annotations
 
 import os
+import re
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from huggingface_hub import constants, snapshot_download
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources import transformers as _  # noqa: F401 - registers boot_transformers
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from interp.errors import InterpError
-from interp.models.registry import UnknownModelError, find
+from interp.models.checkpoint import PICKLES, LoadError, check_loading, read_config, refusing, weight_files
+from interp.models.registry import UnknownModelError, known
 from interp.models.rotation import convert_rotated
 from interp.models.small import TOKENIZER, WEIGHTS
-from interp.models.verify import probe_tokens, verify
+from interp.models.verify import PROBE_LEN, TOLERANCE, probe_tokens, verify
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
-_WEIGHT_FILES = ("*.safetensors", "*.safetensors.index.json")
-_PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
-
-
-class LoadError(InterpError, RuntimeError):
-    """A model that cannot be loaded, or that must not be measured."""
 
 
 def load_model(
@@ -44,7 +47,8 @@ def load_model(
 
     Args:
         name_or_path: a registry name (``interp models``), a hub id, or a local directory in Hugging Face format
-            (``config.json``, safetensors, tokenizer).
+            (``config.json``, safetensors, tokenizer). A ``Path`` is always a directory; a string that is both a
+            registry name and a directory is refused.
         device: where to run; the GPU where there is one, unless given.
         dtype: of the weights. float32 unless given, whatever the checkpoint's own: greedy text in half precision
             can depend on the batch size.
@@ -54,25 +58,44 @@ def load_model(
         The bridge, in eval mode, with raw Hugging Face weights; ``model.cfg.model_name`` is the name asked for.
 
     Raises:
-        LoadError: no such model or directory, no network and no local copy, no tokenizer, a checkpoint in pickle
-            format only, weights that are missing, NaN or infinite, or ``cuda`` where there is none.
+        LoadError: no such model or directory, no network and no local copy; a checkpoint that cannot be read or is
+            not a causal language model's (see ``interp.models.checkpoint``); weights that are missing, unused, NaN or
+            infinite; no tokenizer or another model's; an architecture that TransformerLens cannot wrap; or a device
+            or number format that cannot be used.
         VerificationError: a model that loads, but whose logits or hooks are not what the measurements rely on.
     """
-    target = _device(device)
+    target, chosen = _device(device), _dtype(dtype)
     name = str(name_or_path)
-    directory = _directory(name, revision)
+    directory = _directory(name_or_path, revision)
+    config = read_config(name, directory)
+    weight_files(name, directory)
     tokenizer = _tokenizer(name, directory)
-    hf_model = _hf_model(name, directory, target, dtype or torch.float32)
-    tokens = probe_tokens(hf_model.config.max_position_embeddings, hf_model.config.vocab_size).to(target)
-    expected = _hf_logits(hf_model, tokens)
-    model = TransformerBridge.boot_transformers(
-        str(directory), hf_model=hf_model, tokenizer=tokenizer, device=target, dtype=dtype or torch.float32
-    )
+    hf_model = _hf_model(name, directory, config, target, chosen)
+    _check_vocabulary(name, tokenizer, hf_model)
+    # Models without learned or rotary positions (ALiBi) name no longest text.
+    n_ctx = getattr(hf_model.config, "max_position_embeddings", PROBE_LEN)
+    tokens = probe_tokens(n_ctx, hf_model.config.vocab_size).to(target)
+    with refusing(f"transformers cannot run {name}"):
+        expected = _hf_logits(hf_model, tokens)
+    architecture = type(hf_model).__name__
+    with refusing(f"transformer-lens {version('transformer-lens')} cannot wrap {architecture} as {name} configures it"):
+        model = TransformerBridge.boot_transformers(
+            str(directory), hf_model=hf_model, tokenizer=tokenizer, device=target, dtype=chosen
+        )
     model.cfg.model_name = name
     model.eval()
     convert_rotated(model)
     verify(model, tokens, expected)
     return model
+
+
+def _check_vocabulary(name: str, tokenizer: PreTrainedTokenizerBase, hf_model: PreTrainedModel) -> None:
+    """Added tokens may lie beyond the embeddings; they appear only in a text that spells them out."""
+    if tokenizer.vocab_size > hf_model.config.vocab_size:
+        raise LoadError(
+            f"the tokenizer of {name} has {tokenizer.vocab_size:,} entries, the model has embeddings for "
+            f"{hf_model.config.vocab_size:,}: it is another model's; copy the released one there"
+        )
 
 
 def load_tokenizer(name_or_path: str | Path, *, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -82,34 +105,58 @@ def load_tokenizer(name_or_path: str | Path, *, revision: str | None = None) -> 
         LoadError: no such model or directory, no network and no local copy, or no tokenizer in it.
     """
     name = str(name_or_path)
-    return _tokenizer(name, _directory(name, revision))
+    return _tokenizer(name, _directory(name_or_path, revision))
 
 
 def _device(device: str | torch.device | None) -> torch.device:
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = torch.device(device)
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise LoadError(f"device={str(device)!r} was asked for, but torch sees no GPU here; use device='cpu'")
+    try:
+        chosen = torch.device(device)
+        if chosen.type == "cuda" and not torch.cuda.is_available():
+            raise LoadError(f"device={str(device)!r} was asked for, but torch sees no GPU here; use device='cpu'")
+        torch.ones(1, device=chosen).item()
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+        if isinstance(error, LoadError):
+            raise
+        raise LoadError(f"device={device!r} cannot be used; choose 'cpu' or a GPU that torch sees") from error
     return chosen
 
 
-def _directory(name: str, revision: str | None) -> Path:
+def _dtype(dtype: torch.dtype | None) -> torch.dtype:
+    if dtype is None:
+        return torch.float32
+    if dtype not in TOLERANCE:
+        raise LoadError(f"dtype={dtype!r} cannot be measured; choose one of {', '.join(map(str, TOLERANCE))}")
+    return dtype
+
+
+def _directory(name_or_path: str | Path, revision: str | None) -> Path:
     """The local directory that holds the model, fetched from the hub where it must be."""
-    path = Path(name).expanduser()
-    if path.is_dir():
+    name = str(name_or_path)
+    path = Path(os.path.expanduser(name))
+    spec = None if isinstance(name_or_path, Path) else known(name)
+    # os.path.isdir, unlike Path.is_dir, takes any name: one too long, or with a NUL in it, is no directory.
+    if os.path.isdir(path) and name:
+        if spec is not None:
+            raise LoadError(
+                f"{name!r} is a model of the registry and a directory here; write './{name}' for the directory, "
+                f"{spec.source if name == spec.name else spec.name!r} for the registry's"
+            )
         if revision is not None:
             raise LoadError(f"revision={revision!r} was given with the local directory {path}; it has one version only")
         return path
-    try:
-        spec = find(name)
-    except UnknownModelError as error:
+    if os.path.isfile(path):
+        raise LoadError(f"{name} is a file; name the directory that holds it, with config.json and the tokenizer")
+    if spec is None:
         # Two names with one slash between them can only be a hub id; anything else is a misspelt name or path.
-        if name.count("/") == 1 and not name.startswith((".", "~", "/")):
+        if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name, re.ASCII):
             return _from_hub(name, revision)
-        raise LoadError(f"{error} Nor is there a directory {path}.") from None
+        raise LoadError(f"{UnknownModelError.of(name)} Nor is there a directory {path}.")
     if spec.hub_id is not None:
         return _from_hub(spec.hub_id, revision)
+    if revision is not None:
+        raise LoadError(f"revision={revision!r} was given with {name}, which is shipped in one version only")
     shipped = WEIGHTS / spec.name
     if not shipped.is_dir():
         raise LoadError(f"the shipped weights of {name} are not in {shipped}; train them with experiments/train_zoo.py")
@@ -119,13 +166,15 @@ def _directory(name: str, revision: str | None) -> Path:
 def _from_hub(hub_id: str, revision: str | None) -> Path:
     try:
         # Every file but pickles: loading one would run code from the checkpoint.
-        return Path(
-            snapshot_download(hub_id, revision=revision, ignore_patterns=["*.bin", *_PICKLES, "*.h5", "*.msgpack"])
-        )
+        return Path(snapshot_download(hub_id, revision=revision, ignore_patterns=[*PICKLES, "*.h5", "*.msgpack"]))
     except GatedRepoError as error:
         raise LoadError(f"{hub_id} is gated: accept its licence on the hub and log in with `hf auth login`") from error
     except RepositoryNotFoundError as error:
         raise LoadError(f"the hub has no model {hub_id!r}; `interp models` lists the names known here") from error
+    except RevisionNotFoundError as error:
+        raise LoadError(f"{hub_id} has no revision {revision!r} on the hub") from error
+    except HFValidationError as error:
+        raise LoadError(f"{hub_id!r} cannot be a hub id: {error}") from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         offline = " (HF_HUB_OFFLINE is set)" if constants.HF_HUB_OFFLINE else ""
         raise LoadError(
@@ -143,33 +192,25 @@ def _tokenizer(name: str, directory: Path) -> PreTrainedTokenizerBase:
             f"{name} has no tokenizer in {source}: one of {', '.join(_TOKENIZER_FILES)} is needed; "
             "copy the tokenizer files of the released model there"
         )
-    return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    with refusing(f"the tokenizer in {source} cannot be read"):
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
 
 
-def _hf_model(name: str, directory: Path, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
-    if not (directory / "config.json").exists():
-        raise LoadError(f"{directory} has no config.json: it is not a model in Hugging Face format")
-    if not any(file for pattern in _WEIGHT_FILES for file in directory.glob(pattern)):
-        pickles = sorted(file.name for pattern in _PICKLES for file in directory.glob(pattern))
-        raise LoadError(
-            f"{name} has no safetensors in {directory}"
-            + (f", only pickles ({', '.join(pickles)}), and loading a pickle runs code from it" if pickles else "")
-            + ". Convert it once where you trust it: AutoModelForCausalLM.from_pretrained(...).save_pretrained(...)"
+def _hf_model(
+    name: str, directory: Path, config: PretrainedConfig, device: torch.device, dtype: torch.dtype
+) -> PreTrainedModel:
+    with refusing(f"transformers cannot load {name}"):
+        hf_model, info = AutoModelForCausalLM.from_pretrained(
+            directory,
+            config=config,
+            dtype=dtype,
+            attn_implementation="eager",  # fused attention computes no pattern, and its hooks would not fire
+            trust_remote_code=False,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # named in the account of the loading, and refused from it
+            output_loading_info=True,
         )
-    config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
-    hf_model, info = AutoModelForCausalLM.from_pretrained(
-        directory,
-        config=config,
-        dtype=dtype,
-        attn_implementation="eager",  # fused attention computes no pattern, and its hooks would not fire
-        trust_remote_code=False,
-        use_safetensors=True,
-        output_loading_info=True,
-    )
-    # transformers fills what a checkpoint lacks with random numbers and goes on.
-    lacking = sorted(info["missing_keys"]) + sorted(str(k) for k in info.get("mismatched_keys", ()))
-    if lacking:
-        raise LoadError(f"the checkpoint of {name} lacks {len(lacking)} weights of its architecture: {lacking[:4]}")
+    check_loading(name, info)
     hf_model = hf_model.to(device).eval()
     for key, parameter in hf_model.named_parameters():
         if not torch.isfinite(parameter).all():

@@ -22,6 +22,16 @@ class UnknownModelError(InterpError, KeyError):
     def __str__(self) -> str:
         return str(self.args[0])
 
+    @classmethod
+    def of(cls, name: str) -> UnknownModelError:
+        """With the nearest names, whatever their case."""
+        near = difflib.get_close_matches(name.lower(), registry(), n=4, cutoff=0.4)
+        return cls(
+            f"no model is called {name!r}. "
+            + (f"Nearest: {', '.join(near)}. " if near else "")
+            + "`interp models` lists all."
+        )
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -138,22 +148,21 @@ def registry() -> dict[str, ModelSpec]:
     return {spec.name: spec for spec in [*_real_models(), *_small_models()]}
 
 
+def known(name: str) -> ModelSpec | None:
+    """The model of that name or hub id, where the registry has it."""
+    return next((spec for spec in registry().values() if name in (spec.name, spec.hub_id)), None)
+
+
 def find(name: str) -> ModelSpec:
     """The model of that name or hub id.
 
     Raises:
         UnknownModelError: no such model; the message lists the nearest names.
     """
-    known = registry()
-    for spec in known.values():
-        if name in (spec.name, spec.hub_id):
-            return spec
-    near = difflib.get_close_matches(name, known, n=4, cutoff=0.4)
-    raise UnknownModelError(
-        f"no model is called {name!r}. "
-        + (f"Nearest: {', '.join(near)}. " if near else "")
-        + "`interp models` lists all."
-    )
+    spec = known(name)
+    if spec is None:
+        raise UnknownModelError.of(name)
+    return spec
 
 
 def small_models(family: str | None = None) -> list[ModelSpec]:

@@ -14,9 +14,13 @@ from interp.models.hooks import HookError, HookFn, checked_hooks, hook_name, log
 SITES = ("hook_resid_pre", "hook_resid_post", "hook_z", "hook_pattern")
 """Sites that the measurements read or edit, needed in every layer."""
 
-_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6, torch.float16: 2e-2, torch.bfloat16: 1e-1}
+TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 """Largest accepted difference from Hugging Face's logits, as a share of their spread: rounding, and nothing more.
 The softmax of some attentions runs in float32 whatever the model's dtype, hence no less in float64."""
+
+
+PROBE_LEN = 24
+"""Tokens of a probe window."""
 
 
 class VerificationError(InterpError, RuntimeError):
@@ -24,9 +28,9 @@ class VerificationError(InterpError, RuntimeError):
 
 
 def probe_tokens(n_ctx: int, d_vocab: int) -> Int[Tensor, "batch pos"]:
-    """Two windows of fixed random ids, as long as the context allows, up to 24."""
+    """Two windows of fixed random ids, as long as the context allows, up to ``PROBE_LEN``."""
     generator = torch.Generator().manual_seed(0)
-    return torch.randint(0, d_vocab, (2, min(24, n_ctx)), generator=generator)
+    return torch.randint(0, d_vocab, (2, min(PROBE_LEN, n_ctx)), generator=generator)
 
 
 def verify(
@@ -41,7 +45,8 @@ def verify(
 
     Raises:
         VerificationError: logits that differ; a needed site that does not fire in some layer or has another shape;
-            an identity hook that changes the logits; or heads that can be zeroed without any change.
+            an identity hook that changes the logits; heads that can be zeroed without any change; or logits that
+            depend on later tokens.
     """
     with torch.no_grad():
         clean = logits(model, tokens)
@@ -53,6 +58,7 @@ def verify(
                 f"{(clean - hooked).abs().max():.2e}; activations that were read would not be those of the clean run"
             )
         _check_heads_matter(model, tokens, clean)
+        _check_causal(model, tokens, clean)
 
 
 def _check_logits(
@@ -65,11 +71,25 @@ def _check_logits(
     if not torch.isfinite(clean).all():
         raise VerificationError(f"{model.cfg.model_name}: logits are not finite on the probe; try float32 or bfloat16")
     difference = (clean - hf_logits).abs().max().item()
-    allowed = _TOLERANCE[clean.dtype] * hf_logits.float().std().item()
+    allowed = TOLERANCE[clean.dtype] * hf_logits.float().std().item()
     if difference > allowed:
         raise VerificationError(
             f"{model.cfg.model_name}: logits differ from Hugging Face's by {difference:.2e} (at most {allowed:.2e} is "
             "rounding); this architecture is not wrapped faithfully by the installed transformer-lens"
+        )
+
+
+def _check_causal(
+    model: TransformerBridge, tokens: Int[Tensor, "batch pos"], clean: Float[Tensor, "batch pos d_vocab"]
+) -> None:
+    """Change the last token: no logit before it may follow."""
+    other = tokens.clone()
+    other[:, -1] = (other[:, -1] + 1) % clean.shape[-1]
+    difference = (logits(model, other) - clean)[:, :-1].abs().max().item()
+    if not difference <= TOLERANCE[clean.dtype] * clean.float().std().item():
+        raise VerificationError(
+            f"{model.cfg.model_name}: logits change by up to {difference:.2e} with a token that comes later; "
+            "this is no causal language model, and its greedy text cannot be measured"
         )
 
 
