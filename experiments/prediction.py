@@ -65,7 +65,7 @@ def main() -> None:
 def predicted(factors: pd.DataFrame, *, seed: int, equally: bool = False) -> Prediction | None:
     """Prediction of one model's windows, or of those shown equally often; ``None`` where too few are left."""
     try:
-        table = equally_shown(factors) if equally else factors.reset_index(drop=True)
+        table = equally_shown(factors, seed=seed) if equally else factors.reset_index(drop=True)
         return predict(table, factors=UNMATCHED if equally else FACTORS, seed=seed)
     except ScoresError as error:
         print(f"{factors['model'].iloc[0]}{' where shown equally often' if equally else ''}: passed over, {error}")

@@ -42,7 +42,7 @@ def factors_table(
         log2_count=np.log2(1 + counts),
     )
     table["count"] = counts
-    table = equally_shown(table) if matched else table
+    table = equally_shown(table, seed=run.seed) if matched else table
     factors = {}
     for name, column in (UNMATCHED if matched else FACTORS).items():
         if table[column].isna().any():

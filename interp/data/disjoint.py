@@ -1,8 +1,16 @@
-"""Windows that share a run of tokens: what is tested on must not be trained on, nor be its own reference."""
+"""Windows that share a run of tokens: what is tested on must not be trained on, nor be its own reference or stand-in.
+
+Text is compared, not ids: a copy of a window under another id, or in another document, is the same text.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Int, Shaped
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from interp.data.windows import Windows
 
@@ -21,14 +29,64 @@ def overlapping(windows: Windows, tested: Windows) -> list[int]:
     Memory grows with ``windows`` alone: of two sets, give the smaller first.
     """
     length = run_length(windows, tested)
-    owners: dict[bytes, list[int]] = {}
-    for i, run in _runs(windows, length):
-        owners.setdefault(run, []).append(i)
+    owners = _owners(windows, length)
     found = {i for _, run in _runs(tested, length) for i in owners.get(run, ())}
-    return [int(i) for i in windows.window if int(i) in found]
+    return [int(windows.window[i]) for i in sorted(found)]
+
+
+def sharing(windows: Windows) -> list[Int[np.ndarray, " sharing"]]:
+    """For each window the positions of those that share a run of tokens with it, itself among them; ascending."""
+    shared = [{i} for i in range(len(windows))]
+    for owners in _owners(windows, run_length(windows, windows)).values():
+        if len(owners) > 1:
+            for i in owners:
+                shared[i] |= owners
+    return [np.array(sorted(found)) for found in shared]
+
+
+def by_text(windows: Windows) -> Shaped[np.ndarray, " window"]:
+    """Documents as units that share no text: those in which a run of tokens is the same go by the first one's name.
+
+    Where no two documents share a run, these are the documents' own names.
+    """
+    runs = [list(owners) for owners in _owners(windows, run_length(windows, windows)).values() if len(owners) > 1]
+    number = np.repeat(np.arange(len(runs)), [len(owners) for owners in runs])
+    at = np.array([i for owners in runs for i in owners], dtype=np.int64)
+    return linked(windows.document.astype(str), (at, number))
+
+
+def linked(
+    names: Shaped[np.ndarray, " row"], *links: tuple[Int[np.ndarray, " link"], Int[np.ndarray, " link"]]
+) -> Shaped[np.ndarray, " row"]:
+    """Names joined wherever their rows are linked; a joined unit has the first of its names in order.
+
+    Args:
+        names: the unit of each row.
+        links: rows and the number of what they have in common, one kind of common thing each.
+    """
+    units, code = np.unique(names.astype(str), return_inverse=True)
+    n = len(units)
+    rows, columns = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    for row, common in links:
+        rows.append(code[row])
+        columns.append(n + common)
+        n += int(common.max(initial=-1)) + 1
+    row, column = np.concatenate(rows), np.concatenate(columns)
+    _, component = connected_components(coo_array((np.ones(len(row)), (row, column)), shape=(n, n)), directed=False)
+    _, first = np.unique(component[: len(units)], return_index=True)
+    named = dict(zip(component[first], units[first], strict=True))
+    return np.array([named[c] for c in component[: len(units)]], dtype=object)[code].astype(str)
+
+
+def _owners(windows: Windows, length: int) -> dict[bytes, set[int]]:
+    """Positions of the windows that hold each run."""
+    owners: dict[bytes, set[int]] = {}
+    for i, run in _runs(windows, length):
+        owners.setdefault(run, set()).add(i)
+    return owners
 
 
 def _runs(windows: Windows, length: int) -> Iterator[tuple[int, bytes]]:
-    for i, row in zip(windows.window, windows.tokens.numpy(), strict=True):
+    for i, row in enumerate(windows.tokens.numpy()):
         for start in range(len(row) - length + 1):
-            yield int(i), row[start : start + length].tobytes()
+            yield i, row[start : start + length].tobytes()

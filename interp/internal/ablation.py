@@ -26,6 +26,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.data.windows import Windows
 from interp.internal.importance import head_estimates
 from interp.internal.methods import AblationError, MeanOver, Method, Metric, check_heads
+from interp.internal.ranking import ranked
 from interp.internal.request import AblationRequest
 from interp.internal.sweep import SweepValues, sweep_heads
 from interp.models.take_apart import decoder
@@ -77,10 +78,15 @@ class HeadAblation:
         """
         return head_estimates(self.falls(metric), self.windows.document, seed=seed)
 
-    def top(self, k: int, metric: Metric = "log_prob") -> list[tuple[int, int]]:
-        """The k (layer, head) pairs of largest importance, most important first, of those that were measured."""
+    def top(self, k: int, metric: Metric = "log_prob", *, seed: int = 0) -> list[tuple[int, int]]:
+        """The k (layer, head) pairs of largest importance, most important first, of those that were measured.
+
+        Equal heads come in a random order of ``seed``; see ``interp.internal.ranking``.
+        """
+        if k < 1:
+            raise AblationError(f"k={k}: ask for at least one head")
         importance = self.importance(metric)
-        order = np.argsort(-importance, axis=None, kind="stable")[: min(k, int((~np.isnan(importance)).sum()))]
+        order = ranked(importance, seed=seed)[:k]
         return [(int(i) // importance.shape[1], int(i) % importance.shape[1]) for i in order]
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
@@ -129,7 +135,8 @@ def ablate_heads(
         windows: what is tested; memorized ones for the paper's importance.
         method: what stands in for the head.
         metrics: ``log_prob`` and ``rate`` come from one pass; ``score`` takes greedy decoding as well.
-        reference: windows for ``mean`` (required) and ``resample`` (else the other tested windows stand in).
+        reference: windows for ``mean`` (required) and ``resample`` (else other tested windows stand in, none
+            that shares 32 tokens in a row with the window).
         mean_over: for ``mean``: at each position, or over all.
         heads: (layer, head) pairs; all heads unless given.
         batch_size: windows in a batch; fewer where the memory budget asks for it. Changes no value beyond rounding.

@@ -3,7 +3,7 @@
 Spearman's rank correlation over heads, and the Jaccard index of the two top sets (20 % of the heads) beside what random
 sets would give. The interval is over documents: both maps are averaged over the same resampled windows (ours).
 What these windows have in common, drawn twice, raises the agreement of a resample, so that with few documents the
-interval lies high and may even begin above the estimate.
+interval lies high and may even begin above the estimate. Ties count as ``interp.internal.ranking`` says.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from scipy.stats import rankdata
 
-from interp.internal.overlap import expected_jaccard, jaccard, top_heads
+from interp.internal.overlap import expected_jaccard, jaccard
+from interp.internal.ranking import ComparisonError, membership, top_size
 from interp.stats import Estimate, from_resamples, resampled_means
 
 
@@ -25,7 +26,7 @@ class Agreement:
     spearman: Estimate
     """Rank correlation of the importances, -1 to 1; NaN where a map is constant."""
     jaccard: Estimate
-    """Of the two top sets, 0 to 1."""
+    """Of the two top sets, 0 to 1; NaN where a map is constant."""
     expected_jaccard: float
     """For two random sets of that size."""
     share: float
@@ -53,12 +54,15 @@ def agreement(
         n_resamples: number of resamples.
 
     Raises:
-        ValueError: fewer than two heads in both.
+        ComparisonError: fewer than two heads in both, no window, or a share outside 0 to 1.
     """
     both = ~(np.isnan(one).any(axis=-1) | np.isnan(other).any(axis=-1))
     n_heads = int(both.sum())
-    if n_heads < 2:
-        raise ValueError(f"{n_heads} heads were measured in both maps; at least two are needed")
+    if n_heads < 2 or len(documents) == 0:
+        raise ComparisonError(
+            f"{n_heads} heads were measured in both maps, on {len(documents)} windows; at least two and one are needed"
+        )
+    n_top = top_size(n_heads, share)
     falls = np.concatenate([one[both], other[both]])
     means, _ = resampled_means(falls.T, seed=seed, clusters=documents, n_resamples=n_resamples)
     pairs = [(row[:n_heads], row[n_heads:]) for row in (falls.mean(axis=1), *means)]
@@ -67,7 +71,6 @@ def agreement(
         np.array([_overlap(*pair, share) for pair in pairs]),
     )
     n, n_clusters = falls.shape[1], len(np.unique(documents.astype(str)))
-    n_top = max(1, round(share * n_heads))
     return Agreement(
         spearman=from_resamples(float(ranks[0]), ranks[1:], n=n, n_clusters=n_clusters),
         jaccard=from_resamples(float(overlaps[0]), overlaps[1:], n=n, n_clusters=n_clusters),
@@ -84,4 +87,6 @@ def _spearman(one: Float[np.ndarray, " head"], other: Float[np.ndarray, " head"]
 
 
 def _overlap(one: Float[np.ndarray, " head"], other: Float[np.ndarray, " head"], share: float) -> float:
-    return jaccard(top_heads(one[None], share=share), top_heads(other[None], share=share))
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return float("nan")
+    return jaccard(membership(one, share=share), membership(other, share=share))

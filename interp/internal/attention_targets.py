@@ -30,7 +30,7 @@ from interp.curves import column_estimates, estimate_columns
 from interp.data.windows import Windows
 from interp.internal.finite import check_finite
 from interp.internal.lens import predicting
-from interp.internal.overlap import Importance, top_heads
+from interp.internal.ranking import Importance, membership
 from interp.models.hooks import activations, hook_name
 from interp.results import Provenance
 from interp.stats import N_RESAMPLES, bootstrap
@@ -87,13 +87,18 @@ class AttentionTargets:
         """Mean attention of the most important heads beside that of the others, with intervals by document.
 
         Returns:
-            One row a quantity and ``heads`` (``top``, ``other``): ``value``, ``low``, ``high``, ``n``, ``n_documents``.
+            One row a quantity and ``heads`` (``top``, ``other``): ``value``, ``low``, ``high``, ``n``, ``n_documents``;
+            NaN for ``other`` where all heads are top ones.
+
+        Raises:
+            ComparisonError: as ``membership``, by which heads that tie for the last places count in both means.
         """
-        top = top_heads(importance, share=share)
+        top = membership(importance, share=share)
+        weights = [w / w.sum() if w.any() else np.full_like(w, np.nan) for w in (top, 1 - top)]
         rows = []
         for quantity in (*TARGETS, ENTROPY):
             values = self.of(quantity)
-            columns = np.stack([values[top].mean(axis=0), values[~top].mean(axis=0)], axis=1)
+            columns = np.stack([einsum(values, w, "layer head window, layer head -> window") for w in weights], axis=1)
             estimates, _ = column_estimates(columns, self.windows.document, seed=seed)
             for heads, e in zip(("top", "other"), estimates, strict=True):
                 rows.append({"target": quantity, "heads": heads, **estimate_columns(e)})
@@ -141,12 +146,13 @@ def _resampled_spearman(
 
 
 def rare_types(tokens: Int[Tensor, "window pos"], *, d_vocab: int, share: float) -> Bool[np.ndarray, " d_vocab"]:
-    """The least frequent token types that together make up at most ``share`` of the tokens; unseen types are rare."""
+    """The least frequent token types that together make up at most ``share`` of the tokens; unseen types are rare.
+
+    Types that occur equally often are all rare or none is.
+    """
     counts = np.bincount(tokens.numpy().ravel(), minlength=d_vocab)
-    order = np.argsort(counts, kind="stable")
-    rare = np.zeros(d_vocab, dtype=bool)
-    rare[order[np.cumsum(counts[order]) <= share * counts.sum()]] = True
-    return rare
+    occurs, which, n_types = np.unique(counts, return_inverse=True, return_counts=True)
+    return (np.cumsum(occurs * n_types) <= share * counts.sum())[which]
 
 
 def target_masks(

@@ -17,6 +17,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.data.disjoint import by_text
 from interp.data.windows import Windows
 from interp.internal.joint import Heads, ablate_sets
 from interp.internal.methods import AblationError, MeanOver, Method, check_heads
@@ -25,8 +26,11 @@ from interp.stats import Estimate, bootstrap_mean, clustered_rate
 
 
 def ranking_half(windows: Windows, *, seed: int) -> Bool[np.ndarray, " window"]:
-    """The windows of every second document in a random order: to rank heads on, and test on the others."""
-    documents = windows.document.astype(str)
+    """The windows of every second document in a random order: to rank heads on, and test on the others.
+
+    Documents that share 32 tokens in a row are taken for one (``interp.data.disjoint``): no text is in both halves.
+    """
+    documents = by_text(windows)
     return np.isin(documents, np.random.default_rng(seed).permutation(np.unique(documents))[::2])
 
 

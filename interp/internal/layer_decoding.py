@@ -30,7 +30,7 @@ class LayerDecoding:
     log_prob: Float[np.ndarray, "point window continuation"]
     """Log-probability of the true token, nats, at most 0. NaN at a point that the model does not have."""
     rank: Float[np.ndarray, "point window continuation"]
-    """Tokens with a higher logit than the true one: 0 (top) to d_vocab - 1."""
+    """Tokens with a higher logit than the true one, and half of those with the same: 0 (top) to d_vocab - 1."""
     entropy: Float[np.ndarray, "point window continuation"]
     """Entropy of the decoded distribution, nats, 0 to log(d_vocab)."""
     kl: Float[np.ndarray, "point window continuation"]

@@ -64,7 +64,8 @@ def decode(
     true_logit = lens.gather(-1, truth[..., None])
     return {
         "log_prob": log_p.gather(-1, truth[..., None])[..., 0],
-        "rank": (lens > true_logit).sum(-1).to(lens.dtype),
+        # The true token itself is among the equal ones.
+        "rank": (lens > true_logit).sum(-1).to(lens.dtype) + ((lens == true_logit).sum(-1) - 1) / 2,
         "entropy": -(log_p.exp() * log_p).sum(-1),
         "kl": (log_final.exp() * (log_final - log_p)).sum(-1),
     }

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.data.disjoint import overlapping, run_length
+from interp.data.disjoint import overlapping, run_length, sharing
 from interp.data.windows import Windows
 from interp.errors import InterpError
 
@@ -111,7 +111,8 @@ def prepare_replacement(
         windows: the tested windows.
         method: what stands in for a head.
         head_outputs: gives z on windows.
-        reference: windows for ``mean`` (required) and ``resample`` (the tested windows themselves unless given).
+        reference: windows for ``mean`` (required) and ``resample``. Unless given, the tested windows stand in for one
+            another, but none that shares 32 tokens in a row with the tested one, or all of a shorter window.
         mean_over: ``mean`` at each position, or over all positions of the reference windows.
         batch_size: reference windows in a pass.
         seed: with a window's id, fixes its donor.
@@ -168,13 +169,22 @@ def _mean(
 
 
 def _donors(windows: Windows, reference: Windows | None, seed: int) -> Int[Tensor, "window pos"]:
+    """Tokens of each window's donor, drawn from (seed, window id) alone among those that share no text with it."""
     pool = windows if reference is None else reference
-    n_others = len(pool) - (reference is None)
-    if n_others < 1:
-        raise AblationError("resample needs a window other than the tested one: give more windows, or reference=")
-    drawn = np.array([np.random.default_rng((seed, int(i))).integers(n_others) for i in windows.window], dtype=np.int64)
-    if reference is None:
-        drawn += drawn >= np.arange(len(windows))  # Never the window itself.
+    # Windows of a reference share nothing with the tested ones: that is checked before.
+    barred = sharing(windows) if reference is None else [np.empty(0, dtype=np.int64)] * len(windows)
+    drawn = np.empty(len(windows), dtype=np.int64)
+    for i, (window, own) in enumerate(zip(windows.window, barred, strict=True)):
+        if len(own) == len(pool):
+            raise AblationError(
+                "resample needs a window other than the tested one: "
+                f"all {len(pool)} share {run_length(pool, windows)} tokens in a row with window {window}. "
+                "Give more windows, or reference="
+            )
+        draw = int(np.random.default_rng((seed, int(window))).integers(len(pool) - len(own)))
+        for taken in own:
+            draw += draw >= taken
+        drawn[i] = draw
     return pool.tokens[torch.from_numpy(drawn)]
 
 

@@ -5,6 +5,11 @@ and universal heads are in the top set of every domain (method.md, "overlap"; ar
 5 %). Random sets of 20 % have an expected Jaccard of about 0.11, so each value stands beside what chance gives (ours),
 in two forms: sets drawn from all heads, and sets drawn within layers, each domain keeping how many heads of each layer
 it has. The second asks whether the same heads are shared, and not only the same layers.
+
+Heads that tie for the last places of a top set are in it with a chance each (``interp.internal.ranking``). The Jaccard
+index is then that of the expected numbers, shared heads over heads in either with ties broken at random and apart in
+each domain; the random sets of the p-values carry the same chances, dealt to other heads. A p-value counts the observed
+sets among the random ones, so that it is never 0 (Phipson and Smyth 2010). (Ours.)
 """
 
 from __future__ import annotations
@@ -15,42 +20,22 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from scipy.stats import hypergeom
 
-from interp.errors import InterpError
+from interp.internal.ranking import ComparisonError, Importance, membership, top_heads
 from interp.stats import Estimate, wilson
 
+__all__ = ["ComparisonError", "Importance", "Overlap", "expected_jaccard", "jaccard", "overlap", "top_heads"]
+
 Null = Literal["all_heads", "within_layers"]
-Importance = Float[np.ndarray, "layer head"]
 
 
-class ComparisonError(InterpError, ValueError):
-    """Importances that cannot be compared."""
-
-
-def top_heads(importance: Importance, *, share: float = 0.2) -> Bool[np.ndarray, "layer head"]:
-    """The most important heads: ``share`` of all, rounded, at least one. Of equal ones the first in order.
-
-    Raises:
-        ComparisonError: a share outside 0 to 1, or a head whose importance was not measured.
-    """
-    if not 0 < share <= 1:
-        raise ComparisonError(f"share={share} is not a share of the heads: give a number above 0, at most 1")
-    if np.isnan(importance).any():
-        layer, head = (int(i) for i in np.argwhere(np.isnan(importance))[0])
-        raise ComparisonError(f"head {head} of layer {layer} was not measured (NaN); rank only complete maps")
-    n_top = max(1, round(share * importance.size))
-    order = np.argsort(-importance, axis=None, kind="stable")
-    top = np.zeros(importance.size, dtype=bool)
-    top[order[:n_top]] = True
-    return top.reshape(importance.shape)
-
-
-def jaccard(one: Bool[np.ndarray, "layer head"], other: Bool[np.ndarray, "layer head"]) -> float:
-    """Heads in both sets over heads in either, 0 to 1; NaN if both are empty."""
-    either = int((one | other).sum())
-    return float((one & other).sum()) / either if either else float("nan")
+def jaccard(one: Shaped[np.ndarray, "*heads"], other: Shaped[np.ndarray, "*heads"]) -> float:
+    """Heads in both sets over heads in either, 0 to 1, of sets or of memberships; NaN if both are empty."""
+    both = float((one * 1.0 * other).sum())
+    either = float(one.sum() + other.sum()) - both
+    return both / either if either else float("nan")
 
 
 def expected_jaccard(n_heads: int, n_one: int, n_other: int) -> float:
@@ -64,13 +49,14 @@ class Overlap:
     """Top sets of several domains of one model, compared."""
 
     domains: tuple[str, ...]
-    top: Bool[np.ndarray, "domain layer head"]
+    membership: Float[np.ndarray, "domain layer head"]
+    """Chance of each head to be in the domain's top set: 1 or 0, and between where heads tie for the last places."""
     share: float
     pairs: pd.DataFrame
     """One row a pair: ``one``, ``other``, ``jaccard``, and for each null ``expected_<null>`` and ``p_<null>``, the
     share of random sets with at least that Jaccard."""
     universal: Bool[np.ndarray, "layer head"]
-    """In the top set of every domain."""
+    """In the top set of every domain, however ties are broken."""
     universal_share: Estimate
     """Share of all heads, 0 to 1, with Wilson's interval over heads."""
     universal_expected: dict[Null, float]
@@ -78,25 +64,34 @@ class Overlap:
     universal_p: dict[Null, float]
     """Share of random sets with at least as many universal heads."""
 
+    @property
+    def top(self) -> Bool[np.ndarray, "domain layer head"]:
+        """Heads that are in the domain's top set however ties are broken."""
+        return np.isclose(self.membership, 1)
+
     def to_frame(self) -> pd.DataFrame:
         """The pairs."""
         return self.pairs
 
 
-def _jaccards(top: Bool[np.ndarray, "domain layer head"]) -> Float[np.ndarray, "domain domain"]:
+def _jaccards(member: Float[np.ndarray, "domain layer head"]) -> Float[np.ndarray, "domain domain"]:
     """``jaccard`` of every two domains."""
-    flat = top.reshape(len(top), -1).astype(np.float64)
+    flat = member.reshape(len(member), -1)
     both = flat @ flat.T
     sizes = flat.sum(axis=1)
     return both / (sizes[:, None] + sizes[None, :] - both)
 
 
 def _shuffled(
-    top: Bool[np.ndarray, "domain layer head"], null: Null, rng: np.random.Generator
-) -> Bool[np.ndarray, "domain layer head"]:
+    member: Float[np.ndarray, "domain layer head"], null: Null, rng: np.random.Generator
+) -> Float[np.ndarray, "domain layer head"]:
     if null == "within_layers":
-        return rng.permuted(top, axis=2)
-    return rng.permuted(top.reshape(len(top), -1), axis=1).reshape(top.shape)
+        return rng.permuted(member, axis=2)
+    return rng.permuted(member.reshape(len(member), -1), axis=1).reshape(member.shape)
+
+
+def _in_all(member: Float[np.ndarray, "domain layer head"]) -> Bool[np.ndarray, "layer head"]:
+    return np.asarray(np.isclose(member, 1).all(axis=0))
 
 
 def overlap(
@@ -111,7 +106,8 @@ def overlap(
         seed: of the random sets.
 
     Raises:
-        ComparisonError: fewer than two domains, maps of different shapes, or a head that was not measured.
+        ComparisonError: fewer than two domains, maps of different shapes, a head that was not measured, or a map that
+            gives all heads the same importance.
     """
     if len(importance) < 2:
         raise ComparisonError(f"an overlap needs two domains, there is {list(importance)}")
@@ -121,10 +117,10 @@ def overlap(
             f"importance maps of different shapes (layers, heads): {shapes}; compare within one model"
         )
     domains = tuple(importance)
-    top = np.stack([top_heads(values, share=share) for values in importance.values()])
+    member = np.stack([_member(name, values, share) for name, values in importance.items()])
     one, other = np.triu_indices(len(domains), 1)
-    observed = _jaccards(top)[one, other]
-    universal = np.asarray(top.all(axis=0))
+    observed = _jaccards(member)[one, other]
+    universal = _in_all(member)
     names = np.asarray(domains)
     table = pd.DataFrame({"one": names[one], "other": names[other], "jaccard": observed})
     expected: dict[Null, float] = {}
@@ -134,21 +130,21 @@ def overlap(
         rng = np.random.default_rng(seed)
         drawn, shared = np.empty((n_permutations, len(one))), np.empty(n_permutations)
         for i in range(n_permutations):
-            random = _shuffled(top, null, rng)
+            random = _shuffled(member, null, rng)
             drawn[i] = _jaccards(random)[one, other]
-            shared[i] = random.all(axis=0).sum()
+            shared[i] = _in_all(random).sum()
         table[f"expected_{null}"] = drawn.mean(axis=0)
         # Jaccards of sets of one size take few values, and equal ones must not differ by rounding.
-        table[f"p_{null}"] = ((drawn >= observed - 1e-12).sum(axis=0) + 1) / (n_permutations + 1)
+        table[f"p_{null}"] = ((drawn >= observed - 1e-9).sum(axis=0) + 1) / (n_permutations + 1)
         expected[null] = float(shared.mean()) / universal.size
         p[null] = (int((shared >= universal.sum()).sum()) + 1) / (n_permutations + 1)
     # Over all heads both expectations are known exactly.
-    n_top = int(top[0].sum())
+    n_top = round(float(member[0].sum()))
     table["expected_all_heads"] = expected_jaccard(universal.size, n_top, n_top)
-    expected["all_heads"] = (n_top / universal.size) ** len(domains)
+    expected["all_heads"] = float(np.isclose(member, 1).mean(axis=(1, 2)).prod())
     return Overlap(
         domains=domains,
-        top=top,
+        membership=member,
         share=share,
         pairs=table,
         universal=universal,
@@ -156,3 +152,10 @@ def overlap(
         universal_expected=expected,
         universal_p=p,
     )
+
+
+def _member(domain: str, importance: Importance, share: float) -> Float[np.ndarray, "layer head"]:
+    try:
+        return membership(importance, share=share)
+    except ComparisonError as error:
+        raise ComparisonError(f"{domain}: {error}") from None

@@ -23,7 +23,8 @@ from interp.data.windows import Windows
 from interp.internal.ablation import HeadAblation, ablate_heads
 from interp.internal.agreement import Agreement, agreement
 from interp.internal.attribution_patching import HeadEstimate, estimate_heads
-from interp.internal.methods import AblationError, MeanOver, Method, Metric
+from interp.internal.methods import MeanOver, Method, Metric
+from interp.internal.ranking import ranked, top_size
 from interp.internal.request import AblationRequest
 from interp.results import Provenance
 
@@ -84,10 +85,10 @@ def screen_heads(
         method, metrics, reference, mean_over, batch_size, seed: as in ``ablate_heads``.
 
     Raises:
-        WindowError, AblationError, ActivationError: as ``ablate_heads``; a share outside 0 to 1.
+        WindowError, AblationError, ActivationError: as ``ablate_heads``.
+        ComparisonError: a share outside 0 to 1.
     """
-    if not 0 < share <= 1:
-        raise AblationError(f"share={share} is not a share of the heads: give a number above 0, at most 1")
+    n_top = top_size(model.cfg.n_layers * model.cfg.n_heads, share)
     request = AblationRequest(method, metrics, reference, mean_over, batch_size=batch_size, seed=seed)
     request.check(model, windows)
     estimate = estimate_heads(
@@ -100,8 +101,7 @@ def screen_heads(
         seed=seed,
     )
     guess = estimate.importance()
-    n_top = max(1, round(share * guess.size))
-    order = np.argsort(-guess, axis=None, kind="stable")
+    order = ranked(guess, seed=seed)
     # The top by estimate, and some spread evenly over the rest.
     rest = order[n_top:]
     probes = rest[np.linspace(0, len(rest) - 1, min(N_PROBES, len(rest))).round().astype(int)] if len(rest) else rest
@@ -128,7 +128,7 @@ def screen_heads(
     return Screening(
         estimate=estimate,
         exact=exact,
-        top=tuple(exact.top(n_top)),
+        top=tuple(exact.top(n_top, seed=seed)),
         margin=margin,
         provenance=request.provenance("screen_heads", model, windows, share=share),
     )

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from interp.internal.overlap import ComparisonError, Importance
+from interp.internal.ranking import ComparisonError, Importance
 from interp.stats import Estimate, bootstrap
 
 Representation = Literal["depth", "sorted"]
@@ -78,7 +78,8 @@ class FamilySimilarity:
     difference: Estimate
     """Within less across."""
     p_value: float
-    """Share of random assignments of the family labels with at least that difference, the observed one among them."""
+    """Share of random assignments of the family labels with at least that difference, the observed one among them
+    (Phipson and Smyth 2010). Assignments without a pair of each kind to compare are left out, above and below."""
     by_family: dict[str, float]
     """Mean cosine within each family that has two models to compare."""
     compared: Bool[np.ndarray, "model model"]
@@ -122,9 +123,10 @@ def _contrast(
     """
     times = np.bincount(sample, minlength=len(cosines)).astype(np.float64)
     weight = np.outer(times, times) * compared
-    within, across = (times[:, None] * compared if whole_families else weight) * same, weight * ~same
-    with np.errstate(invalid="ignore"):  # no pair of a kind drawn: NaN, and the resample is left out
-        return float((within * cosines).sum() / within.sum()), float((across * cosines).sum() / across.sum())
+    weights = (times[:, None] * compared if whole_families else weight) * same, weight * ~same
+    # Without a pair of a kind its mean is not known: NaN, and the resample is left out.
+    within, across = (float((w * cosines).sum() / w.sum()) if w.any() else float("nan") for w in weights)
+    return within, across
 
 
 def _permuted_difference(
@@ -136,7 +138,7 @@ def _permuted_difference(
     n_permutations: int,
     seed: int,
 ) -> Float[np.ndarray, " permutation"]:
-    """Within less across for random assignments of the labels, each stratum keeping its own."""
+    """Within less across for random assignments of the labels, each stratum keeping its own; those that have both."""
     rng = np.random.default_rng(seed)
     shuffled = np.tile(codes, (n_permutations, 1))
     for stratum in np.unique(strata):
@@ -148,8 +150,9 @@ def _permuted_difference(
 
     pairs = compared.astype(np.float64)
     total, n_within = within(cosines * pairs), within(pairs)
-    with np.errstate(invalid="ignore"):  # no compared pair of one label: such an assignment says nothing
-        return total / n_within - ((cosines * pairs).sum() - total) / (pairs.sum() - n_within)
+    n_across = pairs.sum() - n_within
+    says = (n_within > 0) & (n_across > 0)  # without a pair of each kind an assignment says nothing
+    return total[says] / n_within[says] - ((cosines * pairs).sum() - total[says]) / n_across[says]
 
 
 def family_similarity(
@@ -184,11 +187,14 @@ def family_similarity(
     if codes.max(initial=0) < 1 or np.bincount(codes).max() < 2:
         raise ComparisonError(f"two families, one with two models, are needed to compare within and across: {labels}")
     for model, values in importance.items():
-        if np.isnan(values).any() or not values.any():
-            raise ComparisonError(f"the importance map of {model} is incomplete (NaN) or zero throughout")
+        if not np.isfinite(values).all() or not values.any():
+            raise ComparisonError(f"the importance map of {model} is incomplete (NaN), infinite or zero throughout")
     transform = depth_profile if representation == "depth" else sorted_curve
     profile = np.stack([transform(values) for values in importance.values()])
-    unit = profile / np.linalg.norm(profile, axis=1, keepdims=True)
+    length = np.linalg.norm(profile, axis=1, keepdims=True)
+    if not length.all():
+        raise ComparisonError(f"the {representation} profile of {models[int(length.argmin())]} is 0 throughout")
+    unit = profile / length
     cosines = np.clip(unit @ unit.T, -1, 1)
     same = codes[:, None] == codes[None, :]
     kinds = [str(strata[model]) for model in models] if strata else list(map(str, range(len(models))))
@@ -219,7 +225,7 @@ def family_similarity(
         within=drawn_again(lambda i: contrast(i)[0]),
         across=drawn_again(lambda i: contrast(i)[1]),
         difference=drawn_again(lambda i: float(np.subtract(*contrast(i)))),
-        p_value=(int((drawn >= within - across - 1e-12).sum()) + 1) / (n_permutations + 1),
+        p_value=(int((drawn >= within - across - 1e-12).sum()) + 1) / (len(drawn) + 1),
         by_family=by_family,
         compared=compared,
         linkage=linkage(squareform(distance, checks=False), method="average"),

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn.functional import kl_div
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.data.disjoint import overlapping, run_length
+from interp.data.disjoint import by_text, overlapping, run_length
 from interp.data.windows import WindowError, Windows
 from interp.internal.finite import check_stream
 from interp.internal.layer_decoding import LayerDecoding
@@ -46,6 +46,8 @@ class TunedLens:
     bias: Float[Tensor, "point d_model"]
     held_out_kl: Float[np.ndarray, "check point"]
     """KL(final || translated) on held-out training windows, nats a token, at each check; first the plain lens."""
+    trained_on: Int[Tensor, "window pos"]
+    """Tokens of the training windows, so that the lens is not used on them."""
     provenance: Provenance
 
     def translate(self, i: int, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
@@ -56,7 +58,7 @@ class TunedLens:
     def save(self, folder: Path) -> Path:
         """Write ``translators.safetensors`` and ``cfg.json`` into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {"weight": self.weight.contiguous(), "bias": self.bias.contiguous()}
+        tensors = {name: getattr(self, name).contiguous() for name in ("weight", "bias", "trained_on")}
         save_file(tensors, folder / "translators.safetensors")
         cfg = {"point": self.point, "held_out_kl": self.held_out_kl.tolist(), "provenance": asdict(self.provenance)}
         (folder / "cfg.json").write_text(json.dumps(cfg, indent=1))
@@ -121,10 +123,13 @@ def train_tuned_lens(
     training.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
     refuse_overlap(training, tested)
     rng = np.random.default_rng(seed)
-    documents = rng.permutation(np.unique(training.document.astype(str)))
+    units = by_text(training)
+    documents = rng.permutation(np.unique(units))
     if len(documents) < 2:
-        raise WindowError("a tuned lens needs training windows of two documents: one is held out to choose the step")
-    held_out = np.isin(training.document.astype(str), documents[: max(1, len(documents) // 10)])
+        raise WindowError(
+            "a tuned lens needs training windows of two documents that share no text: one is held out to choose by"
+        )
+    held_out = np.isin(units, documents[: max(1, len(documents) // 10)])
     fit, check = training.select(~held_out), training.select(held_out)
 
     points = list(lens_points(model))
@@ -182,6 +187,7 @@ def train_tuned_lens(
         weight=torch.cat([kept[0].cpu(), zero.to(kept[0].dtype).expand(1, d, d)]),
         bias=torch.cat([kept[1].cpu(), zero.to(kept[1].dtype).expand(1, d)]),
         held_out_kl=np.pad(torch.stack(history).cpu().double().numpy(), ((0, 0), (0, 1))),
+        trained_on=training.tokens,
         provenance=Provenance.of("train_tuned_lens", model, training, **settings),
     )
 
@@ -191,6 +197,7 @@ def tuned_lens(model: TransformerBridge, windows: Windows, lens: TunedLens, *, b
 
     Raises:
         ValueError: translators of a model of another shape.
+        WindowError: windows that share 32 tokens in a row with those the lens was trained on.
         WindowError, ActivationError, HookError: as ``logit_lens``.
     """
     points = lens_points(model)
@@ -199,6 +206,7 @@ def tuned_lens(model: TransformerBridge, windows: Windows, lens: TunedLens, *, b
             f"the lens was trained on {lens.provenance.model} ({len(lens.point) - 1} layers, d_model "
             f"{lens.bias.shape[1]}); {model.cfg.model_name} has {model.cfg.n_layers} and {model.cfg.d_model}"
         )
+    refuse_overlap(Windows.from_tokens(lens.trained_on, prefix_len=1), windows)
     provenance = Provenance.of(
         "tuned_lens", model, windows, trained=asdict(lens.provenance)["settings"], batch_size=batch_size
     )

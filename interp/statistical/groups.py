@@ -16,7 +16,7 @@ from interp.curves import memorization_groups
 from interp.data.windows import Windows
 from interp.statistical.extraction import Extraction
 from interp.statistical.matching import Matching, MatchingError, match
-from interp.statistical.rates import check_columns
+from interp.statistical.measured import check_columns, numbers
 
 
 def log_token_frequency(windows: Windows, corpus: Windows) -> Float[np.ndarray, " window"]:
@@ -46,16 +46,19 @@ def matched_groups(
     return memorization_groups(extraction.score, matched=matching.controls), matching
 
 
-def equally_shown(scores: pd.DataFrame) -> pd.DataFrame:
+def equally_shown(scores: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
     """Memorized windows of one model, and as many others of the same domains that were shown as often.
 
-    What still tells the two apart is not repetition. Ties are broken in the table's order.
+    What still tells the two apart is not repetition. Where there are more of either than of the other, ``seed`` draws
+    which are taken.
 
     Raises:
         MatchingError: as ``match``; a count that is not known.
+        ScoresError: a count that is negative or infinite.
     """
     check_columns(scores, ["count"], what="windows shown equally often")
-    if scores["count"].isna().any():
-        raise MatchingError(f"{int(scores['count'].isna().sum())} windows have no known count")
-    matching = match(scores, on=[], exact=("domain", "count"))
+    unknown = np.isnan(numbers(scores["count"], low=0.0))
+    if unknown.any():
+        raise MatchingError(f"{int(unknown.sum())} windows have no known count")
+    matching = match(scores, on=[], exact=("domain", "count"), seed=seed)
     return scores[matching.memorized | matching.controls].reset_index(drop=True)

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from interp.statistical.rates import ScoresError, check_columns
+from interp.statistical.measured import ScoresError, check_columns, numbers, outcomes
 
 CALIPER = 0.2
 """Widest distance of a pair, in standard deviations of the log odds of the propensity (Austin 2011)."""
@@ -59,47 +59,61 @@ def match(
     exact: Sequence[str] = ("domain",),
     caliper: float = CALIPER,
     control: Bool[np.ndarray, " window"] | None = None,
+    seed: int = 0,
 ) -> Matching:
     """Find an unmemorized window for each memorized one.
 
     Args:
-        scores: a row for each window of one model, with ``memorized`` and the columns named.
+        scores: a row for each window of one model, with ``memorized`` (NaN where not measured: neither memorized nor a
+            control) and the columns named.
         on: numeric covariates to be near in, such as log counts; none to match on ``exact`` alone.
         exact: columns in which a pair agrees.
         caliper: widest distance, in standard deviations of the log odds of the propensity.
         control: rows that may be controls; all that are not memorized unless given (M = 0, for instance).
+        seed: orders windows that tie.
 
     Returns:
-        The pairs. Windows that are hardest to match (highest propensity) choose first; ties in the table's order.
+        The pairs. Windows that are hardest to match (highest propensity) choose first. Windows that tie, and controls
+        equally near, are taken in a random order: the table's would prefer its first documents.
 
     Raises:
-        MatchingError: no memorized or no unmemorized windows, a covariate that is not a number, or no pair at all.
+        MatchingError: no memorized or no unmemorized windows, a covariate or a value of ``exact`` that is
+            not known, or no pair at all.
     """
     check_columns(scores, [*on, *exact, "memorized"], what="matching")
-    memorized = scores["memorized"].to_numpy(dtype=np.float64) == 1
-    candidates = ~memorized & scores["memorized"].notna().to_numpy() if control is None else control & ~memorized
+    outcome = outcomes(scores["memorized"])
+    memorized, candidates = outcome == 1, outcome == 0
+    if control is not None:
+        candidates &= control
     if not memorized.any() or not candidates.any():
         raise MatchingError(f"{memorized.sum()} memorized windows and {candidates.sum()} controls: nothing to match")
-    covariates = scores[list(on)].to_numpy(dtype=np.float64)
     used = memorized | candidates
-    if not np.isfinite(covariates[used]).all():
-        raise MatchingError(f"a covariate of {list(on)} is NaN or infinite; leave those windows out")
+    columns = [numbers(scores[name], finite=False) for name in on]
+    covariates = np.stack(columns, axis=1) if columns else np.zeros((len(scores), 0))
+    if not np.isfinite(covariates[used]).all() or scores.loc[used, list(exact)].isna().any(axis=None):
+        raise MatchingError(
+            f"a covariate of {list(on)} is NaN or infinite, or a value of {list(exact)} is missing; leave those "
+            "windows out"
+        )
     strata = (
-        scores[list(exact)].astype(str).agg(" / ".join, axis=1).to_numpy() if exact else np.full(len(scores), "all")
+        scores.groupby(list(exact), dropna=False).ngroup().to_numpy() if exact else np.zeros(len(scores), dtype=int)
     )
-    score = _log_odds(covariates, strata, memorized, used)
+    score = np.zeros(len(scores))
+    score[used] = _log_odds(covariates[used], strata[used], memorized[used])
     spread = float(score[used].std())
     score = score / spread if spread > 1e-9 else np.zeros_like(score)
     rows = []
-    for stratum in np.unique(strata):
-        inside = strata == stratum
-        treated, untreated = np.flatnonzero(memorized & inside), np.flatnonzero(candidates & inside)
-        rows.extend(_nearest(treated, untreated, score, caliper))
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permutation(len(scores))
+    for stratum in np.unique(strata[used]):
+        inside = strata[shuffled] == stratum
+        treated, untreated = (shuffled[kind[shuffled] & inside] for kind in (memorized, candidates))
+        rows.extend(_nearest(treated, untreated, score, caliper, rng))
     if not rows:
-        here = sorted(set(strata[memorized]) & set(strata[candidates]))
+        here = np.intersect1d(strata[memorized], strata[candidates]).size
         raise MatchingError(
             f"none of {memorized.sum()} memorized windows has a control within {caliper} standard deviations on "
-            f"{list(on)}" + (f" in {here}" if here else f": no unmemorized window has the same {list(exact)}")
+            f"{list(on)}" + ("" if here else f": no unmemorized window has the same {list(exact)}")
         )
     pairs = pd.DataFrame(rows, columns=["memorized", "control", "distance"])
     kept, controls = np.zeros(len(scores), dtype=bool), np.zeros(len(scores), dtype=bool)
@@ -115,17 +129,15 @@ def match(
 
 def _log_odds(
     covariates: Float[np.ndarray, "window covariate"],
-    strata: Shaped[np.ndarray, " window"],
+    strata: Int[np.ndarray, " window"],
     memorized: Bool[np.ndarray, " window"],
-    used: Bool[np.ndarray, " window"],
 ) -> Float[np.ndarray, " window"]:
     """Log odds of being memorized given the covariates, by logistic regression with a level for each stratum."""
     if covariates.shape[1] == 0:
         return np.zeros(len(covariates))
     levels = pd.get_dummies(pd.Series(strata)).to_numpy(dtype=np.float64)
-    scaled = StandardScaler().fit(covariates[used]).transform(covariates)
-    features = np.hstack([scaled, levels])
-    fitted = LogisticRegression(max_iter=1000).fit(features[used], memorized[used])
+    scaled = StandardScaler().fit_transform(covariates)
+    fitted = LogisticRegression(max_iter=1000).fit(np.hstack([scaled, levels]), memorized)
     # Within a stratum its level is the same for all, so that only the covariates tell windows apart.
     return scaled @ fitted.coef_[0, : scaled.shape[1]]
 
@@ -135,6 +147,7 @@ def _nearest(
     untreated: Int[np.ndarray, " untreated"],
     score: Float[np.ndarray, " window"],
     caliper: float,
+    rng: np.random.Generator,
 ) -> list[tuple[int, int, float]]:
     """Greedy nearest neighbours without replacement, in near-linear time: used controls are skipped by path halving."""
     order = untreated[np.argsort(score[untreated], kind="stable")]
@@ -159,7 +172,7 @@ def _nearest(
     for one in treated[np.argsort(-score[treated], kind="stable")]:
         at = int(np.searchsorted(place, score[one]))
         above, below = first_free(at), last_free(at - 1)
-        options = [i for i in (above, below) if 0 <= i < n]
+        options = [i for i in rng.permutation([above, below]).tolist() if 0 <= i < n]
         if not options:
             break
         chosen = min(options, key=lambda i: abs(place[i] - score[one]))
@@ -188,7 +201,11 @@ def _balance(
         # The spread before matching: were it taken after, discarding windows could hide a difference.
         spread = float(np.sqrt((values[before[0]].var() + values[before[1]].var()) / 2))
         means = [float(values[mask].mean()) for mask in (*before, *after)]
-        smd = [(one - other) / spread if spread > 0 else 0.0 for one, other in (means[:2], means[2:])]
+        # Without spread any difference at all is beyond all measure.
+        smd = [
+            float((one - other) / spread if spread > 0 else np.copysign(np.inf, one - other) if one != other else 0.0)
+            for one, other in (means[:2], means[2:])
+        ]
         rows.append((name, *means, *smd, abs(smd[1]) <= BALANCED))
     groups = ["memorized", "unmemorized", "memorized_matched", "controls"]
     return pd.DataFrame(rows, columns=["covariate", *groups, "before", "after", "balanced"])

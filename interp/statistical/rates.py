@@ -18,17 +18,15 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from interp.errors import InterpError
+from interp.statistical.measured import ScoresError, check_columns, numbers, outcomes
 from interp.stats import NOT_MEASURED, Estimate, clustered_rate, wilson
+
+__all__ = ["Rates", "ScoresError", "check_columns", "estimates_frame", "rate", "rates", "score_bin", "score_histogram"]
 
 SCORE_BINS = ("0", "(0, 0.25)", "[0.25, 0.5)", "[0.5, 0.75)", "[0.75, 1)", "1")
 """Bins of the score M; the two ends stand alone, since "unmemorized" and "memorized" are exact."""
 
 _EDGES = (0.25, 0.5, 0.75)
-
-
-class ScoresError(InterpError, ValueError):
-    """A table of scores from which the quantity cannot be computed."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +55,11 @@ def estimates_frame(estimates: Sequence[Estimate]) -> pd.DataFrame:
     )
 
 
-def check_columns(scores: pd.DataFrame, needed: Sequence[str], *, what: str) -> None:
-    """Refuse a table without rows or without a column that ``what`` needs."""
-    missing = [column for column in needed if column not in scores]
-    if missing:
-        raise ScoresError(f"{what} needs the columns {missing}; the table of scores has {list(scores.columns)}")
-    if len(scores) == 0:
-        raise ScoresError(f"{what} was given a table of scores without rows")
-
-
 def rate(outcome: pd.Series, document: pd.Series | None, *, seed: int = 0) -> Estimate:
     """Share of windows whose outcome is true, NaN left out; clustered by document where one has several windows."""
-    measured = outcome.notna().to_numpy()
-    true = outcome[measured].to_numpy().astype(bool)
+    found = outcomes(outcome)
+    measured = ~np.isnan(found)
+    true = found[measured] == 1
     if len(true) == 0:
         return NOT_MEASURED
     if document is None or document[measured].is_unique:
@@ -101,9 +91,7 @@ def rates(
         ScoresError: a missing column, no rows, or an outcome that is not true or false.
     """
     check_columns(scores, [*by, outcome, *([document] if document else [])], what="a rate")
-    unknown = set(scores[outcome].dropna().unique()) - {0, 1}
-    if unknown:
-        raise ScoresError(f"{outcome!r} holds {sorted(unknown)[:3]}; a rate needs true and false")
+    scores = scores.assign(**{outcome: outcomes(scores[outcome])})
     if not by:
         whole = rate(scores[outcome], scores[document] if document else None, seed=seed)
         return Rates(groups=pd.DataFrame(index=[0]), estimates=(whole,))
@@ -130,11 +118,16 @@ def score_bin(score: Float[np.ndarray, " window"]) -> pd.Categorical[str]:
 
 
 def score_histogram(scores: pd.DataFrame, *, by: Sequence[str] = (), seed: int = 0) -> Rates:
-    """Share of windows in each bin of the score M, within each group; every bin is there, an empty one with share 0."""
+    """Share of windows in each bin of the score M, within each group; every bin is there, an empty one with share 0.
+
+    Windows whose score is NaN are in no bin and not in ``n``; a group of such windows alone has NaN.
+    """
     check_columns(scores, [*by, "score", "document"], what="the score histogram")
-    binned = scores.assign(bin=score_bin(scores["score"].to_numpy(dtype=np.float64))).dropna(subset="bin")
+    score = numbers(scores["score"])
+    binned, measured = score_bin(score), ~np.isnan(score)
     parts = [
-        rates(binned.assign(inside=binned["bin"] == name), by=by, outcome="inside", seed=seed) for name in SCORE_BINS
+        rates(scores.assign(inside=np.where(measured, binned == name, np.nan)), by=by, outcome="inside", seed=seed)
+        for name in SCORE_BINS
     ]
     groups = pd.concat([part.groups.assign(bin=name) for part, name in zip(parts, SCORE_BINS, strict=True)])
     groups["bin"] = pd.Categorical(groups["bin"], categories=list(SCORE_BINS), ordered=True)

@@ -15,6 +15,7 @@ from interp.internal.agreement import agreement
 from interp.internal.attribution_patching import estimate_heads, gated_log_prob
 from interp.internal.joint import ablate_sets
 from interp.internal.methods import AblationError, Method, prepare_replacement
+from interp.internal.ranking import ComparisonError
 from interp.internal.screening import screen_heads
 from interp.models.loading import load_model
 from interp.models.take_apart import decoder
@@ -114,7 +115,7 @@ def test_refusals(models: dict[str, TransformerBridge]) -> None:
     windows = random_windows(2, seed=1)
     with pytest.raises(AblationError, match="steps=0"):
         estimate_heads(models["Pythia"], windows, steps=0)
-    with pytest.raises(AblationError, match="share=1.5"):
+    with pytest.raises(ComparisonError, match="share=1.5"):
         screen_heads(models["Pythia"], windows, share=1.5)
     one = np.full((1, 2, 3), np.nan)
     with pytest.raises(ValueError, match="0 heads were measured in both"):

@@ -90,7 +90,7 @@ def test_quantities_by_hand() -> None:
     final = torch.tensor([[[0.25, 0.5, 0.25]]], dtype=torch.float64).log() - 3.0
     decoded = {name: float(value) for name, value in decode(lens, final, torch.tensor([[2]])).items()}
     assert decoded["log_prob"] == pytest.approx(np.log(0.25))
-    assert decoded["rank"] == 1  # a tie with another token does not push the true one down
+    assert decoded["rank"] == 1.5  # above it one; the token it ties with counts half, as if ties were broken at random
     assert decoded["entropy"] == pytest.approx(1.5 * np.log(2))  # 1/2 log 2 + 2 * 1/4 log 4
     assert decoded["kl"] == pytest.approx(0.25 * np.log(2))  # 1/4 log(1/2) + 1/2 log 2 + 1/4 log 1
 

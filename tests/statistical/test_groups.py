@@ -50,6 +50,9 @@ def test_equally_shown_windows_have_the_same_counts_and_domains() -> None:
         }
     )
     # Code: one pair at 16, none at 32. Prose: none at 16, where all are memorized; one pair at 32.
-    assert equally_shown(table)["window"].tolist() == [0, 1, 6, 7]
+    # Which of two that are alike is drawn, and not always the table's first.
+    taken = [equally_shown(table, seed=seed)["window"].tolist() for seed in range(30)]
+    assert {tuple(t) for t in taken} == {(0, one, 6, 7) for one in (1, 2)}
+    assert equally_shown(table, seed=3)["window"].tolist() == taken[3]
     with pytest.raises(MatchingError, match="1 windows have no known count"):
         equally_shown(table.assign(count=[np.nan, *table["count"][1:]]))

@@ -1,0 +1,75 @@
+"""The order of heads by importance, and the one rule for ties.
+
+Equal heads have no order among them. Where one order is wanted, they come in a random one, drawn from the seed and the
+map itself, so that two maps do not break their ties alike. Where sets are compared, nothing is drawn: a head that ties
+for the last places of a top set is in it with the chance that a random draw gives it (``membership``). A map that
+gives all heads the same has no top set, and is refused. (Ours.)
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from interp.errors import InterpError
+
+Importance = Float[np.ndarray, "layer head"]
+
+
+class ComparisonError(InterpError, ValueError):
+    """Importances that cannot be compared."""
+
+
+def ranked(importance: Float[np.ndarray, "*heads"], *, seed: int = 0) -> Int[np.ndarray, " measured"]:
+    """Positions in the flattened map, most important first, equal ones in random order; NaN is left out."""
+    flat = np.ascontiguousarray(importance, dtype=np.float64).ravel()
+    rng = np.random.default_rng([seed, zlib.crc32(flat.tobytes())])
+    order = np.lexsort((rng.random(flat.size), -flat))
+    return order[~np.isnan(flat[order])]
+
+
+def top_size(n_heads: int, share: float) -> int:
+    """Heads in a top set: ``share`` of all, rounded, at least one.
+
+    Raises:
+        ComparisonError: a share outside 0 to 1.
+    """
+    if not 0 < share <= 1:
+        raise ComparisonError(f"share={share} is not a share of the heads: give a number above 0, at most 1")
+    return max(1, round(share * n_heads))
+
+
+def membership(importance: Float[np.ndarray, "*heads"], *, share: float = 0.2) -> Float[np.ndarray, "*heads"]:
+    """Chance of each head to be in the top set when ties are broken at random: 1 above the last place's importance, 0
+    below it, and for the heads that tie there the places left over their number. It sums to ``top_size``.
+
+    Raises:
+        ComparisonError: a share outside 0 to 1, a head that was not measured, or a map that gives all heads the same.
+    """
+    n_top = top_size(importance.size, share)
+    if np.isnan(importance).any():
+        at = [int(i) for i in np.argwhere(np.isnan(importance))[0]]
+        named = f"head {at[-1]} of layer {at[0]}" if len(at) == 2 else f"head {at[-1]}"
+        raise ComparisonError(f"{named} was not measured (NaN); rank only complete maps")
+    last = np.sort(importance, axis=None)[-n_top]
+    tied = importance == last
+    if tied.all() and n_top < importance.size:
+        raise ComparisonError(
+            f"all {importance.size} heads have the same importance, {last:g}: no {n_top} of them are the top ones"
+        )
+    above = importance > last
+    return np.where(above, 1.0, np.where(tied, (n_top - above.sum()) / tied.sum(), 0.0))
+
+
+def top_heads(importance: Importance, *, share: float = 0.2, seed: int = 0) -> Bool[np.ndarray, "layer head"]:
+    """One top set: ``share`` of all heads, ties for the last places broken at random.
+
+    Raises:
+        ComparisonError: as ``membership``.
+    """
+    n_top = round(float(membership(importance, share=share).sum()))
+    top = np.zeros(importance.size, dtype=bool)
+    top[ranked(importance, seed=seed)[:n_top]] = True
+    return top.reshape(importance.shape)

@@ -1,0 +1,85 @@
+"""Columns of a table of scores as what was measured: the one place that says what an empty or odd value means.
+
+NaN, None and ``pd.NA`` say "not measured": such a window is left out of a quantity and of its ``n``, and is never taken
+for unmemorized, for memorized or for 0. What is neither measured nor missing is refused. (Ours.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from interp.errors import InterpError
+
+
+class ScoresError(InterpError, ValueError):
+    """A table of scores from which the quantity cannot be computed."""
+
+
+def check_columns(scores: pd.DataFrame, needed: Sequence[str], *, what: str) -> None:
+    """Refuse a table without rows, without a column that ``what`` needs, or with a window of no known document."""
+    missing = [column for column in needed if column not in scores]
+    if missing:
+        raise ScoresError(f"{what} needs the columns {missing}; the table of scores has {list(scores.columns)}")
+    if len(scores) == 0:
+        raise ScoresError(f"{what} was given a table of scores without rows")
+    if "document" in needed and scores["document"].isna().any():
+        raise ScoresError(
+            f"{int(scores['document'].isna().sum())} windows have no known document, by which intervals are clustered"
+        )
+
+
+def numbers(
+    values: pd.Series, *, low: float = -math.inf, high: float = math.inf, finite: bool = True
+) -> Float[np.ndarray, " window"]:
+    """A column as numbers, NaN where it was not measured.
+
+    Args:
+        values: the column; its name is used in messages.
+        low, high: range of what can be measured, both ends in it.
+        finite: refuse infinite values.
+
+    Raises:
+        ScoresError: a value that is no number, infinite, or outside the range.
+    """
+    found = _floats(values, "numbers are needed, NaN where not measured")
+    wrong = (found < low) | (found > high) | (np.isinf(found) if finite else False)
+    if wrong.any():
+        raise ScoresError(
+            f"{values.name!r} holds {_shown(values[wrong])}; values from {low:g} to {high:g} are needed, NaN where not "
+            "measured"
+        )
+    return found
+
+
+def outcomes(values: pd.Series) -> Float[np.ndarray, " window"]:
+    """A column of true and false as 1 and 0, NaN where it was not measured.
+
+    Raises:
+        ScoresError: a value that is neither true nor false, 1 nor 0, nor missing.
+    """
+    wanted = "true and false are needed, NaN where not measured"
+    found = _floats(values, wanted)
+    wrong = ~np.isnan(found) & (found != 0) & (found != 1)
+    if wrong.any():
+        raise ScoresError(f"{values.name!r} holds {_shown(values[wrong])}; {wanted}")
+    return found
+
+
+def _floats(values: pd.Series, wanted: str) -> Float[np.ndarray, " window"]:
+    plain = values.to_numpy()
+    try:
+        if plain.dtype.kind in "Mmc":  # times and complex numbers turn into numbers without a word
+            raise TypeError(plain.dtype)
+        return pd.Series(plain).to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        raise ScoresError(f"{values.name!r} holds {_shown(values[values.notna()])}; {wanted}") from None
+
+
+def _shown(values: pd.Series) -> str:
+    """Some of the values, each once."""
+    return ", ".join(list(dict.fromkeys(map(str, values)))[:3])
