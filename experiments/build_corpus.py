@@ -24,6 +24,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from interp.files import check_outputs, whole_file
+
 Row = dict[str, str]
 CAP, FLOOR, SHINGLE, SHARED = 24_000, 2_000, 60, 0.15
 FIRST = [
@@ -271,6 +273,7 @@ def main() -> None:
     for name in ("stdlib", "sympy", "mpmath", "scipy", "numpy", "spdx", "scancode", "moby", "debian", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     a = parser.parse_args()
+    check_outputs({"--out": a.out}, {f"--{name}": path for name, path in vars(a).items() if name != "out"})
     items = itertools.chain(
         code(a.stdlib),
         legal(a.spdx, a.scancode, a.debian),
@@ -285,7 +288,8 @@ def main() -> None:
             left[item["domain"]] -= size
             rows.append(item)
     frame = pd.DataFrame(rows).sort_values(["domain", "document"], ignore_index=True)
-    frame.to_parquet(a.out, compression="zstd", compression_level=19, index=False)
+    with whole_file(a.out) as partial:
+        frame.to_parquet(partial, compression="zstd", compression_level=19, index=False)
     print(frame.assign(n=frame.text.str.len()).groupby("domain").n.agg(["count", "sum", "min", "max"]))
 
 

@@ -19,6 +19,7 @@ from interp.data.counts.build import build_index
 from interp.data.counts.documents import shown_documents
 from interp.data.counts.manifest import tokenizer_fingerprint
 from interp.figures.frequency import draw_boundary, draw_frequency
+from interp.files import safe_name
 from interp.models.small import TOKENIZER, VOCAB_SIZE
 from interp.results import write_table
 from interp.statistical.frequency import frequency
@@ -62,9 +63,12 @@ def main() -> None:
             "95 % bands, documents resampled."
         )
         write_figure(
-            draw_frequency(tables["curves"][-1].drop(columns="model"), caption=caption), args.out / f"{name}.html"
+            draw_frequency(tables["curves"][-1].drop(columns="model"), caption=caption),
+            args.out / f"{safe_name(str(name))}.html",
         )
-        write_figure(draw_boundary(tables["boundary"][-1], caption=caption), args.out / f"{name}-boundary.html")
+        write_figure(
+            draw_boundary(tables["boundary"][-1], caption=caption), args.out / f"{safe_name(str(name))}-boundary.html"
+        )
     for table, parts in tables.items():
         if parts:
             write_table(pd.concat(parts, ignore_index=True), args.out / f"{table}.parquet", provenance)

@@ -14,6 +14,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.data.corpus import planted_windows
 from interp.data.windows import Windows
 from interp.figures.page import write_page
+from interp.files import write_text
 from interp.statistical.extraction import extract
 from interp.statistical.groups import log_token_frequency, matched_groups
 from interp.statistical.matching import MatchingError
@@ -53,6 +54,5 @@ def write_figure(fig: go.Figure, path: Path) -> None:
     """A page of its own with the caption under the figure; all pages share one copy of plotly, in ``figures/``."""
     plotly = FIGURES / "plotly.min.js"
     if not plotly.exists():
-        FIGURES.mkdir(exist_ok=True)
-        plotly.write_text(get_plotlyjs(), encoding="utf-8")
+        write_text(plotly, get_plotlyjs())
     write_page(fig, path, plotlyjs=os.path.relpath(plotly, path.parent))

@@ -20,6 +20,7 @@ from parts import Part, measure_each
 
 from interp.data.corpus import planted_windows
 from interp.figures.ablation_curves import agreement_by_pair, attribution_bars, estimate_against_exact, head_maps
+from interp.files import safe_name
 from interp.internal.ablation import HeadAblation, ablate_heads
 from interp.internal.agreement import agreement
 from interp.internal.attribution_patching import estimate_heads
@@ -111,7 +112,7 @@ def draw(out: Path) -> None:
         write_figure(agreement_by_pair(agree[agree["group"] == group]), out / f"agreement-{group}.html")
         for name, table in shares[shares["group"] == group].groupby("model", sort=False):
             fig = attribution_bars(table, title=f"{name!s}, {group}")
-            write_figure(fig, out / "attribution" / f"{name!s}-{group}.html")
+            write_figure(fig, out / "attribution" / f"{safe_name(str(name))}-{group}.html")
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ from interp.figures.comparison import (
     similarity_heatmap,
     universal_heads,
 )
+from interp.files import safe_name
 from interp.internal.attention_targets import TARGETS, attention_targets
 from interp.internal.overlap import Importance, overlap
 from interp.internal.profiles import concentration, importance_profile
@@ -170,7 +171,7 @@ def draw(out: Path, *, seed: int) -> None:
         for model, top in pd.read_parquet(out / "attention_top.parquet").groupby("model", sort=False):
             uniform = {str(t): float(u) for t, u in zip(top["target"], top["uniform"], strict=True)}
             fig = targets_of_top_heads(top, uniform).update_layout(title_text=f"What the top heads look at, {model!s}")
-            write_figure(fig, out / "attention" / f"{model!s}.html")
+            write_figure(fig, out / "attention" / f"{safe_name(str(model))}.html")
     for found in compare_families(out, read_provenance(out / "importance.parquet"), seed=seed):
         write_figure(similarity_heatmap(found), out / f"similarity-{found.representation}.html")
         print(f"{found.representation}: within {found.within}, across {found.across}, p = {found.p_value:.3g}")

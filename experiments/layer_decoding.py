@@ -19,6 +19,7 @@ from parts import Part, measure_each
 
 from interp.data.corpus import planted_windows
 from interp.figures.lens import decided_by_layer, layer_by_position, layer_curves
+from interp.files import safe_name
 from interp.internal.layer_decoding import QUANTITIES
 from interp.internal.lens import logit_lens
 from interp.internal.tuned_lens import train_tuned_lens, tuned_lens
@@ -38,7 +39,7 @@ def measure(name: str, *, lenses: Path, per_set: int, tuned: bool, seed: int) ->
     if tuned:
         training = planted_windows(sets=["background"], per_set=256, seed=seed)
         lens = train_tuned_lens(model, training, tested=windows, seed=seed)
-        lens.save(lenses / name)
+        lens.save(lenses / safe_name(name))
         decodings["tuned"] = tuned_lens(model, windows, lens)
     part = Part()
     for kind, decoding in decodings.items():
@@ -66,7 +67,7 @@ def draw(out: Path) -> None:
         write_figure(decided_by_layer(held, threshold=THRESHOLD), out / f"decided-{kind}.html")
     for name, table in pd.read_parquet(out / "positions.parquet").groupby("model", sort=False):
         fig = layer_by_position(table, "probability", group="memorized")
-        write_figure(fig, out / "positions" / f"{name!s}.html")
+        write_figure(fig, out / "positions" / f"{safe_name(str(name))}.html")
     if holding["lens"].nunique() > 1:
         # Points after attention are the plain lens's alone.
         both = curves[(curves["quantity"] == "probability") & (curves["depth"] % 1 == 0)]

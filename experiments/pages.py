@@ -16,6 +16,8 @@ from pathlib import Path
 
 from grouped import FIGURES
 
+from interp.files import write_text
+
 EXPERIMENTS = Path(__file__).parent
 STYLE = """<meta charset="utf-8"><style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 32px auto; padding: 0 24px; color: #1d2125; }
@@ -73,16 +75,15 @@ def write_page(page: Page, figures: Path = FIGURES) -> Path:
         name = f"{escape(folder.name)}, by model: {len(folded)} figures"
         frames += f"<details><summary>{name}</summary>\n{inside}</details>\n"
     body = f'<p><a href="index.html">All claims</a></p><h1>{escape(page.question)}</h1><p>{escape(page.method)}</p>\n'
-    path = figures / f"{page.name}.html"
-    path.write_text(f"<!doctype html><title>{escape(page.name)}</title>{STYLE}{body}{frames}", encoding="utf-8")
-    return path
+    text = f"<!doctype html><title>{escape(page.name)}</title>{STYLE}{body}{frames}"
+    return write_text(figures / f"{page.name}.html", text)
 
 
 def main() -> None:
     rows = [f'<li><a href="{write_page(page).name}">{escape(page.question)}</a></li>' for page in pages()]
     index = f"<!doctype html><title>Claims</title>{STYLE}<h1>Claims of the study, on the small families</h1>"
     demo = '<p>The demo\'s report, when it has been made: <a href="demo/report.html">demo/report.html</a></p>'
-    (FIGURES / "index.html").write_text(f"{index}<ul>{''.join(rows)}</ul>{demo}\n", encoding="utf-8")
+    write_text(FIGURES / "index.html", f"{index}<ul>{''.join(rows)}</ul>{demo}\n")
 
 
 if __name__ == "__main__":

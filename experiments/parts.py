@@ -1,14 +1,13 @@
 """Tables of an experiment, measured model by model: a run that is stopped goes on where it stopped.
 
-Each model's share of the tables is written when it is finished, to ``parts/<model>/`` beside them, with the settings it
-was measured with; one of other settings is measured again. When all models are there, their shares become the tables
-and ``parts/`` is removed, so that a finished run is measured anew and never put together from an older one's leavings.
+Each model's share of the tables is written when it is finished, to a folder of ``parts/`` beside them, with the
+settings it was measured with; one of other settings is measured again. When all models are there, their shares become
+the tables and are removed, so that a finished run is measured anew. One run at a time works in a folder.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,16 @@ from typing import Any
 
 import pandas as pd
 
+from interp.files import (
+    OutputError,
+    check_outputs,
+    is_empty,
+    only_writer,
+    remove_folder,
+    remove_leavings,
+    safe_name,
+    whole_folder,
+)
 from interp.results import Provenance, read_provenance, write_table
 
 SETTINGS = "settings.json"
@@ -52,12 +61,31 @@ def measure_each(models: Sequence[str], out: Path, measure: Measure, **settings:
             that is taken over is announced with the revision it was measured at.
 
     Raises:
-        SystemExit: no model had anything to measure.
+        SystemExit: a model is named twice, the tables cannot be written to the folder or would be written into a
+            model's, another run works there, or no model had anything to measure.
     """
-    wanted = json.loads(json.dumps(settings))
+    twice = sorted({name for name in models if models.count(name) > 1})
+    if twice:
+        raise SystemExit(f"error: {', '.join(twice)} is named twice; name each model once")
     parts = out / "parts"
-    for name in models:
-        folder = parts / name
+    try:
+        check_outputs({}, {"a model": models}, folders={"--out": out})
+        with only_writer(parts, wait=False):
+            # Another run may still be drawing its figures here.
+            remove_leavings(out, older_than=3600.0)
+            try:
+                _measure_each(models, out, measure, settings)
+            finally:
+                if is_empty(parts):
+                    shutil.rmtree(parts)
+    except OutputError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+def _measure_each(models: Sequence[str], out: Path, measure: Measure, settings: Mapping[str, Any]) -> None:
+    wanted = json.loads(json.dumps(settings))
+    folders = [out / "parts" / safe_name(name) for name in models]
+    for name, folder in zip(models, folders, strict=True):
         if _settings(folder) == wanted:
             print(f"{name}: taken over from an unfinished run{_revision(folder)}", flush=True)
             continue
@@ -65,21 +93,26 @@ def measure_each(models: Sequence[str], out: Path, measure: Measure, **settings:
         _write(part or Part(), folder, wanted)
         print(f"{name}: {'done' if part else 'passed over'}", flush=True)
     tables: dict[str, list[Path]] = {}
-    for name in models:
-        for path in sorted((parts / name).glob("*.parquet")):
+    for folder in folders:
+        for path in sorted(folder.glob("*.parquet")):
             tables.setdefault(path.stem, []).append(path)
-    if not tables:
-        raise SystemExit(f"none of {', '.join(models)} had anything to measure")
     for table, paths in tables.items():
         rows = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
         write_table(rows, out / f"{table}.parquet", [p for path in paths for p in read_provenance(path)])
-    shutil.rmtree(parts)
+    # Parts of other models stay: they are the finished work of a run that has still to go on.
+    for folder in folders:
+        remove_folder(folder)
+    if not tables:
+        raise SystemExit(f"none of {', '.join(models)} had anything to measure")
 
 
 def _settings(folder: Path) -> Mapping[str, Any] | None:
-    """Settings of a finished part; ``None`` where there is none."""
+    """Settings of a finished part; ``None`` where there is none, or its file is damaged."""
     path = folder / SETTINGS
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    except ValueError:
+        return None
 
 
 def _revision(folder: Path) -> str:
@@ -89,11 +122,8 @@ def _revision(folder: Path) -> str:
 
 def _write(part: Part, folder: Path, settings: Mapping[str, Any]) -> None:
     """Write a part whole or not at all: it has its name only once everything is in it."""
-    partial = folder.with_name(folder.name + ".partial")
-    for stale in (partial, folder):
-        shutil.rmtree(stale, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for table, rows in part.tables.items():
-        write_table(pd.concat(rows, ignore_index=True), partial / f"{table}.parquet", part.provenance[table])
-    (partial / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
-    os.replace(partial, folder)
+    remove_folder(folder)
+    with whole_folder(folder) as partial:
+        for table, rows in part.tables.items():
+            write_table(pd.concat(rows, ignore_index=True), partial / f"{table}.parquet", part.provenance[table])
+        (partial / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")

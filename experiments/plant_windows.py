@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from interp.data.corpus import DOCUMENTS, WINDOWS
 from interp.data.planting import cut_windows, plant
+from interp.files import whole_file, whole_files
 from interp.models.small import N_CTX, TOKENIZER, VOCAB_SIZE
 
 SEED = 0
@@ -46,10 +47,12 @@ def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
 def main() -> None:
     documents = pd.read_parquet(DOCUMENTS)
     tokenizer = train_tokenizer(documents["text"].tolist())
-    tokenizer.save_pretrained(TOKENIZER)
+    with whole_files(TOKENIZER) as folder:
+        tokenizer.save_pretrained(folder)
     token_ids = tokenizer.backend_tokenizer.encode_batch(documents["text"].tolist(), add_special_tokens=False)
     windows = plant(cut_windows(documents, [e.ids for e in token_ids], seed=SEED), seed=SEED)
-    windows.to_parquet(WINDOWS, compression="zstd", compression_level=19, index=False)
+    with whole_file(WINDOWS) as partial:
+        windows.to_parquet(partial, compression="zstd", compression_level=19, index=False)
     print(windows.groupby(["domain", "set"])["count"].agg(["size", "sum"]).to_string())
     print(
         f"{sum(len(e.ids) for e in token_ids):,} tokens, {len(windows):,} windows, {windows['count'].sum():,} showings"

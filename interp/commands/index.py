@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from interp.commands.places import check_places
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -24,6 +26,7 @@ def build(
     text_column: Annotated[str, typer.Option(help="column of the text")] = "text",
 ) -> None:
     """Build a suffix-array index of a corpus in a model's own tokens."""
+    check_places({"corpus": corpus, "tokenizer": tokenizer, "out": out}, folders=["out"])
     from interp.data.counts.documents import token_documents
     from interp.models.loading import load_tokenizer
 
@@ -35,6 +38,7 @@ def shipped(
     out: Annotated[Path, typer.Option(help="directory of the index; an interrupted build goes on where it was")],
 ) -> None:
     """Build an index of what the small models were shown: each window as often as it was shown."""
+    check_places({"out": out}, folders=["out"])
     from interp.data.counts.documents import shown_documents
     from interp.models.registry import small_models
 
@@ -78,6 +82,7 @@ def web(
     url: Annotated[str, typer.Option(help="the service")] = "https://api.infini-gram.io/",
 ) -> None:
     """Count how often a text stands in a public corpus, by the infini-gram web API."""
+    check_places({"cache": cache})
     from interp.data.infini_gram import InfiniGram, InfiniGramError
     from interp.models.registry import find
 

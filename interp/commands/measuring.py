@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from interp.commands.places import check_places
 from interp.commands.run import Outcome, Run, Scores
 
 ModelArgument = Annotated[str, typer.Argument(help="registry name (see `interp models`), hub id or local directory")]
@@ -115,8 +116,8 @@ def _command(
         page = Annotated[Path | None, typer.Option(*figure, help="HTML file for a figure of the result")]
 
         def command(**given: Any) -> None:
+            check_places(given)
             out, drawn = given.pop("out"), given.pop("figure", None)
-            _refuse_folders(out, drawn)
             chosen = {option.name: given.pop(option.name) for option in shared}
             measure(prepare(given.pop(subject.name), chosen), **given).write(out, drawn)
 
@@ -133,10 +134,3 @@ def _command(
         return measure
 
     return decorate
-
-
-def _refuse_folders(*paths: Path | None) -> None:
-    """A result that cannot be written is refused before anything is measured."""
-    for path in paths:
-        if path is not None and path.is_dir():
-            raise IsADirectoryError(f"{path} is a folder; name a file for the result")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from interp.commands.places import check_places
+
 app = typer.Typer()
 
 
@@ -40,6 +42,7 @@ def demo(
     quick: Annotated[bool, typer.Option("--quick", help="two sizes and fewer windows: under a minute")] = False,
 ) -> None:
     """Run the whole path on the small families and write report.html."""
+    check_places({"out": out}, folders=["out"])
     from interp.demo import FULL, QUICK, measure, write_tables
     from interp.demo_report import write_demo_report
 

@@ -23,5 +23,7 @@ class RefusingGroup(TyperGroup):
         except Exception as error:
             if not (isinstance(error, (InterpError, OSError))):
                 raise
-            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+            # A file's name may hold bytes that are no text, and an error that quotes it must still be printed.
+            line = " ".join(str(error).split()).encode("utf-8", "backslashreplace").decode()
+            typer.echo(f"error: {line}", err=True)
             raise typer.Exit(1) from error

@@ -14,6 +14,7 @@ from interp.commands.measuring import (
     TextColumnOption,
     measuring,
 )
+from interp.commands.places import check_places
 from interp.commands.run import Outcome, Run, load
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def flags(
     dtype: DtypeOption = "float32",
 ) -> None:
     """Flag which windows of a whole corpus are memorized, streamed: memory does not grow with their number."""
+    check_places({"model": model, "corpus": corpus, "out": out}, folders=["out"])
     from interp.data.sources import stream_windows
     from interp.statistical.flags import write_flags
     from interp.statistical.rates import rate
