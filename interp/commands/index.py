@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from interp.commands.measuring import CORPUS_HELP, SplitOption, TextColumnOption
 from interp.commands.places import check_places
+from interp.commands.run import say_left_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,17 +22,22 @@ TokenizerOption = Annotated[str, typer.Option(help="model whose tokenizer counts
 
 @app.command()
 def build(
-    corpus: Annotated[str, typer.Argument(help="parquet, JSON lines, dataset directory or hub id")],
+    corpus: Annotated[str, typer.Argument(help=CORPUS_HELP)],
     out: Annotated[Path, typer.Option(help="directory of the index; an interrupted build goes on where it was")],
     tokenizer: TokenizerOption,
-    text_column: Annotated[str, typer.Option(help="column of the text")] = "text",
+    text_column: TextColumnOption = "text",
+    split: SplitOption = None,
 ) -> None:
     """Build a suffix-array index of a corpus in a model's own tokens."""
     check_places({"corpus": corpus, "tokenizer": tokenizer, "out": out}, folders=["out"])
     from interp.data.counts.documents import token_documents
+    from interp.data.tally import Tally
     from interp.models.loading import load_tokenizer
 
-    _build(token_documents(corpus, load_tokenizer(tokenizer), text_column=text_column), out, tokenizer, source=corpus)
+    tally = Tally()
+    documents = token_documents(corpus, load_tokenizer(tokenizer), text_column=text_column, split=split, tally=tally)
+    _build(documents, out, tokenizer, source=corpus)
+    say_left_out(corpus, tally)
 
 
 @app.command()

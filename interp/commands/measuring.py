@@ -27,11 +27,12 @@ SetsOption = Annotated[
     typer.Option("--set", help="windows of the shipped corpus: held_out, background, planted-1 ... planted-256"),
 ]
 PerSetOption = Annotated[int, typer.Option(help="at most so many windows of each set in each domain", min=1)]
-CorpusOption = Annotated[
-    str | None, typer.Option(help="another corpus: parquet, JSON lines, dataset directory or hub id")
-]
-TextColumnOption = Annotated[str, typer.Option(help="column of the text in another corpus")]
+CORPUS_HELP = "corpus: parquet, JSON lines, CSV or text file, folder of such files, stored dataset or hub id"
+CorpusOption = Annotated[str | None, typer.Option(help=f"another {CORPUS_HELP}")]
+TextColumnOption = Annotated[str, typer.Option(help="column of the text in another corpus; a.b is field b of column a")]
+DocumentColumnOption = Annotated[str | None, typer.Option(help="column of the document's id in another corpus")]
 DomainColumnOption = Annotated[str | None, typer.Option(help="column of the domain in another corpus")]
+SplitOption = Annotated[str | None, typer.Option(help="split of another corpus; train unless given, or the only one")]
 MaxOption = Annotated[int, typer.Option(help="at most so many windows of another corpus", min=1)]
 SeedOption = Annotated[int, typer.Option(help="seed of every random choice")]
 DtypeOption = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option(help="number format of the model")]
@@ -65,7 +66,9 @@ def measuring(
         "per_set": (PerSetOption, per_set),
         "corpus": (CorpusOption, None),
         "text_column": (TextColumnOption, "text"),
+        "document_column": (DocumentColumnOption, None),
         "domain_column": (DomainColumnOption, None),
+        "split": (SplitOption, None),
         "max_windows": (MaxOption, max_windows),
         "dtype": (DtypeOption, "float32"),
         "seed": (SeedOption, 0),

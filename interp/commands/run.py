@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
     from transformers import PreTrainedTokenizerBase
 
+    from interp.data.tally import Tally
     from interp.data.windows import Windows
     from interp.results import Provenance, Result
     from interp.statistical.extraction import Extraction
@@ -64,6 +65,12 @@ class Scores:
         return f"{self.table['window'].nunique()} windows, {self.table['model'].nunique()} models; 95 % intervals."
 
 
+def say_left_out(corpus: str, tally: Tally) -> None:
+    """One line on what was not read as it stands, beside the result: on standard error."""
+    if str(tally):
+        typer.echo(f"{corpus}: {tally}", err=True)
+
+
 def load(name: str, dtype: str) -> TransformerBridge:
     """A model in a number format, without the bar of transformers, which would stand between what commands say."""
     import transformers
@@ -84,7 +91,9 @@ class Run:
     per_set: int
     corpus: str | None
     text_column: str
+    document_column: str | None
     domain_column: str | None
+    split: str | None
     max_windows: int
     seed: int
     dtype: str = "float32"
@@ -101,22 +110,29 @@ class Run:
         """Windows of a prefix and so many tokens after it."""
         from interp.data.corpus import planted_windows
         from interp.data.sources import read_windows
+        from interp.data.tally import Tally
         from interp.models.loading import load_tokenizer
 
         tokenizer = load_tokenizer(self.name)
         if self.corpus is None:
             _refuse_foreign_tokens(self.name, tokenizer)
             return planted_windows(sets=self.sets, per_set=self.per_set, seed=self.seed)
-        return read_windows(
+        tally = Tally()
+        windows = read_windows(
             self.corpus,
             tokenizer,
             max_windows=self.max_windows,
             text_column=self.text_column,
+            document_column=self.document_column,
             domain_column=self.domain_column,
+            split=self.split,
             prefix_len=prefix_len,
             continuation_len=further_len,
             short_documents="skip",
+            tally=tally,
         )
+        say_left_out(self.corpus, tally)
+        return windows
 
     @cached_property
     def extraction(self) -> Extraction:

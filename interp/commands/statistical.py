@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from interp.commands.measuring import (
+    CORPUS_HELP,
+    DocumentColumnOption,
     DomainColumnOption,
     DtypeOption,
     ModelArgument,
+    SplitOption,
     TextColumnOption,
     measuring,
 )
 from interp.commands.places import check_places
-from interp.commands.run import Outcome, Run, load
+from interp.commands.run import Outcome, Run, load, say_left_out
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -48,10 +51,12 @@ def extract(
 @app.command()
 def flags(
     model: ModelArgument,
-    corpus: Annotated[str, typer.Option(help="corpus: parquet, JSON lines, dataset directory or hub id")],
+    corpus: Annotated[str, typer.Option(help=CORPUS_HELP)],
     out: Annotated[Path, typer.Option(help="folder of parquet parts; an interrupted run goes on where it was")],
     text_column: TextColumnOption = "text",
+    document_column: DocumentColumnOption = None,
     domain_column: DomainColumnOption = None,
+    split: SplitOption = None,
     chunk: Annotated[int, typer.Option(help="windows of a part, and in memory", min=1)] = 4096,
     batch_size: Annotated[int, typer.Option(help="windows in a forward pass", min=1)] = 256,
     dtype: DtypeOption = "float32",
@@ -59,20 +64,25 @@ def flags(
     """Flag which windows of a whole corpus are memorized, streamed: memory does not grow with their number."""
     check_places({"model": model, "corpus": corpus, "out": out}, folders=["out"])
     from interp.data.sources import stream_windows
+    from interp.data.tally import Tally
     from interp.statistical.flags import write_flags
     from interp.statistical.rates import rate
     from interp.statistical.scores import read_scores
 
-    bridge = load(model, dtype)
+    bridge, tally = load(model, dtype), Tally()
     stream = stream_windows(
         corpus,
         bridge.tokenizer,
         text_column=text_column,
+        document_column=document_column,
         domain_column=domain_column,
+        split=split,
         short_documents="skip",
         chunk=chunk,
+        tally=tally,
     )
     parts = write_flags(bridge, stream, out, batch_size=batch_size)
+    say_left_out(corpus, tally)
     scores, _ = read_scores(parts)
     typer.echo(
         f"{model}: memorization rate {rate(scores['memorized'], scores['document'])}; {len(parts)} parts in {out}"

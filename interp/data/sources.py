@@ -1,4 +1,4 @@
-"""Windows from anybody's corpus: a Hugging Face dataset on the hub or on disk, parquet or JSON lines, streamed."""
+"""Windows from anybody's corpus: local files, a dataset on disk or on the Hugging Face hub, streamed."""
 
 from __future__ import annotations
 
@@ -8,72 +8,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
-from datasets import Dataset, DatasetDict, IterableDataset, load_dataset, load_from_disk
-from datasets.exceptions import DatasetsError
 from transformers import PreTrainedTokenizerBase
 
+from interp.data.documents import read_documents, tokenized
+from interp.data.opening import Source
+from interp.data.tally import Tally
 from interp.data.windows import WindowError, Windows
-
-_BUILDERS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv", ".txt": "text"}
-
-
-def open_dataset(source: str | Path, *, split: str = "train", config: str | None = None) -> Dataset | IterableDataset:
-    """Open a corpus without reading it whole.
-
-    Args:
-        source: a hub id, a directory written by ``save_to_disk``, a directory of data files, or one parquet or
-            JSON-lines file (also compressed).
-        split: split of a dataset that has several.
-        config: configuration of a hub dataset.
-
-    Raises:
-        WindowError: a file of an unknown kind, or a path that does not exist.
-    """
-    path = Path(source).expanduser()
-    if path.is_file():
-        kinds = [_BUILDERS[suffix] for suffix in path.suffixes if suffix in _BUILDERS]
-        if not kinds:
-            raise WindowError(f"{path} is none of {', '.join(_BUILDERS)} (possibly compressed)")
-        return load_dataset(kinds[-1], data_files=str(path), split="train", streaming=True)
-    if path.is_dir():
-        if (path / "state.json").exists() or (path / "dataset_dict.json").exists():
-            stored = load_from_disk(str(path))
-            return stored[split] if isinstance(stored, DatasetDict) else stored
-        return load_dataset(str(path), split=split, streaming=True)
-    if str(source).startswith(("/", "./", "../", "~")):
-        raise WindowError(f"there is no file or directory {path}")
-    return load_dataset(str(source), name=config, split=split, streaming=True)
-
-
-def read_rows(source: str | Path | Dataset | IterableDataset, **options: Any) -> Iterator[Mapping[str, Any]]:
-    """Rows of a corpus, one after the other; options as ``open_dataset``, for what has to be opened.
-
-    Raises:
-        WindowError: as ``open_dataset``, or a file that is damaged or of another kind than its name says.
-    """
-    try:
-        yield from open_dataset(source, **options) if isinstance(source, (str, Path)) else source
-    except (pa.ArrowException, DatasetsError, UnicodeDecodeError) as error:
-        raise WindowError(f"{source} cannot be read: {error}") from error
-
-
-def _documents(
-    rows: Iterator[Mapping[str, Any]], text_column: str, document_column: str | None, domain_column: str | None
-) -> Iterator[tuple[str, str, str]]:
-    for i, row in enumerate(rows):
-        lacking = [c for c in (text_column, document_column, domain_column) if c is not None and c not in row]
-        if lacking:
-            raise WindowError(f"the dataset has no column {lacking[0]!r}; it has {sorted(row)}")
-        document = f"row-{i}" if document_column is None else str(row[document_column])
-        text = "" if row[text_column] is None else row[text_column]
-        if not isinstance(text, str):
-            raise WindowError(f"column {text_column!r} of document {document!r} holds {type(text).__name__}, not text")
-        yield document, "unknown" if domain_column is None else str(row[domain_column]), text
 
 
 def stream_windows(
-    source: str | Path | Dataset | IterableDataset,
+    source: Source,
     tokenizer: PreTrainedTokenizerBase,
     *,
     prefix_len: int = 32,
@@ -84,31 +28,52 @@ def stream_windows(
     domains: Mapping[str, str] | None = None,
     per_document: int | None = None,
     short_documents: Literal["error", "skip"] = "error",
-    split: str = "train",
+    split: str | None = None,
     config: str | None = None,
     chunk: int = 1024,
+    tally: Tally | None = None,
 ) -> Iterator[Windows]:
     """Cut a corpus into windows, a chunk at a time: memory does not grow with the corpus.
 
     Windows follow one another from the start of each document, do not overlap and never cross a document; the
-    piece that is left at the end is dropped. No special token is added.
+    piece that is left at the end is dropped. No special token is added; what becomes of the string of one in a text is
+    said in ``interp.data.documents``.
 
     Args:
-        source: anything ``open_dataset`` takes, or an opened dataset.
+        source: a file (parquet, JSON lines, JSON, CSV, text; also compressed), a folder of such files, a folder
+            written by ``save_to_disk``, a hub dataset ``owner/name``, or an opened dataset. Only the columns named
+            here are read.
         tokenizer: the model's own.
-        text_column, document_column, domain_column: columns of the dataset; documents are numbered and domains
-            called "unknown" where no column is given.
+        text_column, document_column, domain_column: columns by name, nested ones by a path (``meta.pile_set_name``,
+            also where ``meta`` is a JSON string). Documents are called by their row and domains "unknown" where no
+            column is given, or where it is null.
         domains: names of the domains by the column's values; a value that is not in it is an error.
         per_document: at most so many windows of each document.
-        short_documents: a document shorter than one window is an error, or is skipped.
-        split, config: as ``open_dataset``.
+        short_documents: a document shorter than one window is an error, or is skipped and counted.
+        split: which split of several; "train" unless given, or the only one.
+        config: configuration of a hub dataset.
         chunk: windows in each yielded piece.
+        tally: counts what is read and what is left out, while it is read.
 
     Raises:
         WindowError: a corpus that cannot be read, a missing column or one without text, a document shorter than a
-            window, a domain without a name. A document without text counts as one of no tokens.
+            window, a domain without a name, a number below 1, or a corpus that gives no window. A document without text
+            counts as one of no tokens.
     """
-    rows = read_rows(source, split=split, config=config)
+    numbers = {"prefix_len": prefix_len, "continuation_len": continuation_len, "chunk": chunk}
+    for option, number in {**numbers, "per_document": 1 if per_document is None else per_document}.items():
+        if number < 1:
+            raise WindowError(f"{option} must be at least 1, not {number}")
+    tally = Tally() if tally is None else tally
+    documents = read_documents(
+        source,
+        text_column=text_column,
+        document_column=document_column,
+        domain_column=domain_column,
+        split=split,
+        config=config,
+        tally=tally,
+    )
     length = prefix_len + continuation_len
     name = str(source) if isinstance(source, (str, Path)) else "dataset"
     pending: list[tuple[str, str, list[int]]] = []
@@ -124,46 +89,56 @@ def stream_windows(
             source=name,
         )
 
-    for document, raw_domain, text in _documents(rows, text_column, document_column, domain_column):
-        if domains is not None and raw_domain not in domains:
-            raise WindowError(f"document {document!r} has domain {raw_domain!r}, which `domains` does not name")
-        domain = raw_domain if domains is None else domains[raw_domain]
-        ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] if text else []
+    for document, ids in tokenized(documents, tokenizer, tally=tally):
+        domain = document.domain
+        if domain is not None and domains is not None:
+            if domain not in domains:
+                raise WindowError(f"document {document.name!r} has domain {domain!r}, which `domains` does not name")
+            domain = domains[domain]
         if len(ids) < length:
             if short_documents == "error":
                 raise WindowError(
-                    f"document {document!r} has {len(ids)} tokens, fewer than a window of {length}; "
+                    f"document {document.name!r} has {len(ids)} tokens, fewer than a window of {length}; "
                     "pass short_documents='skip' to leave such documents out"
                 )
+            tally.short += bool(document.text)
             continue
         starts = range(0, len(ids) - length + 1, length)
-        pending.extend((document, domain, ids[s : s + length]) for s in islice(starts, per_document))
+        pending.extend((document.name, domain or "unknown", ids[s : s + length]) for s in islice(starts, per_document))
         while len(pending) >= chunk:
             yield flush(pending[:chunk])
             n_yielded += chunk
             pending = pending[chunk:]
     if pending:
         yield flush(pending)
+    elif not n_yielded:
+        raise WindowError(f"{name} gives no windows: {tally if tally.documents else 'it holds no documents'}")
 
 
 def read_windows(
-    source: str | Path | Dataset | IterableDataset,
+    source: Source,
     tokenizer: PreTrainedTokenizerBase,
     *,
     max_windows: int,
+    tally: Tally | None = None,
     **options: Any,
 ) -> Windows:
     """The first ``max_windows`` windows of a corpus, in memory; options as ``stream_windows``.
 
     Raises:
-        WindowError: as ``stream_windows``, or when the corpus gives no window at all.
+        WindowError: as ``stream_windows``.
     """
-    pieces, n = [], 0
-    for piece in stream_windows(source, tokenizer, **options):
+    if max_windows < 1:
+        raise WindowError(f"max_windows must be at least 1, not {max_windows}")
+    tally = Tally() if tally is None else tally
+    pieces: list[Windows] = []
+    n = 0
+    # One window more than asked for shows that the corpus goes on.
+    options = {"chunk": min(max_windows + 1, 1024), **options}
+    for piece in stream_windows(source, tokenizer, tally=tally, **options):
         pieces.append(piece.select(np.arange(min(len(piece), max_windows - n))))
-        n += len(pieces[-1])
-        if n >= max_windows:
+        n += len(piece)
+        if n > max_windows:
+            tally.stopped = True
             break
-    if not pieces:
-        raise WindowError(f"{source} gives no windows: every document is shorter than one")
     return Windows.concat(pieces)

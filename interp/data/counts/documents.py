@@ -1,46 +1,38 @@
-"""Documents as token ids, for the index: of any corpus ``open_dataset`` reads, or as the small models saw theirs."""
+"""Documents as token ids, for the index: of any corpus that gives windows, or as the small models saw theirs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
 from transformers import PreTrainedTokenizerBase
 
 from interp.data.corpus import planted_windows
-from interp.data.counts.manifest import CountIndexError
+from interp.data.documents import read_documents, tokenized
+from interp.data.opening import Source
 from interp.data.planting import training_order
-from interp.data.sources import read_rows
-
-_BATCH = 256
+from interp.data.tally import Tally
 
 
 def token_documents(
-    source: str | Path,
+    source: Source,
     tokenizer: PreTrainedTokenizerBase,
     *,
     text_column: str = "text",
-    split: str = "train",
+    split: str | None = None,
     config: str | None = None,
+    tally: Tally | None = None,
 ) -> Iterator[Int[np.ndarray, " _pos"]]:
-    """Token ids of each document of a corpus, whole, without special tokens.
+    """Token ids of each document of a corpus, whole; read and encoded as windows are (``stream_windows``).
 
     Raises:
-        CountIndexError: the corpus has no such column, or one that holds no text.
-        WindowError: a corpus that cannot be read.
+        WindowError: a corpus that cannot be read, a missing column or one without text.
     """
-    rows = read_rows(source, split=split, config=config)
-    while batch := list(islice(rows, _BATCH)):
-        if text_column not in batch[0]:
-            raise CountIndexError(f"{source} has no column {text_column!r}; it has {sorted(batch[0])}")
-        texts = [row[text_column] or "" for row in batch]
-        if not all(isinstance(text, str) for text in texts):
-            raise CountIndexError(f"column {text_column!r} of {source} holds other things than text")
-        for ids in tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]:
-            yield np.asarray(ids, dtype=np.int64)
+    tally = Tally() if tally is None else tally
+    documents = read_documents(source, text_column=text_column, split=split, config=config, tally=tally)
+    for _, ids in tokenized(documents, tokenizer, tally=tally):
+        yield np.asarray(ids, dtype=np.int64)
 
 
 def shown_documents() -> Iterator[Int[np.ndarray, " _pos"]]:

@@ -14,7 +14,7 @@ from interp.data.counts.build import build_index
 from interp.data.counts.documents import shown_documents, token_documents
 from interp.data.counts.index import CountIndex, ngram_counts, open_index, window_counts
 from interp.data.counts.manifest import CountIndexError, read_manifest, table_file, token_file, tokenizer_fingerprint
-from interp.data.windows import Windows
+from interp.data.windows import WindowError, Windows
 from interp.models.small import TOKENIZER, VOCAB_SIZE
 
 
@@ -151,5 +151,5 @@ def test_documents_of_any_dataset(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(TOKENIZER)
     ids = list(token_documents(tmp_path / "texts.jsonl", tokenizer))
     assert [tokenizer.decode(i) for i in ids] == ["int main(void)", "the sea"]
-    with pytest.raises(CountIndexError, match=r"no column 'body'; it has \['text'\]"):
+    with pytest.raises(WindowError, match=r"no column 'body'; it has \['text'\]"):
         next(token_documents(tmp_path / "texts.jsonl", tokenizer, text_column="body"))

@@ -1,0 +1,116 @@
+"""Documents of a corpus, and their token ids: what windows are cut from and what an index counts.
+
+Rules for all readers of corpora (ours):
+
+- No special token is added. Where the text of a page holds the string of one (``<|endoftext|>``), the model's own
+  tokenizer decides. The `tokenizers` library, which Pythia, StarCoder and OLMo use, takes it for the token: so
+  ``<reponame>`` came into StarCoder's training data, and ``|||EMAIL_ADDRESS|||`` into OLMo's. Sentencepiece, which
+  OpenLLaMA uses, takes it for text. Such documents are counted.
+- A document without an id is called ``row-`` and its number, one without a domain is of "unknown". Both are counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from interp.data.columns import ABSENT, look_up
+from interp.data.opening import Source, read_rows
+from interp.data.tally import Tally
+from interp.data.windows import WindowError
+
+_DOCUMENTS_AT_ONCE = 64
+_CHARACTERS_AT_ONCE = 2**18
+
+
+@dataclass(frozen=True)
+class Document:
+    name: str
+    domain: str | None
+    """``None`` where the corpus says none."""
+    text: str
+
+
+def read_documents(
+    source: Source,
+    *,
+    text_column: str = "text",
+    document_column: str | None = None,
+    domain_column: str | None = None,
+    split: str | None = None,
+    config: str | None = None,
+    tally: Tally,
+) -> Iterator[Document]:
+    """Documents of a corpus in its order; source, split and config as ``read_rows``, columns by name or path.
+
+    Raises:
+        WindowError: as ``read_rows``; a text, an id or a domain that is of another kind than that, or half a character.
+    """
+    columns = [column for column in (text_column, document_column, domain_column) if column is not None]
+    for i, row in enumerate(read_rows(source, columns, split=split, config=config, tally=tally)):
+        given = None if document_column is None else _label(look_up(row, document_column), document_column, i)
+        name = f"row-{i}" if given is None else given
+        domain = None if domain_column is None else _label(look_up(row, domain_column), domain_column, i)
+        text = look_up(row, text_column)
+        if text is None or text is ABSENT:
+            text = ""
+        if not isinstance(text, str):
+            raise WindowError(f"column {text_column!r} of document {name!r} holds {type(text).__name__}, not text")
+        _refuse_halves(text, name)
+        tally.documents += 1
+        tally.empty += not text
+        tally.unnamed += document_column is not None and given is None
+        tally.without_domain += domain_column is not None and domain is None
+        yield Document(name, domain, text)
+
+
+def tokenized(
+    documents: Iterable[Document], tokenizer: PreTrainedTokenizerBase, *, tally: Tally
+) -> Iterator[tuple[Document, list[int]]]:
+    """Each document with its token ids, whole and without special tokens of ours."""
+    special = tokenizer.all_special_tokens
+    for batch in _batches(documents):
+        texts = [document.text for document in batch]
+        # An empty text is not asked: some tokenizers put a token before any text.
+        asked = [text for text in texts if text]
+        encoded = iter(tokenizer(asked, add_special_tokens=False, verbose=False)["input_ids"] if asked else [])
+        for document in batch:
+            tally.special += any(token in document.text for token in special)
+            yield document, next(encoded) if document.text else []
+
+
+def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Many short documents at once, long ones one by one."""
+    batch: list[Document] = []
+    for document in documents:
+        batch.append(document)
+        if len(batch) == _DOCUMENTS_AT_ONCE or sum(len(d.text) for d in batch) >= _CHARACTERS_AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _label(value: Any, column: str, i: int) -> str | None:
+    """An id or a domain as a string; ``None`` where there is none."""
+    if value is ABSENT or value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, (dict, list, bytes)):
+        raise WindowError(
+            f"column {column!r} of row {i} holds {type(value).__name__}, not a name; a field in it is named by a path, "
+            f"{column}.FIELD"
+        )
+    return str(value)
+
+
+def _refuse_halves(text: str, name: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise WindowError(
+            f"document {name!r} has half of a character (a lone surrogate) at character {error.start}: it is no text"
+        ) from error

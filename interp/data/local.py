@@ -1,0 +1,201 @@
+"""Rows of local files: parquet, JSON lines, JSON, CSV and text, also compressed.
+
+Files are read here, row by row and with the columns that are asked for alone: nothing is inferred from other columns or
+other rows, no path is a pattern, and nothing is asked of the network.
+
+- ``.parquet``: the needed columns, a batch of rows at a time.
+- ``.jsonl``, ``.json``: an object a line, or one array of objects (which is read whole).
+- ``.csv``: commas, a header; an empty field is null.
+- ``.txt``: one document, with the columns ``text`` and ``file`` (its path). Line ends stay as they are.
+
+Text is UTF-8; a byte order mark at the start is dropped.
+"""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import os
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from interp.data.columns import needed
+from interp.data.windows import WindowError
+
+Row = Mapping[str, Any]
+
+DAMAGED = (pa.ArrowException, EOFError, zlib.error, lzma.LZMAError, csv.Error, RecursionError, ValueError, OSError)
+"""What the readers raise on a file that is not what its name says."""
+_ROWS_AT_ONCE = 256
+_FIELD_LIMIT = 2**31 - 1
+_MARK = b"\xef\xbb\xbf"
+_SIDECARS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
+_SPLIT = re.compile(r"(?:^|[/._-])(train|validation|valid|val|dev|test|eval)(?=[/._-])", re.IGNORECASE)
+
+
+def read_file(path: Path, columns: Sequence[str], name: str) -> Iterator[Row]:
+    """Rows of a file, with what the columns need; ``name`` is what a text file is called.
+
+    Raises:
+        WindowError: a file of an unknown kind, a damaged one, or one of another kind than its name says.
+    """
+    reader = _reader(path)
+    if reader is None and _is_parquet(path):
+        reader = _parquet
+    if reader is None:
+        raise WindowError(
+            f"{path} is none of {', '.join(_READERS)}, also with {', '.join(_COMPRESSED)}: the suffix says how to read"
+        )
+    try:
+        with _COMPRESSED.get(path.suffix.lower(), open)(path, "rb") as handle:
+            yield from reader(handle, columns, name)
+    except WindowError:
+        raise
+    except DAMAGED as error:
+        raise WindowError(f"{path} cannot be read: {error}") from error
+
+
+def list_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The data files in a folder and below, in order of their paths, and those of other kinds. Hidden ones are ignored.
+
+    Raises:
+        WindowError: a folder without a data file.
+    """
+    found, seen = [], set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(root)
+        folders[:] = [name for name in folders if not name.startswith(".")] if real not in seen else []
+        names = [name for name in names if not name.startswith(".")] if real not in seen else []
+        seen.add(real)
+        found += [Path(root, name) for name in names]
+    found.sort(key=lambda path: path.relative_to(folder).parts)
+    data = [path for path in found if _reader(path) and path.name not in _SIDECARS]
+    if not data:
+        raise WindowError(f"{folder} holds no data: no file in it is one of {', '.join(_READERS)}")
+    return data, [path for path in found if path not in set(data)]
+
+
+def splits(files: Sequence[Path], folder: Path) -> dict[str, list[Path]]:
+    """A folder's files by split, where every name says one (``data/test-00000.parquet``); else all are "train"."""
+    named: dict[str, list[Path]] = {}
+    for path in files:
+        match = _SPLIT.search(path.relative_to(folder).as_posix())
+        if match is None:
+            return {"train": list(files)}
+        named.setdefault(match[1].lower(), []).append(path)
+    return named
+
+
+def _reader(path: Path) -> Callable[[io.BufferedIOBase, Sequence[str], str], Iterator[Row]] | None:
+    suffix = Path(path.stem).suffix if path.suffix.lower() in _COMPRESSED else path.suffix
+    return _READERS.get(suffix.lower())
+
+
+def _is_parquet(path: Path) -> bool:
+    with path.open("rb") as handle:
+        return handle.read(4) == b"PAR1"
+
+
+def _open_zstd(path: Path, mode: str) -> io.BufferedIOBase:
+    return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(path), mode), "zstd"))
+
+
+def _parquet(handle: io.BufferedIOBase, columns: Sequence[str], name: str) -> Iterator[Row]:
+    # The footer comes last, so a compressed file has to be unpacked first.
+    file = pq.ParquetFile(handle if isinstance(handle, io.BufferedReader) and handle.seekable() else _whole(handle))
+    for batch in file.iter_batches(_ROWS_AT_ONCE, columns=needed(columns, file.schema_arrow.names, name)):
+        yield from batch.to_pylist()
+
+
+def _json(handle: io.BufferedIOBase, columns: Sequence[str], name: str) -> Iterator[Row]:
+    first = handle.readline()
+    if first.removeprefix(_MARK).lstrip().startswith(b"["):
+        yield from (_object(row, f"entry {n}") for n, row in enumerate(json.loads(_decode(first + handle.read()))))
+        return
+    for n, line in enumerate(_lines(handle, first), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"line {n} is no JSON ({error})") from error
+            yield _object(row, f"line {n}")
+
+
+def _object(row: Any, where: str) -> Row:
+    if not isinstance(row, dict):
+        raise ValueError(f"{where} is no object with named fields but {type(row).__name__}")
+    return row
+
+
+def _csv(handle: io.BufferedIOBase, columns: Sequence[str], name: str) -> Iterator[Row]:
+    rows = _csv_rows(_lines(handle))
+    header = next(rows, None)
+    if header is None:
+        return
+    twice = [column for column in needed(columns, header, name) if header.count(column) > 1]
+    if twice:
+        raise ValueError(f"it has two columns {twice[0]!r}")
+    for n, row in enumerate(rows, start=1):
+        if len(row) != len(header):
+            raise ValueError(f"row {n} has {len(row)} fields, the header has {len(header)}")
+        yield {column: field or None for column, field in zip(header, row, strict=True)}
+
+
+def _csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Rows that are not blank, with fields of any length; the limit of the process is left as it was."""
+    reader = csv.reader(lines, strict=True)
+    while True:
+        limit = csv.field_size_limit(_FIELD_LIMIT)
+        try:
+            row = next(reader, None)
+        finally:
+            csv.field_size_limit(limit)
+        if row is None:
+            return
+        if row:
+            yield row
+
+
+def _text(handle: io.BufferedIOBase, columns: Sequence[str], name: str) -> Iterator[Row]:
+    row = {"text": _decode(handle.read()), "file": name}
+    needed(columns, list(row), name)
+    yield row
+
+
+def _lines(handle: io.BufferedIOBase, first: bytes | None = None) -> Iterator[str]:
+    offset, line = 0, handle.readline() if first is None else first
+    while line:
+        yield _decode(line, offset)
+        offset += len(line)
+        line = handle.readline()
+
+
+def _decode(data: bytes, offset: int = 0) -> str:
+    try:
+        return (data.removeprefix(_MARK) if offset == 0 else data).decode("utf-8")
+    except UnicodeDecodeError as error:
+        mark = len(_MARK) if offset == 0 and data.startswith(_MARK) else 0
+        raise ValueError(f"byte {offset + mark + error.start} is not UTF-8") from error
+
+
+def _whole(handle: io.BufferedIOBase) -> io.BytesIO:
+    return io.BytesIO(handle.read())
+
+
+_READERS = {".parquet": _parquet, ".jsonl": _json, ".json": _json, ".csv": _csv, ".txt": _text}
+_COMPRESSED: dict[str, Callable[[Path, str], Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+    ".zst": _open_zstd,
+}

@@ -1,0 +1,122 @@
+"""Opening a corpus: whether a name is a file, a folder, a stored dataset or one on the hub, and which split is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from datasets import Dataset, IterableDataset, load_dataset, load_from_disk
+from datasets.exceptions import DatasetsError
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+
+from interp.data.columns import needed, with_columns
+from interp.data.local import DAMAGED, list_files, read_file, splits
+from interp.data.tally import Tally
+from interp.data.windows import WindowError
+
+Source: TypeAlias = str | Path | Dataset | IterableDataset | Mapping[str, Dataset | IterableDataset]
+T = TypeVar("T")
+
+
+def read_rows(
+    source: Source,
+    columns: Sequence[str],
+    *,
+    split: str | None = None,
+    config: str | None = None,
+    tally: Tally | None = None,
+) -> Iterator[Mapping[str, Any]]:
+    """Rows of a corpus, one after the other, with what these columns need; look values up with ``columns.look_up``.
+
+    Args:
+        source: a file or a folder of files that ``interp.data.local`` reads, a folder written by ``save_to_disk``, a
+            dataset on the hub (``owner/name``), or an opened dataset. Only a hub dataset asks the network.
+        columns: the names that are needed; nested ones by a path (``meta.pile_set_name``).
+        split: which split of several; "train" unless given, or the only one.
+        config: configuration of a hub dataset.
+        tally: counts files that were not read.
+
+    Raises:
+        WindowError: no such file, folder, split or column, or a corpus that cannot be read.
+    """
+    where = str(source) if isinstance(source, (str, Path)) else "the dataset"
+    path = _local(source) if isinstance(source, (str, Path)) else None
+    if path is not None and config is not None:
+        raise WindowError(f"config={config!r} was given with {where}; only a dataset on the hub has configurations")
+    if path is not None and not _is_stored_dataset(path):
+        for file, name in _files(path, split, tally or Tally()):
+            yield from with_columns(read_file(file, columns, name), columns, str(file))
+        return
+    try:
+        opened = _open(source, path, config)
+        dataset = _choose(opened if isinstance(opened, dict) else {"train": opened}, split, where)
+        if dataset.column_names is not None:
+            dataset = dataset.select_columns(needed(columns, dataset.column_names, where))
+        yield from with_columns(iter(dataset), columns, where)
+    except WindowError:
+        raise
+    except (*DAMAGED, DatasetsError) as error:
+        raise WindowError(f"{where} cannot be read: {error}") from error
+
+
+def _local(source: str | Path) -> Path | None:
+    """The file or folder of that name; ``None`` for a name that can only be one of the hub."""
+    name = str(source)
+    try:
+        path = Path(source).expanduser()
+        if name.strip() and (path.is_file() or path.is_dir()):
+            return path
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, no such user
+        raise WindowError(f"{name!r} is no path: {error}") from error
+    if isinstance(source, Path) or not _may_be_on_hub(name):
+        raise WindowError(
+            f"there is no file or directory {name!r}, and a dataset on the hub is called owner/name, without a suffix"
+        )
+    return None
+
+
+def _may_be_on_hub(name: str) -> bool:
+    """Whether a name is ``owner/name`` and not a path with a mistake in it."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    owner, slash, _ = name.partition("/")
+    return bool(slash) and not re.search(r"\.[A-Za-z]{2,}\d?$", name) and not Path(owner).exists()
+
+
+def _is_stored_dataset(path: Path) -> bool:
+    return (path / "state.json").exists() or (path / "dataset_dict.json").exists()
+
+
+def _files(path: Path, split: str | None, tally: Tally) -> Iterator[tuple[Path, str]]:
+    """The files of a split, each with its name in the folder."""
+    if path.is_file():
+        _choose({"train": path}, split, str(path))
+        yield path, path.name
+        return
+    files, others = list_files(path)
+    chosen = _choose(splits(files, path), split, str(path))
+    tally.other_files += len(others) + len(files) - len(chosen)
+    for file in chosen:
+        yield file, file.relative_to(path).as_posix()
+
+
+def _open(source: Source, path: Path | None, config: str | None) -> Any:
+    if not isinstance(source, (str, Path)):
+        return source
+    if path is not None:
+        return load_from_disk(str(path))
+    return load_dataset(str(source), name=config, streaming=True)
+
+
+def _choose(found: Mapping[str, T], split: str | None, where: str) -> T:
+    """The split asked for of several; without a wish "train", or the only one."""
+    names = sorted(found)
+    wanted = split or ("train" if "train" in found or len(names) != 1 else names[0])
+    if wanted not in found:
+        raise WindowError(f"{where} has no split {wanted!r}; it has {', '.join(names)}: choose one")
+    return found[wanted]
