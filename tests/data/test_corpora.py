@@ -299,17 +299,8 @@ def no_network(monkeypatch):
 
 
 MISTYPED = [
-    "texts",
-    "texts.jsonl",
-    "corpus/texts.parqet",
-    "corpus/texts.jsonl.gz",
-    "here/texts",
-    "./a/b",
-    "~nobody/x",
-    "a/b/c",
-    "/absent",
-    "a*/b",
-    "https://example.org/c.jsonl",
+    *("texts", "texts.jsonl", "corpus/texts.parqet", "corpus/texts.jsonl.gz", "here/texts", "./a/b", "~nobody/x"),
+    *("a/b/c", "/absent", "a*/b", "https://example.org/c.jsonl"),
 ]
 
 
