@@ -39,6 +39,23 @@ def memorization_groups(
     return groups
 
 
+def group_masks(groups: Groups | None, n_windows: int) -> Groups:
+    """Groups as they were given, or all windows as one where none were.
+
+    Raises:
+        WindowError: what is no mapping of masks by name, or a mask of another kind or length.
+    """
+    if groups is None:
+        return {EVERY: np.ones(n_windows, dtype=bool)}
+    if not isinstance(groups, Mapping) or not groups:
+        raise WindowError(f"groups are masks by name, as memorization_groups gives them, not {groups!r}")
+    for group, mask in groups.items():
+        if np.asarray(mask).dtype != bool or np.shape(mask) != (n_windows,):
+            given = f"{np.asarray(mask).dtype} of shape {np.shape(mask)}"
+            raise WindowError(f"group {group!r} must be a mask, true or false, over {n_windows} windows, not {given}")
+    return groups
+
+
 def column_estimates(
     values: Float[np.ndarray, "window column"], documents: Shaped[np.ndarray, " window"], *, seed: int
 ) -> tuple[list[Estimate], Float[np.ndarray, "resample column"]]:
@@ -91,9 +108,7 @@ def group_curves(
         WindowError: a mask of another length than there are windows.
     """
     rows = []
-    for group, mask in (groups or {EVERY: np.ones(len(windows), dtype=bool)}).items():
-        if len(mask) != len(windows):
-            raise WindowError(f"group {group!r} is a mask over {len(mask)} windows, the result has {len(windows)}")
+    for group, mask in group_masks(groups, len(windows)).items():
         estimates, _ = column_estimates(values[mask], windows.document[mask], seed=seed)
         for i, e in enumerate(estimates):
             described = {name: column[i] for name, column in points.items()}

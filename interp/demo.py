@@ -17,6 +17,7 @@ from jaxtyping import Bool, Int
 from tqdm import tqdm
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.curves import memorization_groups
 from interp.data.corpus import planted_windows
 from interp.data.planting import HELD_OUT, REPETITIONS, planted_set
@@ -49,8 +50,8 @@ FULL = DemoPlan(sizes=("0.2m", "0.5m", "1.2m"), per_set=32, n_decoded=128, n_abl
 QUICK = DemoPlan(sizes=("0.2m", "0.5m"), per_set=8, n_decoded=32, n_ablated=16)
 
 
-@dataclass(frozen=True)
-class ModelResults:
+@dataclass(frozen=True, repr=False, eq=False)
+class ModelResults(Brief):
     """What the demo measured on one model."""
 
     scores: pd.DataFrame
@@ -65,8 +66,8 @@ class ModelResults:
     provenance: list[Provenance]
 
 
-@dataclass(frozen=True)
-class DemoResults:
+@dataclass(frozen=True, repr=False, eq=False)
+class DemoResults(Brief):
     """What the demo measured, as the report draws it; tables of all models stacked."""
 
     scores: pd.DataFrame

@@ -12,12 +12,13 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from interp.brief import Brief
 from interp.files import write_text
 from interp.results import Provenance
 
 
-@dataclass(frozen=True)
-class Section:
+@dataclass(frozen=True, repr=False, eq=False)
+class Section(Brief):
     """One question of the report: what is seen, the figures that show it, and a table where numbers are wanted."""
 
     title: str

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief, shortened
 from interp.data.windows import Windows
 from interp.files import whole_file
 
@@ -31,8 +32,8 @@ def _git_revision() -> str:
         return "unknown"
 
 
-@dataclass(frozen=True)
-class Provenance:
+@dataclass(frozen=True, repr=False)
+class Provenance(Brief):
     """How a result came about: enough to run it again."""
 
     measurement: str
@@ -63,6 +64,10 @@ class Provenance:
             dtype=str(model.cfg.dtype).removeprefix("torch."),
             device=str(model.cfg.device),
         )
+
+    def found(self) -> str:
+        settings = (f"{name}={value}" for name, value in self.settings.items() if value is not None)
+        return shortened(f"{self.measurement} of {self.model} in {self.dtype}, {', '.join(settings)}", 120)
 
 
 @runtime_checkable

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from interp.brief import Brief
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
     from interp.statistical.extraction import Extraction
 
 
-@dataclass(frozen=True)
-class Outcome:
+@dataclass(frozen=True, repr=False, eq=False)
+class Outcome(Brief):
     """What a command has measured: a table, a sentence, and how to draw it."""
 
     table: pd.DataFrame
@@ -47,8 +49,8 @@ class Outcome:
             typer.echo(f"figure: {write_page(self.figure(), page)}")
 
 
-@dataclass(frozen=True)
-class Scores:
+@dataclass(frozen=True, repr=False, eq=False)
+class Scores(Brief):
     """Tables of scores that a command was given, stacked."""
 
     table: pd.DataFrame

@@ -11,6 +11,7 @@ import pandas as pd
 
 from interp.data.planting import PREFIX_LEN
 from interp.data.windows import WindowError, Windows
+from interp.several import several
 
 CORPUS = Path(__file__).parent / "corpus"
 DOCUMENTS = CORPUS / "documents.parquet"
@@ -33,8 +34,8 @@ def manifest() -> pd.DataFrame:
 
 def planted_windows(
     *,
-    sets: Sequence[str] | None = None,
-    domains: Sequence[str] | None = None,
+    sets: str | Sequence[str] | None = None,
+    domains: str | Sequence[str] | None = None,
     per_set: int | None = None,
     seed: int = 0,
 ) -> Windows:
@@ -53,9 +54,10 @@ def planted_windows(
     for column, wanted in (("set", sets), ("domain", domains)):
         if wanted is None:
             continue
-        unknown = sorted(set(wanted) - set(table[column]))
+        wanted = several(wanted)
+        unknown = sorted(set(wanted) - set(manifest()[column]))
         if unknown:
-            raise WindowError(f"the corpus has no {column} {unknown}; it has {sorted(table[column].unique())}")
+            raise WindowError(f"the corpus has no {column} {unknown}; it has {sorted(manifest()[column].unique())}")
         table = table[table[column].isin(wanted)]
     if per_set is not None:
         shuffled = table.sample(frac=1, random_state=seed)

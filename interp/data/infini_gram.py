@@ -30,6 +30,7 @@ from tenacity import (
 )
 
 from interp.errors import InterpError
+from interp.several import several
 
 API_URL = "https://api.infini-gram.io/"
 
@@ -106,8 +107,9 @@ class InfiniGram:
                 answer = json.loads(kept[0])
         return WebCount(int(answer["count"]), bool(answer["approx"]), len(answer["token_ids"]))
 
-    def count_all(self, queries: Sequence[str]) -> pd.DataFrame:
+    def count_all(self, queries: str | Sequence[str]) -> pd.DataFrame:
         """One row a query: ``query``, ``count``, ``approximate``, ``n_tokens``. Answers outlive a failure."""
+        queries = several(queries)
         counts = [self.count(query) for query in queries]
         return pd.DataFrame(
             {

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from interp.brief import Brief
 from interp.errors import InterpError
 
 
@@ -18,8 +19,8 @@ class WindowError(InterpError, ValueError):
     """Windows that a model cannot take or that would give a wrong number."""
 
 
-@dataclass(frozen=True)
-class Windows:
+@dataclass(frozen=True, repr=False, eq=False)
+class Windows(Brief):
     """Token windows cut from documents: a prefix of ``prefix_len`` tokens, then the continuation.
 
     Windows are not padded and carry no BOS: all have the same length.
@@ -99,6 +100,13 @@ class Windows:
             document=np.concatenate([piece.document for piece in pieces]),
             domain=np.concatenate([piece.domain for piece in pieces]),
             count=np.concatenate([piece.count for piece in pieces]),
+        )
+
+    def found(self) -> str:
+        n_documents = len(pd.unique(self.document))
+        return (
+            f"{len(self):,} windows of {n_documents:,} documents ({self.source}), "
+            f"{self.prefix_len} + {self.continuation_len} tokens"
         )
 
     def __len__(self) -> int:

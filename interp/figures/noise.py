@@ -12,6 +12,7 @@ from interp.figures.lens import LAYERS
 from interp.figures.style import apply_style
 from interp.internal.joint_substitution import Loss
 from interp.internal.perturbation import Recovery
+from interp.several import several
 
 _RECOVERY = {
     "cosine": ("cosine, clean and noisy", 1.0, "full recovery"),
@@ -91,7 +92,9 @@ _LOSS = {
 }
 
 
-def carried_together(curves: pd.DataFrame, quantity: Loss, *, groups: Collection[str], finding: str = "") -> go.Figure:
+def carried_together(
+    curves: pd.DataFrame, quantity: Loss, *, groups: str | Collection[str], finding: str = ""
+) -> go.Figure:
     """What is lost by the number of prefix tokens replaced at once, from either end of the prefix.
 
     Args:
@@ -101,7 +104,7 @@ def carried_together(curves: pd.DataFrame, quantity: Loss, *, groups: Collection
         groups: those that are drawn, a line for each end.
         finding: a sentence on what is seen, in front of the caption.
     """
-    rows = curves[curves["group"].isin(groups)]
+    rows = curves[curves["group"].isin(several(groups))]
     end = rows["set"].str.split(" ").str[0]
     fig = panels(rows.assign(group=rows["group"] + ", " + end + " tokens"), x="n_positions")
     title, y, level, label = _LOSS[quantity]

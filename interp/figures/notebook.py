@@ -1,24 +1,87 @@
-"""Views for Jupyter by circuitsvis: attention patterns and windows coloured token by token.
+"""Views for Jupyter: windows coloured token by token, and attention patterns.
 
-Unlike the plotly figures these fetch their script from the network when they are shown.
+A coloured window is plain HTML without a script. Attention patterns are drawn by circuitsvis, which looks for the
+network when it is shown: it fetches its script there, or puts it into the page (1.5 MB) where there is none.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from html import escape
+
 import numpy as np
 from circuitsvis.attention import attention_heads
-from circuitsvis.tokens import colored_tokens
 from circuitsvis.utils.render import RenderedHTML
 from jaxtyping import Float, Int
+from plotly.colors import sample_colorscale, unlabel_rgb
 from transformers import PreTrainedTokenizerBase
 
+from interp.figures.style import DIVERGING
 from interp.internal.substitution import Substitution
 from interp.statistical.extraction import Extraction
 
+_TOKEN = "padding:1px 0;border-radius:2px;outline:1px solid rgba(127,127,127,.35)"
+
+
+@dataclass(frozen=True)
+class TokenView:
+    """HTML that a notebook shows as the last line of a cell."""
+
+    html: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
 
 def token_texts(ids: Int[np.ndarray, " pos"], tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Each token as text. What would end a script is broken by a zero-width space: the text comes from a corpus."""
-    return [tokenizer.decode([int(i)]).replace("</", "<\u200b/").replace("<!--", "<\u200b!--") for i in ids]
+    """Each token as text, for ``attention_view``. The text comes from a corpus: what would end that view's script is
+    broken by a zero-width space."""
+    return [text.replace("</", "<\u200b/").replace("<!--", "<\u200b!--") for text in _decoded(ids, tokenizer)]
+
+
+def _decoded(ids: Int[np.ndarray, " pos"], tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    return [tokenizer.decode([int(i)]) for i in ids]
+
+
+def coloured_tokens(tokens: list[str], values: Float[np.ndarray, " pos"], *, unit: str, what: str) -> TokenView:
+    """A text coloured by a value of each token, with the value on hover and the scale above.
+
+    A coloured token brings its own ground and a text colour that stands out from it; one without a value keeps the
+    notebook's, so that both can be read in a light and in a dark theme.
+
+    Args:
+        tokens: texts, from a corpus: they are escaped.
+        values: of each token; NaN for a token without one. White is 0.
+        unit: of the values.
+        what: is coloured, for the line above.
+    """
+    limit = float(np.nanmax(np.abs(values), initial=0)) or 1.0
+
+    def span(text: str, value: float) -> str:
+        said = "" if np.isnan(value) else f' title="{value:.3g} {escape(unit)}"'
+        return f'<span style="{_TOKEN};{_ground(value, limit)}"{said}>{_visible(text)}</span>'
+
+    ends = [sign * limit for sign in (-1, 1) if (sign * values > 0).any()]
+    scale = " ".join(span(f" {x:.3g} ", x) for x in sorted([*ends, 0.0]))
+    text = "".join(map(span, tokens, values.tolist()))
+    return TokenView(
+        f'<div><div style="font:12px system-ui,sans-serif;margin:4px 0">{escape(what)}, {escape(unit)}: {scale}</div>'
+        f'<div style="font:13px/1.7 ui-monospace,monospace;white-space:pre-wrap">{text}</div></div>'
+    )
+
+
+def _ground(value: float, limit: float) -> str:
+    if np.isnan(value):
+        return "color:inherit"
+    (colour,) = sample_colorscale(DIVERGING, [0.5 + value / limit / 2])
+    # Above this relative luminance (WCAG 2) black has more contrast than white.
+    luminance = (np.array(unlabel_rgb(colour)) / 255) ** 2.2 @ [0.2126, 0.7152, 0.0722]
+    return f"background:{colour};color:{'#000' if luminance > 0.179 else '#fff'}"
+
+
+def _visible(text: str) -> str:
+    """Escaped, with line breaks that can be seen and hovered over."""
+    return escape(text).replace("\n", "\u21b5\n")
 
 
 def attention_view(
@@ -40,16 +103,18 @@ def attention_view(
     return attention_heads(attention=pattern, tokens=tokens, attention_head_names=names)
 
 
-def log_prob_view(extraction: Extraction, row: int, tokenizer: PreTrainedTokenizerBase) -> RenderedHTML:
-    """One window with its continuation coloured by the true tokens' log-probability (nats); the prefix is blank."""
+def log_prob_view(extraction: Extraction, row: int, tokenizer: PreTrainedTokenizerBase) -> TokenView:
+    """One window with its continuation coloured by the true tokens' log-probability (nats); the prefix is plain."""
     windows = extraction.windows
-    values = np.concatenate([np.zeros(windows.prefix_len), extraction.log_prob[row]])
-    return colored_tokens(token_texts(windows.tokens[row].numpy(), tokenizer), values)
+    values = np.concatenate([np.full(windows.prefix_len, np.nan), extraction.log_prob[row]])
+    tokens = _decoded(windows.tokens[row].numpy(), tokenizer)
+    return coloured_tokens(tokens, values, unit="nats", what="log-probability of each true token")
 
 
-def substitution_view(substitution: Substitution, row: int, tokenizer: PreTrainedTokenizerBase) -> RenderedHTML:
+def substitution_view(substitution: Substitution, row: int, tokenizer: PreTrainedTokenizerBase) -> TokenView:
     """One window with its prefix coloured by what the continuation loses (nats a token) when the token is another."""
     windows = substitution.windows
-    values = np.zeros(windows.tokens.shape[1])
+    values = np.full(windows.tokens.shape[1], np.nan)
     values[substitution.position] = substitution.fall[row]
-    return colored_tokens(token_texts(windows.tokens[row].numpy(), tokenizer), values)
+    tokens = _decoded(windows.tokens[row].numpy(), tokenizer)
+    return coloured_tokens(tokens, values, unit="nats a token", what="lost when the token is another")

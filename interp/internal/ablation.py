@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float
 from tqdm import tqdm
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.internal.importance import head_estimates
 from interp.internal.methods import AblationError, MeanOver, Method, Metric, check_heads
@@ -31,11 +32,12 @@ from interp.internal.request import AblationRequest
 from interp.internal.sweep import SweepValues, sweep_heads
 from interp.models.take_apart import decoder
 from interp.results import Provenance
+from interp.several import several
 from interp.stats import Estimate
 
 
-@dataclass(frozen=True)
-class HeadAblation:
+@dataclass(frozen=True, repr=False, eq=False)
+class HeadAblation(Brief):
     """What each window gives, clean and with each head ablated alone."""
 
     windows: Windows
@@ -53,6 +55,11 @@ class HeadAblation:
     score: Float[np.ndarray, "layer head window"]
     """The same, decoded with the head ablated at every position, generated ones included."""
     provenance: Provenance
+
+    def found(self) -> str:
+        importance = self.importance()
+        strongest = (f"{layer}.{head} {importance[layer, head]:+.3g}" for layer, head in self.top(3))
+        return f"{self.method}, most important heads: {', '.join(strongest)} nats a token"
 
     def falls(self, metric: Metric) -> Float[np.ndarray, "layer head window"]:
         """What each window loses by each ablation: clean minus ablated. Nats a token for ``log_prob``; for ``rate`` and
@@ -116,7 +123,7 @@ def ablate_heads(
     windows: Windows,
     *,
     method: Method = "zero",
-    metrics: Sequence[Metric] = ("log_prob", "rate"),
+    metrics: Metric | Sequence[Metric] = ("log_prob", "rate"),
     reference: Windows | None = None,
     mean_over: MeanOver = "position",
     heads: Sequence[tuple[int, int]] | None = None,
@@ -151,6 +158,7 @@ def ablate_heads(
             metric, a head that does not exist.
         ActivationError: NaN or infinite activations, with layer and window.
     """
+    metrics = several(metrics)
     request = AblationRequest(method, metrics, reference, mean_over, batch_size=batch_size, seed=seed)
     request.check(model, windows)
     mask = torch.ones(model.cfg.n_layers, model.cfg.n_heads, dtype=torch.bool)

@@ -19,6 +19,7 @@ from interp.internal.methods import MeanOver, Method, Metric, Replacement
 from interp.internal.request import AblationRequest
 from interp.internal.sweep import SweepValues
 from interp.models.hooks import HookFn, activations, checked_hooks, hook_name, logits
+from interp.several import several
 
 
 def ablate_heads_plainly(
@@ -26,7 +27,7 @@ def ablate_heads_plainly(
     windows: Windows,
     *,
     method: Method = "zero",
-    metrics: Sequence[Metric] = ("log_prob", "rate"),
+    metrics: Metric | Sequence[Metric] = ("log_prob", "rate"),
     reference: Windows | None = None,
     mean_over: MeanOver = "position",
     batch_size: int = 64,
@@ -37,6 +38,7 @@ def ablate_heads_plainly(
     Raises:
         WindowError, AblationError, HookError: as there, and as ``checked_hooks``.
     """
+    metrics = several(metrics)
     request = AblationRequest(method, metrics, reference, mean_over, batch_size=batch_size, seed=seed)
     request.check(model, windows)
     names = [hook_name("hook_z", layer) for layer in range(model.cfg.n_layers)]

@@ -14,13 +14,14 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from scipy.stats import rankdata
 
+from interp.brief import Brief
 from interp.internal.overlap import expected_jaccard, jaccard
 from interp.internal.ranking import ComparisonError, membership, top_size
 from interp.stats import Estimate, from_resamples, resampled_means
 
 
-@dataclass(frozen=True)
-class Agreement:
+@dataclass(frozen=True, repr=False)
+class Agreement(Brief):
     """Of two maps of the same heads."""
 
     spearman: Estimate

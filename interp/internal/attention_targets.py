@@ -26,6 +26,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.curves import column_estimates, estimate_columns
 from interp.data.windows import Windows
 from interp.internal.finite import check_finite
@@ -42,8 +43,8 @@ START = 4
 RARE_SHARE = 0.1
 
 
-@dataclass(frozen=True)
-class AttentionTargets:
+@dataclass(frozen=True, repr=False, eq=False)
+class AttentionTargets(Brief):
     """Attention of each head to each target, mean over the predicting positions of a window."""
 
     share: Float[np.ndarray, "target layer head window"]

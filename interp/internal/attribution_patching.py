@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.internal.finite import check_outcome
 from interp.internal.importance import head_estimates
@@ -34,8 +35,8 @@ from interp.results import Provenance
 from interp.stats import Estimate
 
 
-@dataclass(frozen=True)
-class HeadEstimate:
+@dataclass(frozen=True, repr=False, eq=False)
+class HeadEstimate(Brief):
     """Estimated fall in log-probability of each window for each head."""
 
     windows: Windows

@@ -17,11 +17,13 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.data.disjoint import by_text
 from interp.data.windows import Windows
 from interp.internal.joint import Heads, ablate_sets
 from interp.internal.methods import AblationError, MeanOver, Method, check_heads
 from interp.results import Provenance
+from interp.several import several
 from interp.stats import Estimate, bootstrap_mean, clustered_rate
 
 
@@ -34,8 +36,8 @@ def ranking_half(windows: Windows, *, seed: int) -> Bool[np.ndarray, " window"]:
     return np.isin(documents, np.random.default_rng(seed).permutation(np.unique(documents))[::2])
 
 
-@dataclass(frozen=True)
-class CumulativeAblation:
+@dataclass(frozen=True, repr=False, eq=False)
+class CumulativeAblation(Brief):
     """Each window by number of heads ablated: in order of importance, and in random orders."""
 
     windows: Windows
@@ -95,7 +97,7 @@ def cumulative_ablation(
     windows: Windows,
     ranking: Sequence[tuple[int, int]],
     *,
-    n_ablated: Sequence[int] | None = None,
+    n_ablated: int | Sequence[int] | None = None,
     n_random: int = 5,
     method: Method = "zero",
     reference: Windows | None = None,
@@ -119,9 +121,9 @@ def cumulative_ablation(
     Raises:
         AblationError: a number of heads beyond the ranking, and as ``ablate_sets``.
     """
+    check_heads(model, list(ranking))
     heads: Heads = tuple((int(layer), int(head)) for layer, head in ranking)
-    check_heads(model, list(heads))
-    counts = _steps(len(heads)) if n_ablated is None else sorted(set(n_ablated) | {0})
+    counts = _steps(len(heads)) if n_ablated is None else sorted({*several(n_ablated), 0})
     if counts[0] < 0 or counts[-1] > len(heads):
         raise AblationError(f"numbers of heads {counts}: the ranking has {len(heads)}")
     if n_random < 1:

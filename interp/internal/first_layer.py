@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from interp.curves import EVERY, Groups, estimate_columns, group_curves
+from interp.brief import Brief
+from interp.curves import Groups, estimate_columns, group_curves, group_masks
 from interp.data.windows import Windows
 from interp.stats import bootstrap, bootstrap_mean
 
@@ -33,8 +34,8 @@ def first_holding(
     return np.where(holds[-1], depth[np.minimum(first, len(depth) - 1)], np.nan)
 
 
-@dataclass(frozen=True)
-class FirstLayer:
+@dataclass(frozen=True, repr=False, eq=False)
+class FirstLayer(Brief):
     """Where each token of the continuations is decided."""
 
     layer: Float[np.ndarray, "window continuation"]
@@ -56,7 +57,7 @@ class FirstLayer:
             ``high``, ``n`` (windows), ``n_documents``. A median is in layers, infinite where fewer than half hold.
         """
         rows = []
-        for group, mask in (groups or {EVERY: np.ones(len(self.windows), dtype=bool)}).items():
+        for group, mask in group_masks(groups, len(self.windows)).items():
             documents = self.windows.document[mask]
             chosen = np.flatnonzero(mask)
             with np.errstate(invalid="ignore"):

@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.internal.budget import budget, rows_within
 from interp.internal.finite import check_outcome
@@ -27,14 +28,15 @@ from interp.models.decoder import Decoder
 from interp.models.greedy import Recorder, first_misses, run_on
 from interp.models.take_apart import decoder
 from interp.results import Provenance
+from interp.several import several
 from interp.stats import bootstrap_mean, clustered_rate
 
 Heads = tuple[tuple[int, int], ...]
 """(layer, head) pairs."""
 
 
-@dataclass(frozen=True)
-class SetAblation:
+@dataclass(frozen=True, repr=False, eq=False)
+class SetAblation(Brief):
     """What each window gives with each set of heads ablated. The empty set is the clean model."""
 
     windows: Windows
@@ -81,7 +83,7 @@ def ablate_sets(
     sets: Sequence[Sequence[tuple[int, int]]],
     *,
     method: Method = "zero",
-    metrics: Sequence[Metric] = ("log_prob", "rate"),
+    metrics: Metric | Sequence[Metric] = ("log_prob", "rate"),
     reference: Windows | None = None,
     mean_over: MeanOver = "position",
     batch_size: int = 64,
@@ -100,6 +102,7 @@ def ablate_sets(
     Raises:
         WindowError, AblationError, ActivationError: as ``ablate_heads``; ``peer_mean`` of a whole layer.
     """
+    metrics = several(metrics)
     request = AblationRequest(method, metrics, reference, mean_over, batch_size=batch_size, seed=seed)
     request.check(model, windows)
     masks = [check_heads(model, list(heads)) for heads in sets]
@@ -149,8 +152,8 @@ def _residuals(parts: Decoder, tokens: Int[Tensor, "batch pos"]) -> list[Float[T
     return residuals
 
 
-@dataclass(frozen=True)
-class _SetRun:
+@dataclass(frozen=True, repr=False, eq=False)
+class _SetRun(Brief):
     """One batch with one set of heads ablated."""
 
     parts: Decoder

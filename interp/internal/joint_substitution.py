@@ -19,16 +19,18 @@ import pandas as pd
 from jaxtyping import Float
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.curves import Groups, group_curves
 from interp.data.windows import WindowError, Windows
 from interp.internal.substitution import substituted
 from interp.results import Provenance
+from interp.several import several
 
 Loss = Literal["fall", "recited"]
 
 
-@dataclass(frozen=True)
-class SetSubstitution:
+@dataclass(frozen=True, repr=False, eq=False)
+class SetSubstitution(Brief):
     """What the continuation loses when the tokens at several prefix positions are others."""
 
     name: tuple[str, ...]
@@ -63,8 +65,9 @@ class SetSubstitution:
         )
 
 
-def ends(prefix_len: int, *, sizes: Sequence[int]) -> dict[str, range]:
+def ends(prefix_len: int, *, sizes: int | Sequence[int]) -> dict[str, range]:
     """The first and the last so many positions of a prefix, by the names ``first 4``, ``last 4`` ..."""
+    sizes = several(sizes)
     first = {f"first {size}": range(size) for size in sizes}
     return first | {f"last {size}": range(prefix_len - size, prefix_len) for size in sizes}
 
@@ -79,7 +82,7 @@ def blocks(prefix_len: int, *, size: int) -> dict[str, range]:
 def substitute_sets(
     model: TransformerBridge,
     windows: Windows,
-    sets: Mapping[str, Sequence[int]],
+    sets: Mapping[str, int | Sequence[int]],
     *,
     n_draws: int = 4,
     corpus: Windows | None = None,
@@ -102,7 +105,7 @@ def substitute_sets(
         WindowError: no set, a position named twice in one, and as ``substitute``.
         ValueError, ActivationError: as ``substitute``.
     """
-    positions = tuple(tuple(int(p) for p in chosen) for chosen in sets.values())
+    positions = tuple(tuple(int(p) for p in several(chosen)) for chosen in sets.values())
     if not positions:
         raise WindowError("no set of positions is given: nothing would be substituted")
     for name, chosen in zip(sets, positions, strict=True):

@@ -10,6 +10,7 @@ import pandas as pd
 from einops import rearrange
 from jaxtyping import Bool, Float
 
+from interp.brief import Brief
 from interp.curves import Groups, Points, group_curves
 from interp.data.windows import Windows
 from interp.internal.first_layer import FirstLayer, first_holding
@@ -19,8 +20,8 @@ Quantity = Literal["probability", "log_prob", "rank", "entropy", "kl"]
 QUANTITIES: tuple[Quantity, ...] = ("probability", "log_prob", "rank", "entropy", "kl")
 
 
-@dataclass(frozen=True)
-class LayerDecoding:
+@dataclass(frozen=True, repr=False, eq=False)
+class LayerDecoding(Brief):
     """Decoded next-token distributions at the points of the residual stream."""
 
     point: tuple[str, ...]

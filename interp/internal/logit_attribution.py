@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.errors import InterpError
 from interp.internal.finite import check_outcome
@@ -36,8 +37,8 @@ class AttributionError(InterpError, RuntimeError):
     """Parts that do not sum to the logit."""
 
 
-@dataclass(frozen=True)
-class LogitAttribution:
+@dataclass(frozen=True, repr=False, eq=False)
+class LogitAttribution(Brief):
     """Shares of the true token's logit, in logits, by continuation position."""
 
     windows: Windows

@@ -7,7 +7,7 @@ same position (arXiv 2603.21658, the internal level; the others are common pract
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.data.disjoint import overlapping, run_length, sharing
 from interp.data.windows import Windows
 from interp.errors import InterpError
@@ -34,8 +35,8 @@ class AblationError(InterpError, ValueError):
     """An ablation that cannot be done, or whose result would not mean what it says."""
 
 
-@dataclass(frozen=True)
-class Replacement:
+@dataclass(frozen=True, repr=False, eq=False)
+class Replacement(Brief):
     """What stands in for ablated heads of one model on some tested windows; see ``prepare_replacement``."""
 
     method: Method
@@ -188,15 +189,18 @@ def _donors(windows: Windows, reference: Windows | None, seed: int) -> Int[Tenso
     return pool.tokens[torch.from_numpy(drawn)]
 
 
-def check_heads(model: TransformerBridge, heads: list[tuple[int, int]]) -> Bool[Tensor, "layer head"]:
+def check_heads(model: TransformerBridge, heads: Sequence[tuple[int, int]]) -> Bool[Tensor, "layer head"]:
     """A set of (layer, head) pairs as a mask.
 
     Raises:
-        AblationError: a layer or head that the model does not have, or one named twice.
+        AblationError: a layer or head that the model does not have, one named twice, or what is no pair.
     """
     n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
     mask = torch.zeros(n_layers, n_heads, dtype=torch.bool)
-    for layer, head in heads:
+    for pair in heads:
+        if np.shape(pair) != (2,):
+            raise AblationError(f"{pair!r} is no head: give (layer, head) pairs, [(0, 1)] for head 1 of layer 0 alone")
+        layer, head = pair
         if not (0 <= layer < n_layers and 0 <= head < n_heads):
             raise AblationError(
                 f"{model.cfg.model_name} has no head {head} in layer {layer}: its layers are 0 to {n_layers - 1}, "

@@ -30,6 +30,7 @@ from interp.internal.perturbation import Perturbation
 from interp.models.decoding import greedy_decode
 from interp.models.hooks import HookError, HookFn, activations, checked_hooks, hook_name
 from interp.results import Provenance
+from interp.several import several
 
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 Site = Literal["hook_resid_pre", "hook_resid_post", "hook_attn_out", "hook_mlp_out"]
@@ -95,10 +96,10 @@ def perturb(
     model: TransformerBridge,
     windows: Windows,
     *,
-    alphas: Sequence[float] = ALPHAS,
+    alphas: float | Sequence[float] = ALPHAS,
     layer: int = 0,
     site: Site = "hook_resid_pre",
-    positions: Sequence[int] | None = None,
+    positions: int | Sequence[int] | None = None,
     lens: bool = True,
     batch_size: int = 64,
     seed: int = 0,
@@ -127,6 +128,8 @@ def perturb(
     """
     windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
     n_pos, n_layers = windows.tokens.shape[1], model.cfg.n_layers
+    alphas = several(alphas)
+    positions = None if positions is None else several(positions)
     if min(alphas, default=-1) < 0 or len({round(a * 1_000_000) for a in alphas}) < len(alphas):
         raise ValueError(f"alphas={tuple(alphas)}: give at least one, none negative, none twice")
     if not 0 <= layer < n_layers:

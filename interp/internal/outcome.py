@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from interp.brief import Brief
 from interp.models.decoder import Decoder
 
 
-@dataclass(frozen=True)
-class Outcome:
+@dataclass(frozen=True, repr=False, eq=False)
+class Outcome(Brief):
     """Of each row of a teacher-forced pass."""
 
     log_prob: Float[Tensor, " row"]

@@ -23,6 +23,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Shaped
 from scipy.stats import hypergeom
 
+from interp.brief import Brief
 from interp.internal.ranking import ComparisonError, Importance, membership, top_heads
 from interp.stats import Estimate, wilson
 
@@ -44,8 +45,8 @@ def expected_jaccard(n_heads: int, n_one: int, n_other: int) -> float:
     return float((hypergeom.pmf(shared, n_heads, n_one, n_other) * shared / (n_one + n_other - shared)).sum())
 
 
-@dataclass(frozen=True)
-class Overlap:
+@dataclass(frozen=True, repr=False, eq=False)
+class Overlap(Brief):
     """Top sets of several domains of one model, compared."""
 
     domains: tuple[str, ...]

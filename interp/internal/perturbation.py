@@ -10,18 +10,20 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from interp.curves import EVERY, Groups, Points, column_estimates, estimate_columns, group_curves
+from interp.brief import Brief
+from interp.curves import Groups, Points, column_estimates, estimate_columns, group_curves, group_masks
 from interp.data.corpus import STRUCTURAL_DOMAINS
 from interp.data.windows import Windows
 from interp.results import Provenance
+from interp.several import several
 from interp.stats import bootstrap_mean, clustered_rate, from_resamples
 
 Recovery = Literal["cosine", "centred_cosine", "lens_kl"]
 RECOVERIES: tuple[Recovery, ...] = ("cosine", "centred_cosine", "lens_kl")
 
 
-@dataclass(frozen=True)
-class Perturbation:
+@dataclass(frozen=True, repr=False, eq=False)
+class Perturbation(Brief):
     """Clean against noisy residual stream, and the text under noise, at each alpha."""
 
     alphas: Float[np.ndarray, " alpha"]
@@ -45,9 +47,6 @@ class Perturbation:
     """Mean log-probability of a true continuation token under noise, nats."""
     windows: Windows
     provenance: Provenance
-
-    def _groups(self, groups: Groups | None) -> Groups:
-        return groups or {EVERY: np.ones(len(self.windows), dtype=bool)}
 
     def curves(self, quantity: Recovery, *, groups: Groups | None = None, seed: int = 0) -> pd.DataFrame:
         """Mean recovery by group, alpha and point, with intervals by document.
@@ -73,7 +72,7 @@ class Perturbation:
             One row an alpha and group or contrast (``memorized - unmemorized``): ``value``, ``low``, ``high``, ``n``,
             ``n_documents``.
         """
-        named = self._groups(groups)
+        named = group_masks(groups, len(self.windows))
         rows = []
         for alpha, values in zip(self.alphas, getattr(self, quantity), strict=True):
             gain = values[-1] - values[0]
@@ -97,7 +96,7 @@ class Perturbation:
         self,
         *,
         groups: Groups | None = None,
-        structural: Collection[str] = STRUCTURAL_DOMAINS,
+        structural: str | Collection[str] = STRUCTURAL_DOMAINS,
         seed: int = 0,
     ) -> pd.DataFrame:
         """Rate of M = 1, mean M, log-probability and structural share at each alpha.
@@ -111,9 +110,10 @@ class Perturbation:
         Returns:
             One row an alpha, group and ``statistic`` (``rate``, ``score``, ``log_prob``, ``structural_share``).
         """
-        domains = np.isin(self.windows.domain.astype(str), list(structural))
+        structural = several(structural)
+        domains = np.isin(self.windows.domain.astype(str), structural)
         rows = []
-        for group, mask in self._groups(groups).items():
+        for group, mask in group_masks(groups, len(self.windows)).items():
             documents = self.windows.document[mask]
             for i, alpha in enumerate(self.alphas):
                 kept = self.memorized[i] & mask

@@ -8,6 +8,7 @@ from typing import get_args
 
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.internal.methods import (
     AblationError,
@@ -21,8 +22,8 @@ from interp.internal.methods import (
 from interp.results import Provenance
 
 
-@dataclass(frozen=True)
-class AblationRequest:
+@dataclass(frozen=True, repr=False, eq=False)
+class AblationRequest(Brief):
     """Settings of one measurement; their meaning is that of ``interp.internal.ablation.ablate_heads``."""
 
     method: Method

@@ -17,6 +17,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from interp.brief import Brief
 from interp.internal.methods import Method
 from interp.models.decoder import Decoder
 from interp.models.greedy import first_misses, run_on
@@ -25,8 +26,8 @@ CLEAN = -1
 """Layer of a row in which nothing is ablated."""
 
 
-@dataclass(frozen=True)
-class Waiting:
+@dataclass(frozen=True, repr=False, eq=False)
+class Waiting(Brief):
     """Rows with a teacher-forced pass behind them."""
 
     layer: Int[Tensor, " row"]

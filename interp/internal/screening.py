@@ -19,6 +19,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.internal.ablation import HeadAblation, ablate_heads
 from interp.internal.agreement import Agreement, agreement
@@ -27,13 +28,14 @@ from interp.internal.methods import MeanOver, Method, Metric
 from interp.internal.ranking import ranked, top_size
 from interp.internal.request import AblationRequest
 from interp.results import Provenance
+from interp.several import several
 
 N_PROBES = 6
 """Heads ablated first beside the top ones, spread over the lower ranks: the margin is not of top heads alone."""
 
 
-@dataclass(frozen=True)
-class Screening:
+@dataclass(frozen=True, repr=False, eq=False)
+class Screening(Brief):
     """The top heads, exactly, and the estimate of all."""
 
     estimate: HeadEstimate
@@ -70,7 +72,7 @@ def screen_heads(
     *,
     share: float = 0.2,
     method: Method = "zero",
-    metrics: Sequence[Metric] = ("log_prob", "rate"),
+    metrics: Metric | Sequence[Metric] = ("log_prob", "rate"),
     reference: Windows | None = None,
     mean_over: MeanOver = "position",
     batch_size: int = 64,
@@ -89,6 +91,7 @@ def screen_heads(
         ComparisonError: a share outside 0 to 1.
     """
     n_top = top_size(model.cfg.n_layers * model.cfg.n_heads, share)
+    metrics = several(metrics)
     request = AblationRequest(method, metrics, reference, mean_over, batch_size=batch_size, seed=seed)
     request.check(model, windows)
     estimate = estimate_heads(

@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
+from interp.brief import Brief
 from interp.internal.ranking import ComparisonError, Importance
 from interp.stats import Estimate, bootstrap
 
@@ -61,8 +62,8 @@ def cosine(one: Float[np.ndarray, " point"], other: Float[np.ndarray, " point"])
     return float(one @ other) / norms if norms else float("nan")
 
 
-@dataclass(frozen=True)
-class FamilySimilarity:
+@dataclass(frozen=True, repr=False, eq=False)
+class FamilySimilarity(Brief):
     """Cosines between models, and whether families hold together."""
 
     models: tuple[str, ...]

@@ -21,14 +21,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.curves import Groups, group_curves
 from interp.data.windows import WindowError, Windows
 from interp.internal.finite import check_outcome
 from interp.results import Provenance
+from interp.several import several
 
 
-@dataclass(frozen=True)
-class Outcome:
+@dataclass(frozen=True, repr=False, eq=False)
+class Outcome(Brief):
     """What the continuation loses by each set of substitutions; fields as in ``Substitution``."""
 
     log_prob: Float[np.ndarray, " window"]
@@ -36,8 +38,8 @@ class Outcome:
     recited: Float[np.ndarray, "window set"]
 
 
-@dataclass(frozen=True)
-class Substitution:
+@dataclass(frozen=True, repr=False, eq=False)
+class Substitution(Brief):
     """What the continuation loses when one prefix token is another."""
 
     position: Int[np.ndarray, " position"]
@@ -161,7 +163,7 @@ def substitute(
     model: TransformerBridge,
     windows: Windows,
     *,
-    positions: Sequence[int] | None = None,
+    positions: int | Sequence[int] | None = None,
     n_draws: int = 4,
     corpus: Windows | None = None,
     batch_size: int = 64,
@@ -183,7 +185,7 @@ def substitute(
         ValueError: fewer than one draw.
         ActivationError: logits that are not finite.
     """
-    position = np.asarray(range(windows.prefix_len) if positions is None else positions, dtype=np.int64)
+    position = np.asarray(range(windows.prefix_len) if positions is None else several(positions), dtype=np.int64)
     outcome = substituted(
         model,
         windows,

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.internal.budget import budget, rows_within
 from interp.internal.finite import check_finite, check_outcome
@@ -30,8 +31,8 @@ from interp.models.greedy import Recorder
 from interp.models.take_apart import decoder
 
 
-@dataclass(frozen=True)
-class SweepValues:
+@dataclass(frozen=True, repr=False, eq=False)
+class SweepValues(Brief):
     """What each window gives, clean and with each head ablated."""
 
     log_prob_clean: Float[np.ndarray, " window"]

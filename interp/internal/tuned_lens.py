@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn.functional import kl_div
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.data.disjoint import by_text, overlapping, run_length
 from interp.data.windows import WindowError, Windows
 from interp.internal.finite import check_stream
@@ -36,8 +37,8 @@ from interp.results import Provenance
 N_CHECKS = 10
 
 
-@dataclass(frozen=True)
-class TunedLens:
+@dataclass(frozen=True, repr=False, eq=False)
+class TunedLens(Brief):
     """Affine translators of one model."""
 
     point: tuple[str, ...]

@@ -20,6 +20,8 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from interp.brief import Brief
+
 
 @runtime_checkable
 class KeyValueStore(Protocol):
@@ -28,8 +30,8 @@ class KeyValueStore(Protocol):
     def update(self, key: Tensor, value: Tensor, layer: int, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]: ...
 
 
-@dataclass(frozen=True)
-class Layer:
+@dataclass(frozen=True, repr=False, eq=False)
+class Layer(Brief):
     """One decoder layer, taken apart. An absent norm is the identity."""
 
     norm1: nn.Module
@@ -52,8 +54,8 @@ class Layer:
         return not isinstance(self.post_norm1, nn.Identity)
 
 
-@dataclass(frozen=True)
-class Positions:
+@dataclass(frozen=True, repr=False, eq=False)
+class Positions(Brief):
     """What attention needs to know about the positions of one pass, prepared once and used by every layer."""
 
     rotary: dict[str, tuple[Tensor, Tensor] | None]
@@ -62,8 +64,8 @@ class Positions:
     """What is added to the scores, so that a query sees the keys it may; None is plain causal."""
 
 
-@dataclass(frozen=True)
-class Decoder:
+@dataclass(frozen=True, repr=False, eq=False)
+class Decoder(Brief):
     """The model taken apart; see ``interp.models.take_apart``."""
 
     layers: tuple[Layer, ...]

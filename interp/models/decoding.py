@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import PretrainedConfig
 
+from interp.brief import Brief
 from interp.errors import InterpError
 from interp.models.key_values import KeyValues
 from interp.models.plain import plain_model
@@ -33,8 +34,8 @@ class DecodingError(InterpError, RuntimeError):
     """Logits from which no token can be chosen."""
 
 
-@dataclass(frozen=True)
-class Choice:
+@dataclass(frozen=True, repr=False, eq=False)
+class Choice(Brief):
     """The greedy choice at each position that was unembedded."""
 
     token: Int[Tensor, "batch chosen"]
@@ -61,8 +62,8 @@ def choose(logits: Float[Tensor, "batch chosen d_vocab"], truth: Int[Tensor, "ba
     return Choice(token, best - second < NEAR_TIE, torch.isfinite(best), log_prob)
 
 
-@dataclass(frozen=True)
-class TextDecoder:
+@dataclass(frozen=True, repr=False, eq=False)
+class TextDecoder(Brief):
     """A model's body and head, through the plain model where that is the same, else through the bridge."""
 
     body: nn.Module

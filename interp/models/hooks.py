@@ -19,6 +19,7 @@ from transformer_lens.hook_points import HookPoint
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.errors import InterpError
+from interp.several import several
 
 HookFn = Callable[[Tensor, HookPoint], Tensor | None]
 """Called with the activation; what it returns replaces the activation, ``None`` leaves it as it is."""
@@ -90,13 +91,14 @@ def logits(model: TransformerBridge, tokens: Int[Tensor, "batch pos"]) -> Float[
 
 
 def activations(
-    model: TransformerBridge, tokens: Int[Tensor, "batch pos"], names: Sequence[str]
+    model: TransformerBridge, tokens: Int[Tensor, "batch pos"], names: str | Sequence[str]
 ) -> dict[str, Float[Tensor, "batch ..."]]:
     """Activations at the named sites in one forward pass, without gradients.
 
     Raises:
         HookError: as ``checked_hooks``.
     """
+    names = several(names)
     kept: dict[str, Tensor] = {}
 
     def keep(name: str) -> HookFn:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from interp.brief import Brief
 from interp.errors import InterpError
 from interp.models.small import N_PARAMS, SHAPES, SMALL_FAMILIES, WEIGHTS, small_config, small_model_name
 
@@ -33,8 +34,8 @@ class UnknownModelError(InterpError, KeyError):
         )
 
 
-@dataclass(frozen=True)
-class ModelSpec:
+@dataclass(frozen=True, repr=False)
+class ModelSpec(Brief):
     """Facts on one model. Widths in numbers of units, ``n_ctx`` in tokens."""
 
     name: str
@@ -67,6 +68,11 @@ class ModelSpec:
     """Public index of the training corpus; ``None`` where there is none."""
     infini_gram_exact: bool
     """Whether that index holds exactly the training corpus, rather than a superset or a sample."""
+
+    def found(self) -> str:
+        shape = f"{self.n_layers} layers of {self.n_heads} heads, context {self.n_ctx:,}"
+        where = "shipped" if self.small else self.hub_id
+        return f"{self.name} ({self.architecture}, {where}), {self.n_params:,} parameters, {shape}, on {self.corpus}"
 
     @property
     def source(self) -> str:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Int
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.models.decoding import TextDecoder
 from interp.models.greedy import first_misses
@@ -25,8 +26,8 @@ STAGES = (1, 4, 16)
 """Continuation tokens after which a text that has missed is taken out."""
 
 
-@dataclass(frozen=True)
-class Runs:
+@dataclass(frozen=True, repr=False, eq=False)
+class Runs(Brief):
     """How far each text is recited."""
 
     exact_run: Int[np.ndarray, " text"]
@@ -35,8 +36,8 @@ class Runs:
     """Near ties among the choices made: those of a window up to the end of the stage in which it missed."""
 
 
-@dataclass(frozen=True)
-class _Waiting:
+@dataclass(frozen=True, repr=False, eq=False)
+class _Waiting(Brief):
     """Texts that have not missed yet, with the keys and values of what they have read."""
 
     texts: Int[np.ndarray, " text"]

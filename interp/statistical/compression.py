@@ -21,16 +21,18 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
 from interp.models.decoding import NEAR_TIE, TextDecoder
 from interp.results import Provenance
+from interp.several import several
 from interp.statistical.cascade import exact_runs
 from interp.statistical.rates import check_columns, estimates_frame
 from interp.stats import bootstrap_mean, clustered_rate, from_resamples, resampled_means
 
 
-@dataclass(frozen=True)
-class Compression:
+@dataclass(frozen=True, repr=False, eq=False)
+class Compression(Brief):
     """The shortest prefixes of memorized windows."""
 
     windows: Windows
@@ -40,6 +42,10 @@ class Compression:
     near_ties: Int[np.ndarray, " window"]
     """Near ties among the choices made, over all lengths."""
     provenance: Provenance
+
+    def found(self) -> str:
+        mean = bootstrap_mean(self.ratio, clusters=self.windows.document, seed=0)
+        return f"{self.memorized.sum()} memorized, mean ratio {mean}"
 
     @property
     def memorized(self) -> Bool[np.ndarray, " window"]:
@@ -117,7 +123,7 @@ def compress(model: TransformerBridge, windows: Windows, *, batch_size: int = 25
 
 
 def compression_summary(
-    table: pd.DataFrame, *, by: Sequence[str] = ("model", "domain"), limit: float = 0.5, seed: int = 0
+    table: pd.DataFrame, *, by: str | Sequence[str] = ("model", "domain"), limit: float = 0.5, seed: int = 0
 ) -> pd.DataFrame:
     """Ratios of groups of windows, with intervals clustered by document.
 
@@ -133,6 +139,7 @@ def compression_summary(
         with ``value``, ``low``, ``high``, ``n``, ``n_clusters``. Memorized windows only; a group without one is not
         listed.
     """
+    by = several(by)
     check_columns(table, [*by, "ratio", "ratio_every_longer", "document"], what="a summary of compression")
     rows, estimates = [], []
     for key, group in table[table["ratio"].notna()].groupby(list(by), sort=True, observed=True):
@@ -149,7 +156,9 @@ def compression_summary(
     return pd.concat([pd.DataFrame(rows, columns=[*by, "quantity"]), estimates_frame(estimates)], axis=1)
 
 
-def ratio_distribution(table: pd.DataFrame, *, by: Sequence[str] = ("model", "domain"), seed: int = 0) -> pd.DataFrame:
+def ratio_distribution(
+    table: pd.DataFrame, *, by: str | Sequence[str] = ("model", "domain"), seed: int = 0
+) -> pd.DataFrame:
     """Share of memorized windows whose compression ratio is at most x, at every ratio that occurs.
 
     Args:
@@ -161,6 +170,7 @@ def ratio_distribution(table: pd.DataFrame, *, by: Sequence[str] = ("model", "do
         One row a group and ratio: ``ratio`` (0 to 1, the same ones in every group), and the share as ``value`` with
         ``low``, ``high``, ``n``, ``n_clusters``. A group without a memorized window is not listed.
     """
+    by = several(by)
     check_columns(table, [*by, "ratio", "document"], what="the distribution of compression ratios")
     known = table[table["ratio"].notna()]
     at = np.unique([0.0, *known["ratio"], 1.0])

@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
 from interp.models.decoding import NEAR_TIE, TextDecoder
 from interp.results import Provenance
@@ -31,8 +32,8 @@ NO_TOKEN = -1
 """Fills ``further`` where a document has ended."""
 
 
-@dataclass(frozen=True)
-class Depth:
+@dataclass(frozen=True, repr=False, eq=False)
+class Depth(Brief):
     """How far each window is recited beyond its continuation."""
 
     windows: Windows
@@ -45,6 +46,9 @@ class Depth:
     near_ties: Int[np.ndarray, " window"]
     """Near ties among the choices beyond the continuation, up to the first miss; 0 where not memorized."""
     provenance: Provenance
+
+    def found(self) -> str:
+        return f"{self.memorized.sum()} memorized, {self.censored.sum()} of them to the last token tried"
 
     @property
     def censored(self) -> Bool[np.ndarray, " window"]:

@@ -14,13 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from interp.brief import Brief
 from interp.data.corpus import STRUCTURAL_DOMAINS
+from interp.several import several
 from interp.statistical.rates import Rates, ScoresError, check_columns, rates
 from interp.stats import Estimate
 
 
-@dataclass(frozen=True)
-class Domains:
+@dataclass(frozen=True, repr=False, eq=False)
+class Domains(Brief):
     """Memorization by domain."""
 
     rates: Rates
@@ -50,8 +52,8 @@ class Domains:
 def domains(
     scores: pd.DataFrame,
     *,
-    by: Sequence[str] = ("model",),
-    structural: Collection[str] = STRUCTURAL_DOMAINS,
+    by: str | Sequence[str] = ("model",),
+    structural: str | Collection[str] = STRUCTURAL_DOMAINS,
     column: str = "domain",
     names: Mapping[str, str] | None = None,
     seed: int = 0,
@@ -69,6 +71,7 @@ def domains(
     Raises:
         ScoresError: a value that ``names`` lacks, or no structural domain at all among the windows.
     """
+    by, structural = several(by), several(structural)
     check_columns(scores, [*by, column, "document", "memorized"], what="domains")
     named = scores[column].astype(str)
     if names is not None:
@@ -76,7 +79,7 @@ def domains(
         if unknown:
             raise ScoresError(f"column {column!r} has the values {unknown[:5]}, which `names` does not name")
         named = named.map(names)
-    table = scores.assign(domain=named, is_structural=named.isin(list(structural)))
+    table = scores.assign(domain=named, is_structural=named.isin(structural))
     table = table[table["memorized"].notna()]
     if not table["is_structural"].any():
         raise ScoresError(

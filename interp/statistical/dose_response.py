@@ -14,13 +14,15 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from interp.brief import Brief
+from interp.several import several
 from interp.statistical.fits import logistic_fit
 from interp.statistical.rates import Rates, ScoresError, check_columns, estimates_frame, rates
 from interp.stats import N_RESAMPLES, Estimate, from_resamples, resampled_means
 
 
-@dataclass(frozen=True)
-class DoseResponse:
+@dataclass(frozen=True, repr=False, eq=False)
+class DoseResponse(Brief):
     """Rates by count, and the fitted curve of each group."""
 
     rates: Rates
@@ -46,7 +48,7 @@ class DoseResponse:
 
 
 def dose_response(
-    scores: pd.DataFrame, *, by: Sequence[str] = ("model",), n_resamples: int = N_RESAMPLES, seed: int = 0
+    scores: pd.DataFrame, *, by: str | Sequence[str] = ("model",), n_resamples: int = N_RESAMPLES, seed: int = 0
 ) -> DoseResponse:
     """Rate against count in each group.
 
@@ -59,6 +61,7 @@ def dose_response(
     Raises:
         ScoresError: a count that is not known, or fewer than two counts above 0.
     """
+    by = several(by)
     check_columns(scores, [*by, "count", "document", "memorized"], what="dose-response")
     if scores["count"].isna().any():
         raise ScoresError(

@@ -24,18 +24,21 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.models.decoding import NEAR_TIE, Choice, DecodingError, TextDecoder
 from interp.models.greedy import first_misses
 from interp.models.key_values import KeyValues
 from interp.results import Provenance
+from interp.stats import clustered_rate
+from interp.wording import percent
 
 RECITED = 0.5
 """Share of a batch that has to begin right for the right ones to be read on in one pass."""
 
 
-@dataclass(frozen=True)
-class Extraction:
+@dataclass(frozen=True, repr=False, eq=False)
+class Extraction(Brief):
     """What was generated for each window, and how it compares with the truth."""
 
     windows: Windows
@@ -54,6 +57,9 @@ class Extraction:
     """Greedy choices of the window whose top two logits are closer than ``NEAR_TIE`` (1e-4). Where there is one,
     another batch shape or device may write another text."""
     provenance: Provenance
+
+    def found(self) -> str:
+        return f"memorized {percent(clustered_rate(self.memorized, clusters=self.windows.document, seed=0))}"
 
     @property
     def n_near_ties(self) -> int:

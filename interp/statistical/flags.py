@@ -19,14 +19,17 @@ import pandas as pd
 from jaxtyping import Bool, Int
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
 from interp.models.decoding import NEAR_TIE, TextDecoder
 from interp.results import Provenance, read_provenance, write_result
 from interp.statistical.cascade import exact_runs
+from interp.stats import clustered_rate
+from interp.wording import percent
 
 
-@dataclass(frozen=True)
-class Flags:
+@dataclass(frozen=True, repr=False, eq=False)
+class Flags(Brief):
     """Which windows of a chunk are memorized."""
 
     windows: Windows
@@ -37,6 +40,9 @@ class Flags:
     near_ties: Int[np.ndarray, " window"]
     """Choices up to the end of the stage of the first miss whose top two logits are closer than ``NEAR_TIE``."""
     provenance: Provenance
+
+    def found(self) -> str:
+        return f"memorized {percent(clustered_rate(self.memorized, clusters=self.windows.document, seed=0))}"
 
     def to_frame(self) -> pd.DataFrame:
         """One row a window."""

@@ -17,18 +17,20 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from interp.curves import EVERY, Groups, Points, estimate_columns
+from interp.brief import Brief
+from interp.curves import Groups, Points, estimate_columns, group_masks
 from interp.data.counts.index import CountIndex, ngram_counts, window_counts
 from interp.data.counts.manifest import CountIndexError
-from interp.data.windows import WindowError, Windows
+from interp.data.windows import Windows
 from interp.results import Provenance
+from interp.several import several
 from interp.statistical.clustered_sums import ClusteredSums
 
 LENGTHS = tuple(range(1, 9))
 
 
-@dataclass(frozen=True)
-class Frequency:
+@dataclass(frozen=True, repr=False, eq=False)
+class Frequency(Brief):
     """Corpus counts of windows."""
 
     table: pd.DataFrame
@@ -75,25 +77,19 @@ class Frequency:
         """Mean log10(1 + count) of whole windows and their median count, by group."""
         counts = self.table["window_count"].to_numpy()
         table = self._means([np.log10(1 + counts)[:, None]], {"of": ["window"]}, groups, seed)
-        medians = [float(np.median(counts[mask])) if mask.any() else np.nan for mask in self._masks(groups).values()]
+        masks = group_masks(groups, len(self.table)).values()
+        medians = [float(np.median(counts[mask])) if mask.any() else np.nan for mask in masks]
         return table.assign(median_count=medians)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a window; see ``table``."""
         return self.table
 
-    def _masks(self, groups: Groups | None) -> Groups:
-        masks = groups or {EVERY: np.ones(len(self.table), dtype=bool)}
-        for group, mask in masks.items():
-            if len(mask) != len(self.table):
-                raise WindowError(f"group {group!r} is a mask over {len(mask)} windows, counted were {len(self.table)}")
-        return masks
-
     def _means(
         self, pieces: Iterable[Float[np.ndarray, "_window point"]], points: Points, groups: Groups | None, seed: int
     ) -> pd.DataFrame:
         """Mean of each point over the windows of each group, whose values come piece by piece."""
-        masks, documents = self._masks(groups), self.table["document"].to_numpy()
+        masks, documents = group_masks(groups, len(self.table)), self.table["document"].to_numpy()
         n_points = len(next(iter(points.values())))
         sums = {group: ClusteredSums(n_points) for group in masks}
         start = 0
@@ -110,7 +106,7 @@ class Frequency:
         return pd.DataFrame(rows_of).rename(columns={"n": "n_windows", "length": "n"})
 
 
-def frequency(index: CountIndex, windows: Windows, *, lengths: Sequence[int] = LENGTHS) -> Frequency:
+def frequency(index: CountIndex, windows: Windows, *, lengths: int | Sequence[int] = LENGTHS) -> Frequency:
     """Count the n-grams of windows, and the windows, in an indexed corpus.
 
     Args:
@@ -122,6 +118,7 @@ def frequency(index: CountIndex, windows: Windows, *, lengths: Sequence[int] = L
         CountIndexError: an id the index does not have, or n-grams that do not fit into the prefix and into the
             continuation.
     """
+    lengths = several(lengths)
     longest = min(windows.prefix_len, windows.continuation_len)
     if not lengths or min(lengths) < 1 or max(lengths) > longest:
         raise CountIndexError(

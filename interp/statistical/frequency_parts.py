@@ -19,11 +19,12 @@ from interp.data.counts.index import CountIndex
 from interp.data.counts.manifest import CountIndexError
 from interp.data.windows import WindowError, Windows
 from interp.results import Provenance, read_provenance, write_table
+from interp.several import several
 from interp.statistical.frequency import LENGTHS, Frequency, frequency, frequency_provenance
 
 
 def stream_frequency(
-    index: CountIndex, stream: Iterable[Windows], out: Path, *, lengths: Sequence[int] = LENGTHS
+    index: CountIndex, stream: Iterable[Windows], out: Path, *, lengths: int | Sequence[int] = LENGTHS
 ) -> Frequency:
     """``frequency`` of a stream of chunks, for runs of any size; a run that was cut off goes on where it stopped.
 
@@ -39,6 +40,7 @@ def stream_frequency(
         CountIndexError: as ``frequency``; a part in the folder that is of other windows, lengths or another index.
         WindowError: no windows.
     """
+    lengths = several(lengths)
     parts, tables, made = [], [], []
     for number, windows in enumerate(stream):
         part = out / f"part-{number:06d}.parquet"

@@ -18,6 +18,8 @@ from jaxtyping import Bool, Float, Int
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from interp.brief import Brief
+from interp.several import several
 from interp.statistical.measured import ScoresError, check_columns, numbers, outcomes
 
 CALIPER = 0.2
@@ -31,8 +33,8 @@ class MatchingError(ScoresError):
     """Windows among which no control can be found."""
 
 
-@dataclass(frozen=True)
-class Matching:
+@dataclass(frozen=True, repr=False, eq=False)
+class Matching(Brief):
     """Pairs of a memorized window and its control."""
 
     memorized: Bool[np.ndarray, " window"]
@@ -55,8 +57,8 @@ class Matching:
 def match(
     scores: pd.DataFrame,
     *,
-    on: Sequence[str],
-    exact: Sequence[str] = ("domain",),
+    on: str | Sequence[str],
+    exact: str | Sequence[str] = ("domain",),
     caliper: float = CALIPER,
     control: Bool[np.ndarray, " window"] | None = None,
     seed: int = 0,
@@ -80,6 +82,7 @@ def match(
         MatchingError: no memorized or no unmemorized windows, a covariate or a value of ``exact`` that is
             not known, or no pair at all.
     """
+    on, exact = several(on), several(exact)
     check_columns(scores, [*on, *exact, "memorized"], what="matching")
     outcome = outcomes(scores["memorized"])
     memorized, candidates = outcome == 1, outcome == 0

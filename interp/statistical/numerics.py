@@ -19,12 +19,15 @@ import pandas as pd
 import torch
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.models.decoding import NEAR_TIE
 from interp.models.loading import load_model
 from interp.results import Provenance
+from interp.several import several
 from interp.statistical.extraction import Extraction, extract
 from interp.stats import Estimate, clustered_rate
+from interp.wording import percent
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -32,8 +35,8 @@ SHARES = ("flip_rate", "other_text", "near_ties")
 """Fields of a ``Setting`` that are shares of the windows."""
 
 
-@dataclass(frozen=True)
-class Setting:
+@dataclass(frozen=True, repr=False)
+class Setting(Brief):
     """One way of running the same extraction, against float32 at the reference batch size."""
 
     dtype: str
@@ -53,8 +56,8 @@ class Setting:
     """Largest change of a true token's log-probability, nats."""
 
 
-@dataclass(frozen=True)
-class Numerics:
+@dataclass(frozen=True, repr=False, eq=False)
+class Numerics(Brief):
     """Extraction under several settings, compared with float32."""
 
     windows: Windows
@@ -62,6 +65,10 @@ class Numerics:
     """In float32, at the first batch size."""
     settings: tuple[Setting, ...]
     provenance: Provenance
+
+    def found(self) -> str:
+        worst = max(self.settings, key=lambda setting: setting.flip_rate.value)
+        return f"flags flip in at most {percent(worst.flip_rate)} ({worst.dtype}, batches of {worst.batch_size})"
 
     def to_frame(self) -> pd.DataFrame:
         """One row a setting; each of ``SHARES`` with ``_low`` and ``_high``."""
@@ -110,8 +117,8 @@ def numerics(
     name_or_path: str | Path,
     windows: Windows,
     *,
-    dtypes: Sequence[str] = ("float32", "bfloat16", "float16"),
-    batch_sizes: Sequence[int] = (64, 1, 7),
+    dtypes: str | Sequence[str] = ("float32", "bfloat16", "float16"),
+    batch_sizes: int | Sequence[int] = (64, 1, 7),
     device: str | torch.device | None = None,
     seed: int = 0,
 ) -> Numerics:
@@ -132,6 +139,7 @@ def numerics(
         ValueError: an unknown format, or no batch size.
         DecodingError: NaN or infinite logits; float16 overflows in some models.
     """
+    dtypes, batch_sizes = several(dtypes), several(batch_sizes)
     unknown = sorted(set(dtypes) - set(DTYPES))
     if unknown or not batch_sizes:
         raise ValueError(f"formats {unknown} are not of {list(DTYPES)}" if unknown else "give at least one batch size")

@@ -27,6 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from interp.brief import Brief
 from interp.statistical.auc import auc_estimates
 from interp.statistical.rates import Rates, ScoresError, check_columns, estimates_frame, rates
 from interp.stats import N_RESAMPLES, Estimate, bootstrap_mean
@@ -46,8 +47,8 @@ ALL = "all factors"
 SHUFFLED = "shuffled outcomes"
 
 
-@dataclass(frozen=True)
-class Prediction:
+@dataclass(frozen=True, repr=False, eq=False)
+class Prediction(Brief):
     """How well M = 1 is predicted."""
 
     auc: dict[str, Estimate]

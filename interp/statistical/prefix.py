@@ -14,14 +14,15 @@ import torch
 from jaxtyping import Float
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
 from interp.models.decoding import DecodingError
 from interp.models.hooks import logits
 from interp.results import Provenance
 
 
-@dataclass(frozen=True)
-class PrefixLogProb:
+@dataclass(frozen=True, repr=False, eq=False)
+class PrefixLogProb(Brief):
     """How likely a model finds each prefix."""
 
     windows: Windows

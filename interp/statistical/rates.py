@@ -11,6 +11,7 @@ beside them ``model``, ``family`` and ``n_params`` where models are compared.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from interp.brief import Brief
+from interp.several import several
 from interp.statistical.measured import ScoresError, check_columns, numbers, outcomes
 from interp.stats import NOT_MEASURED, Estimate, clustered_rate, wilson
 
@@ -29,8 +32,8 @@ SCORE_BINS = ("0", "(0, 0.25)", "[0.25, 0.5)", "[0.5, 0.75)", "[0.75, 1)", "1")
 _EDGES = (0.25, 0.5, 0.75)
 
 
-@dataclass(frozen=True)
-class Rates:
+@dataclass(frozen=True, repr=False, eq=False)
+class Rates(Brief):
     """Rates of groups of windows."""
 
     groups: pd.DataFrame
@@ -41,6 +44,11 @@ class Rates:
     def __post_init__(self) -> None:
         if len(self.groups) != len(self.estimates):
             raise ValueError(f"{len(self.groups)} groups but {len(self.estimates)} estimates")
+
+    def found(self) -> str:
+        measured = [estimate.value for estimate in self.estimates if not math.isnan(estimate.value)]
+        values = f"{min(measured):.3g} to {max(measured):.3g}" if measured else "none measured"
+        return f"{len(self.estimates)} rates, {values}"
 
     def to_frame(self) -> pd.DataFrame:
         """The grouping columns, then ``value``, ``low``, ``high``, ``n`` and ``n_clusters``."""
@@ -70,7 +78,7 @@ def rate(outcome: pd.Series, document: pd.Series | None, *, seed: int = 0) -> Es
 def rates(
     scores: pd.DataFrame,
     *,
-    by: Sequence[str],
+    by: str | Sequence[str],
     outcome: str = "memorized",
     document: str | None = "document",
     seed: int = 0,
@@ -90,6 +98,7 @@ def rates(
     Raises:
         ScoresError: a missing column, no rows, or an outcome that is not true or false.
     """
+    by = several(by)
     check_columns(scores, [*by, outcome, *([document] if document else [])], what="a rate")
     scores = scores.assign(**{outcome: outcomes(scores[outcome])})
     if not by:
@@ -117,11 +126,12 @@ def score_bin(score: Float[np.ndarray, " window"]) -> pd.Categorical[str]:
     return pd.Categorical.from_codes(codes, categories=pd.Index(SCORE_BINS), ordered=True)
 
 
-def score_histogram(scores: pd.DataFrame, *, by: Sequence[str] = (), seed: int = 0) -> Rates:
+def score_histogram(scores: pd.DataFrame, *, by: str | Sequence[str] = (), seed: int = 0) -> Rates:
     """Share of windows in each bin of the score M, within each group; every bin is there, an empty one with share 0.
 
     Windows whose score is NaN are in no bin and not in ``n``; a group of such windows alone has NaN.
     """
+    by = several(by)
     check_columns(scores, [*by, "score", "document"], what="the score histogram")
     score = numbers(scores["score"])
     binned, measured = score_bin(score), ~np.isnan(score)

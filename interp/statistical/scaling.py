@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
 
+from interp.brief import Brief
 from interp.statistical.fits import linear_fit, logistic_fit, logistic_rate, r_squared
 from interp.statistical.rates import Rates, ScoresError, check_columns, estimates_frame, rates, score_bin
 from interp.stats import N_RESAMPLES, Estimate, from_resamples, resampled_means
@@ -25,8 +26,8 @@ from interp.stats import N_RESAMPLES, Estimate, from_resamples, resampled_means
 _NEEDED = ("family", "model", "n_params", "window", "document", "memorized")
 
 
-@dataclass(frozen=True)
-class Scaling:
+@dataclass(frozen=True, repr=False, eq=False)
+class Scaling(Brief):
     """How the rate grows with size in each family."""
 
     rates: Rates

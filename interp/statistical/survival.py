@@ -13,14 +13,16 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from interp.several import several
 from interp.statistical.rates import check_columns, estimates_frame
 from interp.stats import N_RESAMPLES, from_resamples, resampled_means
 
 
 def survival(
-    depths: Float[np.ndarray, " sample"], censored: Bool[np.ndarray, " sample"], at: Sequence[int]
+    depths: Float[np.ndarray, " sample"], censored: Bool[np.ndarray, " sample"], at: int | Sequence[int]
 ) -> Float[np.ndarray, " at"]:
     """Share recited at least so far, P(depth >= d) for each d in ``at``; NaN where no window was seen so far."""
+    at = several(at)
     missed, at_risk = _events(depths, censored, max(at, default=0))
     return _product(missed.mean(axis=0)[None], at_risk.mean(axis=0)[None])[0, list(at)]
 
@@ -45,8 +47,8 @@ def _product(
 def depth_summary(
     table: pd.DataFrame,
     *,
-    at: Sequence[int] = (1, 2, 4, 8, 16, 32),
-    by: Sequence[str] = ("model",),
+    at: int | Sequence[int] = (1, 2, 4, 8, 16, 32),
+    by: str | Sequence[str] = ("model",),
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -63,6 +65,7 @@ def depth_summary(
         One row a group and depth: ``value`` with ``low`` and ``high``, clustered by document, ``n``, ``n_clusters`` and
         ``n_at_risk``, the windows whose text was tried that far. NaN where none was.
     """
+    at, by = several(at), several(by)
     check_columns(table, [*by, "depth", "censored", "document"], what="a summary of depth")
     furthest = max(at, default=0)
     rows, estimates = [], []

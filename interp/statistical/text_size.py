@@ -16,11 +16,12 @@ import numpy as np
 from jaxtyping import Float
 from transformers import PreTrainedTokenizerBase
 
+from interp.brief import Brief
 from interp.data.windows import Windows
 
 
-@dataclass(frozen=True)
-class TextSize:
+@dataclass(frozen=True, repr=False, eq=False)
+class TextSize(Brief):
     """Compressed size of each window's text, prefix and continuation together."""
 
     zlib: Float[np.ndarray, " window"]

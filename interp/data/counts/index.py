@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from tokengrams import ShardedMemmapIndex
 
+from interp.brief import Brief
 from interp.data.counts.manifest import CountIndexError, Manifest, read_manifest, table_file, token_file
 from interp.data.windows import Windows
 
@@ -18,8 +19,8 @@ TABLE_BYTES = 8
 _CHUNK = 2**14
 
 
-@dataclass(frozen=True)
-class CountIndex:
+@dataclass(frozen=True, repr=False, eq=False)
+class CountIndex(Brief):
     """A finished index, memory-mapped."""
 
     path: Path

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from interp.brief import Brief
 from interp.errors import InterpError
 from interp.files import write_text
 
@@ -32,8 +33,8 @@ class Shard:
     """Hash of the token file."""
 
 
-@dataclass(frozen=True)
-class Manifest:
+@dataclass(frozen=True, repr=False)
+class Manifest(Brief):
     """Facts on an index."""
 
     source: str

@@ -1,0 +1,17 @@
+"""Arguments that take several names or numbers: a single one is a sequence of one, never its letters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+import numpy as np
+
+_T = TypeVar("_T")
+
+
+def several(given: _T | Iterable[_T]) -> tuple[_T, ...]:
+    """``"rate"`` as ``("rate",)``, ``3`` as ``(3,)``, and several as they are."""
+    if isinstance(given, (str, int, float, np.generic)) or not isinstance(given, Iterable):
+        return (given,)
+    return tuple(given)
