@@ -52,7 +52,7 @@ def group_masks(groups: Groups | None, n_windows: int) -> Groups:
     for group, mask in groups.items():
         if np.asarray(mask).dtype != bool or np.shape(mask) != (n_windows,):
             given = f"{np.asarray(mask).dtype} of shape {np.shape(mask)}"
-            raise WindowError(f"group {group!r} must be a mask, true or false, over {n_windows} windows, not {given}")
+            raise WindowError(f"group {group!r} is {given}; it must be a mask, true or false, over {n_windows} windows")
     return groups
 
 
