@@ -26,6 +26,7 @@ from interp.internal.lens import logit_lens
 from interp.models.loading import load_model
 from interp.models.registry import ModelSpec, small_models
 from interp.results import Provenance, write_table
+from interp.seeds import generator
 from interp.statistical.extraction import Extraction, extract
 
 SEED = 0
@@ -81,7 +82,7 @@ class DemoResults(Brief):
 
 def _sample(which: Bool[np.ndarray, " window"], n: int) -> Int[np.ndarray, " chosen"]:
     """Positions of up to n of the chosen windows, seeded, in order."""
-    return np.sort(np.random.default_rng(SEED).permutation(np.flatnonzero(which))[:n])
+    return np.sort(generator(SEED).permutation(np.flatnonzero(which))[:n])
 
 
 def _size(spec: ModelSpec) -> str:

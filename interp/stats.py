@@ -11,6 +11,8 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 from statsmodels.stats.proportion import proportion_confint
 
+from interp.seeds import generator
+
 LEVEL = 0.95
 """Coverage of every interval."""
 
@@ -57,7 +59,7 @@ def wilson(successes: int, n: int) -> Estimate:
 
 def _cluster_draws(n_clusters: int, *, seed: int, n_resamples: int) -> Iterator[Int[np.ndarray, " cluster"]]:
     """Clusters of each resample, drawn with replacement; one at a time, so that memory does not grow."""
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     for _ in range(n_resamples):
         yield rng.integers(n_clusters, size=n_clusters)
 

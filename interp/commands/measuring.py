@@ -34,7 +34,7 @@ DocumentColumnOption = Annotated[str | None, typer.Option(help="column of the do
 DomainColumnOption = Annotated[str | None, typer.Option(help="column of the domain in another corpus")]
 SplitOption = Annotated[str | None, typer.Option(help="split of another corpus; train unless given, or the only one")]
 MaxOption = Annotated[int, typer.Option(help="at most so many windows of another corpus", min=1)]
-SeedOption = Annotated[int, typer.Option(help="seed of every random choice")]
+SeedOption = Annotated[int, typer.Option(help="seed of every random choice", min=0, max=2**32 - 1)]
 DtypeOption = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option(help="number format of the model")]
 OutOption = Annotated[Path, typer.Option(help="parquet file for the result")]
 TablesArgument = Annotated[

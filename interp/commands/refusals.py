@@ -9,21 +9,34 @@ from typer.core import TyperGroup
 
 from interp.errors import InterpError
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 
 class RefusingGroup(TyperGroup):
     """Commands whose refusals are said in one line.
 
-    An ``InterpError`` is a refusal, as is a file that cannot be read or written. Anything else is a bug, and keeps its
-    traceback.
+    An ``InterpError`` is a refusal, as is a file that cannot be read or written or that ends too early. Anything else
+    is a bug, and keeps its traceback.
     """
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except Exception as error:
-            if not (isinstance(error, (InterpError, OSError))):
-                raise
-            # A file's name may hold bytes that are no text, and an error that quotes it must still be printed.
-            line = " ".join(str(error).split()).encode("utf-8", "backslashreplace").decode()
-            typer.echo(f"error: {line}", err=True)
+        except BrokenPipeError:
+            raise  # Whoever read the output has left, and reads no message either.
+        except KeyboardInterrupt:
+            _say("interrupted: what was not finished is not written")
+            raise typer.Exit(INTERRUPTED) from None
+        except EOFError as error:
+            _say(f"a file, or the input, ends before its end: {error}")
             raise typer.Exit(1) from error
+        except (InterpError, OSError) as error:
+            _say(str(error) or type(error).__name__)
+            raise typer.Exit(1) from error
+
+
+def _say(reason: str) -> None:
+    # A name may hold what no terminal can print.
+    line = " ".join(reason.split()).encode("utf-8", "backslashreplace").decode()
+    typer.echo(f"error: {line}", err=True)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from interp.data.planting import PREFIX_LEN
 from interp.data.windows import WindowError, Windows
+from interp.seeds import check_seed
 from interp.several import several
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -60,7 +61,7 @@ def planted_windows(
             raise WindowError(f"the corpus has no {column} {unknown}; it has {sorted(manifest()[column].unique())}")
         table = table[table[column].isin(wanted)]
     if per_set is not None:
-        shuffled = table.sample(frac=1, random_state=seed)
+        shuffled = table.sample(frac=1, random_state=check_seed(seed))
         table = shuffled.groupby(["set", "domain"]).head(per_set).sort_values("window")
     return Windows.from_tokens(
         np.array(table["tokens"].to_list(), dtype=np.int64),

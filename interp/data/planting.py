@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int, Integer
 
+from interp.seeds import generator
+
 WINDOW_LEN = 64
 """Tokens in a window: a prefix of 32 and a continuation of 32."""
 PREFIX_LEN = 32
@@ -54,7 +56,7 @@ def cut_windows(documents: pd.DataFrame, token_ids: list[list[int]], *, seed: in
     Returns:
         One row a window: ``document``, ``domain``, ``start`` (token offset), ``held_out`` and ``tokens``.
     """
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     held_out: set[int] = set()
     for domain in sorted(documents["domain"].unique()):
         positions = rng.permutation(np.flatnonzero(documents["domain"] == domain))
@@ -92,7 +94,7 @@ def plant(windows: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     Raises:
         ValueError: a domain has too few windows for its sets.
     """
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     sets = np.full(len(windows), BACKGROUND, dtype=object)
     counts = np.ones(len(windows), dtype=np.int64)
     for domain, group in windows.groupby("domain", sort=True):
@@ -117,4 +119,4 @@ def plant(windows: pd.DataFrame, *, seed: int) -> pd.DataFrame:
 
 def training_order(counts: Int[np.ndarray, " window"], *, seed: int) -> Int[np.ndarray, " step"]:
     """Window ids in the order of training: each as often as its count says, shuffled as a whole."""
-    return np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
+    return generator(seed).permutation(np.repeat(np.arange(len(counts)), counts))

@@ -23,6 +23,7 @@ from interp.data.windows import Windows
 from interp.internal.joint import Heads, ablate_sets
 from interp.internal.methods import AblationError, MeanOver, Method, check_heads
 from interp.results import Provenance
+from interp.seeds import generator
 from interp.several import several
 from interp.stats import Estimate, bootstrap_mean, clustered_rate
 
@@ -33,7 +34,7 @@ def ranking_half(windows: Windows, *, seed: int) -> Bool[np.ndarray, " window"]:
     Documents that share 32 tokens in a row are taken for one (``interp.data.disjoint``): no text is in both halves.
     """
     documents = by_text(windows)
-    return np.isin(documents, np.random.default_rng(seed).permutation(np.unique(documents))[::2])
+    return np.isin(documents, generator(seed).permutation(np.unique(documents))[::2])
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -130,7 +131,7 @@ def cumulative_ablation(
         raise AblationError(
             f"n_random={n_random}: a curve without random orders beside it says little; draw at least 1"
         )
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     orders = [heads, *([heads[i] for i in rng.permutation(len(heads))] for _ in range(n_random))]
     result = ablate_sets(
         model,

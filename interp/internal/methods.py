@@ -22,6 +22,7 @@ from interp.brief import Brief
 from interp.data.disjoint import overlapping, run_length, sharing
 from interp.data.windows import Windows
 from interp.errors import InterpError
+from interp.seeds import generator
 
 Method = Literal["zero", "mean", "resample", "peer_mean"]
 Metric = Literal["log_prob", "rate", "score"]
@@ -182,7 +183,7 @@ def _donors(windows: Windows, reference: Windows | None, seed: int) -> Int[Tenso
                 f"all {len(pool)} share {run_length(pool, windows)} tokens in a row with window {window}. "
                 "Give more windows, or reference="
             )
-        draw = int(np.random.default_rng((seed, int(window))).integers(len(pool) - len(own)))
+        draw = int(generator(seed, int(window)).integers(len(pool) - len(own)))
         for taken in own:
             draw += draw >= taken
         drawn[i] = draw

@@ -30,6 +30,7 @@ from interp.internal.perturbation import Perturbation
 from interp.models.decoding import greedy_decode
 from interp.models.hooks import HookError, HookFn, activations, checked_hooks, hook_name
 from interp.results import Provenance
+from interp.seeds import generator
 from interp.several import several
 
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
@@ -44,7 +45,7 @@ def noise(
     key = round(alpha * 1_000_000)
     draws = [
         # A window id may be negative, an entropy word may not.
-        np.random.default_rng([seed, int(window) % 2**63, key]).standard_normal((n_pos, d_model), dtype=np.float32)
+        generator(seed, int(window) % 2**63, key).standard_normal((n_pos, d_model), dtype=np.float32)
         for window in windows
     ]
     return torch.from_numpy(np.stack(draws))

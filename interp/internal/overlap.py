@@ -25,6 +25,7 @@ from scipy.stats import hypergeom
 
 from interp.brief import Brief
 from interp.internal.ranking import ComparisonError, Importance, membership, top_heads
+from interp.seeds import generator
 from interp.stats import Estimate, wilson
 
 __all__ = ["ComparisonError", "Importance", "Overlap", "expected_jaccard", "jaccard", "overlap", "top_heads"]
@@ -128,7 +129,7 @@ def overlap(
     p: dict[Null, float] = {}
     nulls: tuple[Null, ...] = ("all_heads", "within_layers")
     for null in nulls:
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         drawn, shared = np.empty((n_permutations, len(one))), np.empty(n_permutations)
         for i in range(n_permutations):
             random = _shuffled(member, null, rng)

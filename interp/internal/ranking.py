@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from interp.errors import InterpError
+from interp.seeds import generator
 
 Importance = Float[np.ndarray, "layer head"]
 
@@ -25,7 +26,7 @@ class ComparisonError(InterpError, ValueError):
 def ranked(importance: Float[np.ndarray, "*heads"], *, seed: int = 0) -> Int[np.ndarray, " measured"]:
     """Positions in the flattened map, most important first, equal ones in random order; NaN is left out."""
     flat = np.ascontiguousarray(importance, dtype=np.float64).ravel()
-    rng = np.random.default_rng([seed, zlib.crc32(flat.tobytes())])
+    rng = generator(seed, zlib.crc32(flat.tobytes()))
     order = np.lexsort((rng.random(flat.size), -flat))
     return order[~np.isnan(flat[order])]
 

@@ -23,6 +23,7 @@ from scipy.spatial.distance import squareform
 
 from interp.brief import Brief
 from interp.internal.ranking import ComparisonError, Importance
+from interp.seeds import generator
 from interp.stats import Estimate, bootstrap
 
 Representation = Literal["depth", "sorted"]
@@ -140,7 +141,7 @@ def _permuted_difference(
     seed: int,
 ) -> Float[np.ndarray, " permutation"]:
     """Within less across for random assignments of the labels, each stratum keeping its own; those that have both."""
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     shuffled = np.tile(codes, (n_permutations, 1))
     for stratum in np.unique(strata):
         shuffled[:, strata == stratum] = rng.permuted(shuffled[:, strata == stratum], axis=1)

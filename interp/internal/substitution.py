@@ -26,6 +26,7 @@ from interp.curves import Groups, group_curves
 from interp.data.windows import WindowError, Windows
 from interp.internal.finite import check_outcome
 from interp.results import Provenance
+from interp.seeds import generator
 from interp.several import several
 
 
@@ -88,7 +89,7 @@ def draw_substitutes(
         weights[token] = 0
         if weights.sum() == 0:
             raise WindowError(f"window {window}: token {token} is the only one there is, nothing can replace it")
-        rng = np.random.default_rng([seed, int(window) % 2**63, position])
+        rng = generator(seed, int(window) % 2**63, position)
         cumulative = np.cumsum(weights)
         # side="right" passes over tokens of weight 0, the token itself among them.
         drawn[i] = np.searchsorted(cumulative, rng.random(n_draws) * cumulative[-1], side="right")

@@ -33,6 +33,7 @@ from interp.internal.layer_decoding import LayerDecoding
 from interp.internal.lens import decode_points, lens_logits, lens_points
 from interp.models.hooks import activations
 from interp.results import Provenance
+from interp.seeds import generator
 
 N_CHECKS = 10
 
@@ -123,7 +124,7 @@ def train_tuned_lens(
     """
     training.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
     refuse_overlap(training, tested)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     units = by_text(training)
     documents = rng.permutation(np.unique(units))
     if len(documents) < 2:

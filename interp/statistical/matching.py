@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from interp.brief import Brief
+from interp.seeds import generator
 from interp.several import several
 from interp.statistical.measured import ScoresError, check_columns, numbers, outcomes
 
@@ -106,7 +107,7 @@ def match(
     spread = float(score[used].std())
     score = score / spread if spread > 1e-9 else np.zeros_like(score)
     rows = []
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     shuffled = rng.permutation(len(scores))
     for stratum in np.unique(strata[used]):
         inside = strata[shuffled] == stratum

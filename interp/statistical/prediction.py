@@ -28,6 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from interp.brief import Brief
+from interp.seeds import check_seed, generator
 from interp.statistical.auc import auc_estimates
 from interp.statistical.rates import Rates, ScoresError, check_columns, estimates_frame, rates
 from interp.stats import N_RESAMPLES, Estimate, bootstrap_mean
@@ -109,7 +110,7 @@ def predict(
                 f"{mask.sum()} {kind} windows in {len(np.unique(document[mask]))} documents cannot be spread over "
                 f"{n_folds} folds"
             )
-    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=check_seed(seed))
     fold = np.full(len(scores), -1)
     for number, (_, test) in enumerate(splitter.split(scores, memorized, document)):
         fold[test] = number
@@ -118,7 +119,7 @@ def predict(
     sets |= {f"{name} alone": [column] for name, column in factors.items()}
     sets |= {f"all but {name}": [c for c in columns if c != column] for name, column in factors.items()}
     predictions = {name: _out_of_fold(_design(scores, chosen), memorized, fold) for name, chosen in sets.items()}
-    shuffled = np.random.default_rng(seed).permutation(memorized)
+    shuffled = generator(seed).permutation(memorized)
     null = {SHUFFLED: _out_of_fold(_design(scores, columns), shuffled, fold)}
     estimates = partial(auc_estimates, fold=fold, document=document, seed=seed, n_resamples=n_resamples)
     auc, gain = estimates(predictions, memorized, reference=ALL)
