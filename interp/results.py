@@ -18,6 +18,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief, shortened
 from interp.data.windows import Windows
 from interp.files import whole_file
+from interp.models.hooks import attached_hooks
 
 _PACKAGES = ("torch", "transformers", "transformer-lens")
 _METADATA_KEY = b"interp.provenance"
@@ -43,7 +44,7 @@ class Provenance(Brief):
     """Source of the windows."""
     n_windows: int
     settings: dict[str, Any]
-    """Every argument that can change the numbers."""
+    """Every argument that can change the numbers, and ``hooks``: where the caller has attached something."""
     dtype: str
     device: str
     revision: str = field(default_factory=_git_revision)
@@ -60,7 +61,7 @@ class Provenance(Brief):
             model=model.cfg.model_name,
             windows=windows.source,
             n_windows=len(windows),
-            settings={"prefix_len": windows.prefix_len, **settings},
+            settings={"prefix_len": windows.prefix_len, "hooks": attached_hooks(model), **settings},
             dtype=str(model.cfg.dtype).removeprefix("torch."),
             device=str(model.cfg.device),
         )

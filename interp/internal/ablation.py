@@ -30,6 +30,7 @@ from interp.internal.methods import AblationError, MeanOver, Method, Metric, che
 from interp.internal.ranking import ranked
 from interp.internal.request import AblationRequest
 from interp.internal.sweep import SweepValues, sweep_heads
+from interp.models.measuring import measurement
 from interp.models.take_apart import decoder
 from interp.results import Provenance
 from interp.several import several
@@ -118,6 +119,7 @@ class HeadAblation(Brief):
         return frame
 
 
+@measurement
 def ablate_heads(
     model: TransformerBridge,
     windows: Windows,
@@ -135,7 +137,7 @@ def ablate_heads(
     """Ablate every head in turn and see what the windows lose.
 
     Right for multi-head, grouped and multi-query attention: z is a query head's own. The true tokens are fed in, except
-    for ``score``, where what the ablated model writes is. Hooks of the caller do not act on these passes.
+    for ``score``, where what the ablated model writes is.
 
     Args:
         model: a booted model.
@@ -157,6 +159,7 @@ def ablate_heads(
         AblationError: a method that cannot be applied, reference windows that overlap the tested ones, an unknown
             metric, a head that does not exist.
         ActivationError: NaN or infinite activations, with layer and window.
+        RestartError: a hooked model, or one whose parts do not give what the whole gives.
     """
     metrics = several(metrics)
     request = AblationRequest(method, metrics, reference, mean_over, batch_size=batch_size, seed=seed)
@@ -164,11 +167,13 @@ def ablate_heads(
     mask = torch.ones(model.cfg.n_layers, model.cfg.n_heads, dtype=torch.bool)
     if heads is not None:
         mask = check_heads(model, list(heads))
-    replacement = request.replacement(model, windows, decoder(model).head_outputs)
+    parts = decoder(model, windows.tokens[:1])
+    replacement = request.replacement(model, windows, parts.head_outputs)
     with tqdm(total=int(mask.sum()) * len(windows), desc=f"heads, {method}", disable=not progress) as bar:
         values = sweep_heads(
             model,
             windows,
+            parts,
             replacement,
             heads=mask,
             with_score="score" in metrics,

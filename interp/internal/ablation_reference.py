@@ -19,9 +19,11 @@ from interp.internal.methods import MeanOver, Method, Metric, Replacement
 from interp.internal.request import AblationRequest
 from interp.internal.sweep import SweepValues
 from interp.models.hooks import HookFn, activations, checked_hooks, hook_name, logits
+from interp.models.measuring import measurement
 from interp.several import several
 
 
+@measurement
 def ablate_heads_plainly(
     model: TransformerBridge,
     windows: Windows,
@@ -85,7 +87,6 @@ def _replace(replacement: Replacement, layer: int, head: int, donor_z: Tensor | 
     return fn
 
 
-@torch.no_grad()
 def _forced(
     model: TransformerBridge, tokens: Int[Tensor, "batch pos"], hooks: dict[str, HookFn], n: int
 ) -> tuple[Float[Tensor, " batch"], Tensor]:
@@ -96,7 +97,6 @@ def _forced(
     return log_prob.double().mean(dim=1), out.argmax(dim=-1) == truth
 
 
-@torch.no_grad()
 def _score(
     model: TransformerBridge, tokens: Int[Tensor, "batch pos"], hooks: dict[str, HookFn], n: int
 ) -> Float[Tensor, " batch"]:

@@ -33,6 +33,7 @@ from interp.internal.finite import check_finite
 from interp.internal.lens import predicting
 from interp.internal.ranking import Importance, membership
 from interp.models.hooks import activations, hook_name
+from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.stats import N_RESAMPLES, bootstrap
 
@@ -174,7 +175,7 @@ def target_masks(
     return (masks * causal)[:, :, at]
 
 
-@torch.no_grad()
+@measurement
 def attention_targets(
     model: TransformerBridge, windows: Windows, *, corpus: Windows | None = None, batch_size: int = 64
 ) -> AttentionTargets:

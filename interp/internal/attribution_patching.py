@@ -30,6 +30,7 @@ from interp.internal.importance import head_estimates
 from interp.internal.methods import AblationError, MeanOver, Method, Replacement
 from interp.internal.request import AblationRequest
 from interp.models.decoder import Decoder
+from interp.models.measuring import measurement
 from interp.models.take_apart import decoder
 from interp.results import Provenance
 from interp.stats import Estimate
@@ -64,6 +65,7 @@ class HeadEstimate(Brief):
         return pd.DataFrame(rows, columns=["layer", "head", "estimate", "estimate_low", "estimate_high", "n_windows"])
 
 
+@measurement
 def estimate_heads(
     model: TransformerBridge,
     windows: Windows,
@@ -91,7 +93,7 @@ def estimate_heads(
     request.check(model, windows)
     if steps < 1:
         raise AblationError(f"steps={steps}: at least one gradient is needed")
-    parts = decoder(model)
+    parts = decoder(model, windows.tokens[:1])
     replacement = request.replacement(model, windows, parts.head_outputs)
     fall = np.zeros((len(parts.layers), parts.n_heads, len(windows)))
     # The clean model itself for the plain gradient; the middles of equal steps from 0 to 1 otherwise.
@@ -101,8 +103,11 @@ def estimate_heads(
         for opening in openings:
             size = (len(tokens), len(parts.layers), parts.n_heads)
             gates = torch.full(size, opening, dtype=parts.dtype, device=parts.device, requires_grad=True)
-            log_prob = gated_log_prob(parts, replacement, tokens, gates, prefix_len=windows.prefix_len, donors=donors)
-            (slope,) = torch.autograd.grad(log_prob.sum(), gates)
+            with torch.enable_grad():
+                log_prob = gated_log_prob(
+                    parts, replacement, tokens, gates, prefix_len=windows.prefix_len, donors=donors
+                )
+                (slope,) = torch.autograd.grad(log_prob.sum(), gates)
             name = "the gradient of the log-probability by the heads"
             check_outcome(slope, model, tokens, name=name, windows=windows.window[where])
             fall[:, :, where] -= np.moveaxis(slope.double().cpu().numpy(), 0, -1) / steps

@@ -22,6 +22,7 @@ from interp.data.disjoint import by_text
 from interp.data.windows import Windows
 from interp.internal.joint import Heads, ablate_sets
 from interp.internal.methods import AblationError, MeanOver, Method, check_heads
+from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.seeds import generator
 from interp.several import several
@@ -93,6 +94,7 @@ class CumulativeAblation(Brief):
         return frame
 
 
+@measurement
 def cumulative_ablation(
     model: TransformerBridge,
     windows: Windows,

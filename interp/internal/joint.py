@@ -26,6 +26,7 @@ from interp.internal.outcome import outcome
 from interp.internal.request import AblationRequest
 from interp.models.decoder import Decoder
 from interp.models.greedy import Recorder, first_misses, run_on
+from interp.models.measuring import measurement
 from interp.models.take_apart import decoder
 from interp.results import Provenance
 from interp.several import several
@@ -77,6 +78,7 @@ def whole_layer(model: TransformerBridge, layer: int) -> Heads:
     return tuple((layer, head) for head in range(model.cfg.n_heads))
 
 
+@measurement
 def ablate_sets(
     model: TransformerBridge,
     windows: Windows,
@@ -106,7 +108,7 @@ def ablate_sets(
     request = AblationRequest(method, metrics, reference, mean_over, batch_size=batch_size, seed=seed)
     request.check(model, windows)
     masks = [check_heads(model, list(heads)) for heads in sets]
-    parts = decoder(model)
+    parts = decoder(model, windows.tokens[:1])
     replacement = request.replacement(model, windows, parts.head_outputs)
     with_score = "score" in metrics
     log_prob = np.full((len(sets), len(windows)), np.nan)
@@ -142,7 +144,6 @@ def ablate_sets(
     )
 
 
-@torch.no_grad()
 def _residuals(parts: Decoder, tokens: Int[Tensor, "batch pos"]) -> list[Float[Tensor, "batch shorter d_model"]]:
     """Residual stream before each layer, without the last token, which predicts nothing that is asked for."""
     positions = parts.positions(0, tokens.shape[1] - 1)
@@ -161,7 +162,6 @@ class _SetRun(Brief):
     mask: Bool[Tensor, "layer head"]
     donors: list[Tensor] | None
 
-    @torch.no_grad()
     def forced(
         self, clean: list[Float[Tensor, "batch pos d_model"]], *, with_store: bool
     ) -> tuple[Float[Tensor, "batch pos d_model"], list[tuple[Tensor, Tensor]]]:

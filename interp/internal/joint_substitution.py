@@ -23,6 +23,7 @@ from interp.brief import Brief
 from interp.curves import Groups, group_curves
 from interp.data.windows import WindowError, Windows
 from interp.internal.substitution import substituted
+from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.several import several
 
@@ -79,6 +80,7 @@ def blocks(prefix_len: int, *, size: int) -> dict[str, range]:
     return {f"{block[0]}-{block[-1]}": block for block in found}
 
 
+@measurement
 def substitute_sets(
     model: TransformerBridge,
     windows: Windows,

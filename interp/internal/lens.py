@@ -24,6 +24,8 @@ from interp.data.windows import Windows
 from interp.internal.finite import check_stream
 from interp.internal.layer_decoding import LayerDecoding
 from interp.models.hooks import HookError, activations, hook_name, logits
+from interp.models.measuring import measurement
+from interp.models.verify import relative_error
 from interp.results import Provenance
 
 Translate = Callable[[int, Float[Tensor, "..."]], Float[Tensor, "..."]]
@@ -71,20 +73,28 @@ def decode(
     }
 
 
-def _check_last_point(
-    model: TransformerBridge,
-    lens: Float[Tensor, "batch continuation d_vocab"],
-    own: Float[Tensor, "batch continuation d_vocab"],
-) -> None:
-    tolerance = 1e-3 if own.dtype in (torch.float32, torch.float64) else 0.1
-    difference = float((lens - own).abs().max())
-    if not difference <= tolerance * (1 + float(own.abs().max())):
+def check_lens(model: TransformerBridge, tokens: Int[Tensor, "batch pos"]) -> None:
+    """Refuse a model whose logits are not its final norm and unembedding on its last residual stream.
+
+    Args:
+        model: a booted model.
+        tokens: one or two of the windows that are to be decoded.
+
+    Raises:
+        HookError: logits that differ.
+    """
+    tokens = tokens.to(model.cfg.device)
+    last = hook_name("hook_resid_post", model.cfg.n_layers - 1)
+    lens, own = lens_logits(model, activations(model, tokens, [last])[last]), logits(model, tokens)
+    difference = relative_error(lens, own)
+    if difference > (1e-3 if own.dtype in {torch.float32, torch.float64} else 0.1):
         raise HookError(
             f"final norm and unembedding of {model.cfg.model_name} on its last residual stream differ from its own "
-            f"logits by {difference:.3g}: it scales or caps its logits, and the lens would be wrong"
+            f"logits by {difference:.3g} of these: it scales or caps its logits, and the lens would be wrong"
         )
 
 
+@measurement
 def logit_lens(
     model: TransformerBridge, windows: Windows, *, after_attention: bool = False, batch_size: int = 64
 ) -> LayerDecoding:
@@ -114,7 +124,6 @@ def logit_lens(
     )
 
 
-@torch.no_grad()
 def decode_points(
     model: TransformerBridge,
     windows: Windows,
@@ -126,6 +135,7 @@ def decode_points(
 ) -> LayerDecoding:
     """Decode the residual stream at some points, after a translator where one is given; see ``logit_lens``."""
     windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    check_lens(model, windows.tokens[:1])
     present = [name for name in points if not name.endswith("hook_resid_mid") or name in model.hook_dict]
     at = predicting(windows)
     dtype = np.float64 if model.cfg.dtype == torch.float64 else np.float32
@@ -136,8 +146,6 @@ def decode_points(
         residual = activations(model, tokens, present)
         check_stream(residual, windows=windows.window[where], model_name=str(model.cfg.model_name))
         final = lens_logits(model, residual[present[-1]][:, at])
-        if where.start == 0:
-            _check_last_point(model, final, logits(model, tokens)[:, at])
         truth = tokens[:, windows.prefix_len :]
         for i, name in enumerate(points):
             if name in residual:

@@ -28,6 +28,7 @@ from interp.data.windows import Windows
 from interp.errors import InterpError
 from interp.internal.finite import check_outcome
 from interp.models.decoder import Decoder
+from interp.models.measuring import measurement
 from interp.models.take_apart import decoder
 from interp.results import Provenance
 from interp.stats import bootstrap_mean
@@ -81,7 +82,7 @@ class LogitAttribution(Brief):
         return frame.astype({"layer": "Int64", "head": "Int64"})
 
 
-@torch.no_grad()
+@measurement
 def logit_attribution(model: TransformerBridge, windows: Windows, *, batch_size: int = 64) -> LogitAttribution:
     """Split the logit of each true continuation token into what each part of the model adds.
 
@@ -97,7 +98,7 @@ def logit_attribution(model: TransformerBridge, windows: Windows, *, batch_size:
         ActivationError: NaN or infinite logits, with the window.
     """
     windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
-    parts = decoder(model)
+    parts = decoder(model, windows.tokens[:1])
     if parts.dtype not in {torch.float32, torch.float64}:
         raise AttributionError(
             f"shares in {parts.dtype} would miss the logit by their rounding; load {model.cfg.model_name} in float32"

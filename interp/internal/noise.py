@@ -25,10 +25,11 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import WindowError, Windows
 from interp.internal.finite import check_stream
-from interp.internal.lens import lens_logits, lens_points, predicting
+from interp.internal.lens import check_lens, lens_logits, lens_points, predicting
 from interp.internal.perturbation import Perturbation
 from interp.models.decoding import greedy_decode
 from interp.models.hooks import HookError, HookFn, activations, checked_hooks, hook_name
+from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.seeds import generator
 from interp.several import several
@@ -92,7 +93,7 @@ def _cosine(
     return torch.cosine_similarity(clean.double(), noisy.double(), dim=-1).mean(dim=1).cpu().numpy()
 
 
-@torch.no_grad()
+@measurement
 def perturb(
     model: TransformerBridge,
     windows: Windows,
@@ -124,7 +125,8 @@ def perturb(
     Raises:
         WindowError: windows that the model cannot take, or positions beyond the window.
         ValueError: a negative or repeated alpha.
-        HookError: a layer that the model does not have, or a site that does not take noise.
+        HookError: a layer that the model does not have, a site that does not take noise, or a model whose output is
+            not its final norm and unembedding.
         ActivationError: activations that are not finite.
     """
     windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
@@ -140,11 +142,12 @@ def perturb(
             f"site {site!r} does not take noise; choose from {', '.join(get_args(Site))} (an edit at hook_resid_mid "
             "would reach the MLP and not the residual stream)"
         )
-    chosen = torch.zeros(n_pos, 1)
+    chosen = torch.zeros(n_pos, 1, dtype=torch.float32)
     if positions is not None and not all(0 <= p < n_pos for p in positions):
         raise WindowError(f"positions={list(positions)} reach beyond the window's positions 0 to {n_pos - 1}")
     chosen[list(range(n_pos) if positions is None else positions)] = 1
 
+    check_lens(model, windows.tokens[:1])
     points = _points(model, layer, site)
     noisy_site = hook_name(site, layer)
     means = _mean_residual(model, windows, list(points), batch_size=batch_size)

@@ -27,6 +27,7 @@ from interp.internal.attribution_patching import HeadEstimate, estimate_heads
 from interp.internal.methods import MeanOver, Method, Metric
 from interp.internal.ranking import ranked, top_size
 from interp.internal.request import AblationRequest
+from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.several import several
 
@@ -66,6 +67,7 @@ class Screening(Brief):
         return frame.assign(in_top_set=[pair in top for pair in zip(frame["layer"], frame["head"], strict=True)])
 
 
+@measurement
 def screen_heads(
     model: TransformerBridge,
     windows: Windows,

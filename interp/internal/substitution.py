@@ -25,6 +25,8 @@ from interp.brief import Brief
 from interp.curves import Groups, group_curves
 from interp.data.windows import WindowError, Windows
 from interp.internal.finite import check_outcome
+from interp.models.decoding import TextDecoder
+from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.seeds import generator
 from interp.several import several
@@ -97,7 +99,12 @@ def draw_substitutes(
 
 
 def _outcome(
-    model: TransformerBridge, windows: Windows, tokens: Int[Tensor, "sequence pos"], *, batch_size: int
+    model: TransformerBridge,
+    decoder: TextDecoder,
+    windows: Windows,
+    tokens: Int[Tensor, "sequence pos"],
+    *,
+    batch_size: int,
 ) -> tuple[Float[np.ndarray, " sequence"], Bool[np.ndarray, " sequence"]]:
     """Mean log-probability of the continuation, and whether the argmax is right at all of it (M = 1)."""
     n = windows.continuation_len
@@ -105,9 +112,7 @@ def _outcome(
     for start in range(0, len(tokens), batch_size):
         batch = tokens[start : start + batch_size].to(model.cfg.device)
         # The last token predicts nothing, and only the continuation is unembedded.
-        hidden = model.original_model.get_decoder()(input_ids=batch[:, :-1], use_cache=False).last_hidden_state
-        logits = model.unembed(hidden[:, -n:])
-        logits = logits if logits.dtype == torch.float64 else logits.float()
+        logits = decoder.logits(decoder.hidden(batch[:, :-1])[:, -n:])
         owners = windows.window[np.arange(start, start + len(batch)) % len(windows)]
         check_outcome(logits, model, batch, name="the logits", windows=owners)
         truth = batch[:, -n:]
@@ -117,7 +122,6 @@ def _outcome(
     return values, recited
 
 
-@torch.no_grad()
 def substituted(
     model: TransformerBridge,
     windows: Windows,
@@ -147,19 +151,21 @@ def substituted(
         raise ValueError(f"n_draws={n_draws}: at least one substitute is needed")
     tokens = windows.tokens if corpus is None else corpus.tokens
     unigrams = np.bincount(tokens.numpy().ravel(), minlength=model.cfg.d_vocab).astype(np.float64)
-    clean, _ = _outcome(model, windows, windows.tokens, batch_size=batch_size)
+    decoder = TextDecoder.of(model, windows.tokens[:1])
+    clean, _ = _outcome(model, decoder, windows, windows.tokens, batch_size=batch_size)
     drawn = {p: draw_substitutes(windows, p, n_draws=n_draws, unigrams=unigrams, seed=seed) for p in used}
     fall, recited = np.empty((len(windows), len(sets))), np.empty((len(windows), len(sets)))
     for i, together in enumerate(sets):
         changed = windows.tokens.repeat(n_draws, 1)
         for position in together:
             changed[:, position] = drawn[position].T.reshape(-1)
-        after, right = _outcome(model, windows, changed, batch_size=batch_size)
+        after, right = _outcome(model, decoder, windows, changed, batch_size=batch_size)
         fall[:, i] = clean - after.reshape(n_draws, len(windows)).mean(axis=0)
         recited[:, i] = right.reshape(n_draws, len(windows)).mean(axis=0)
     return Outcome(log_prob=clean, fall=fall, recited=recited)
 
 
+@measurement
 def substitute(
     model: TransformerBridge,
     windows: Windows,

@@ -28,7 +28,6 @@ from interp.internal.outcome import outcome
 from interp.internal.run_on import CLEAN, Waiting, WaitingRows
 from interp.models.decoder import Decoder, Positions
 from interp.models.greedy import Recorder
-from interp.models.take_apart import decoder
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -66,6 +65,7 @@ def _chunks(heads: Bool[Tensor, " head"], size: int) -> Iterator[Int[Tensor, " c
 def sweep_heads(
     model: TransformerBridge,
     windows: Windows,
+    parts: Decoder,
     replacement: Replacement,
     *,
     heads: Bool[Tensor, "layer head"],
@@ -77,8 +77,9 @@ def sweep_heads(
     """Ablate each of the chosen heads alone; NaN for the others.
 
     Args:
-        model: the model.
+        model: the model, for messages.
         windows: what it is tested on.
+        parts: the model taken apart.
         replacement: what stands in for a head.
         heads: which heads.
         with_score: decode greedily as well.
@@ -89,7 +90,6 @@ def sweep_heads(
     Raises:
         ActivationError: NaN or infinite activations, with layer and window.
     """
-    parts = decoder(model)
     n_pos = windows.tokens.shape[1] - 1  # The last token predicts nothing that is asked for.
     n_bytes = budget(memory_budget, with_score=with_score)
     # Rows that wait are held twice, once in the order in which they are run on; the more go together the better.

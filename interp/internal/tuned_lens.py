@@ -30,8 +30,9 @@ from interp.data.disjoint import by_text, overlapping, run_length
 from interp.data.windows import WindowError, Windows
 from interp.internal.finite import check_stream
 from interp.internal.layer_decoding import LayerDecoding
-from interp.internal.lens import decode_points, lens_logits, lens_points
+from interp.internal.lens import check_lens, decode_points, lens_logits, lens_points
 from interp.models.hooks import activations
+from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.seeds import generator
 
@@ -97,6 +98,7 @@ def _kl(final: Float[Tensor, "... d_vocab"], translated: Float[Tensor, "... d_vo
     return kl_div(translated.log_softmax(-1), final.log_softmax(-1), reduction="none", log_target=True).sum(-1)
 
 
+@measurement
 def train_tuned_lens(
     model: TransformerBridge,
     training: Windows,
@@ -121,6 +123,7 @@ def train_tuned_lens(
     Raises:
         WindowError: windows that the model cannot take, overlap with the tested ones, or fewer than two documents.
         ActivationError: a residual stream that is not finite.
+        HookError: a model whose output is not its final norm and unembedding.
     """
     training.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
     refuse_overlap(training, tested)
@@ -134,6 +137,7 @@ def train_tuned_lens(
     held_out = np.isin(units, documents[: max(1, len(documents) // 10)])
     fit, check = training.select(~held_out), training.select(held_out)
 
+    check_lens(model, training.tokens[:1])
     points = list(lens_points(model))
     first = next(model.parameters())
     like = {"device": first.device, "dtype": torch.float64 if first.dtype == torch.float64 else torch.float32}
@@ -154,34 +158,28 @@ def train_tuned_lens(
         return torch.stack([_kl(final, lens_logits(model, h.to(first.dtype))).mean() for h in moved])
 
     def held_out_kl() -> Float[Tensor, " point"]:
-        with torch.no_grad():
-            return sum(
-                (divergence(tokens, check.window[at]) * len(tokens) for at, tokens in check.batches(batch_size)),
-                torch.zeros(n, **like),
-            ) / len(check)
+        return sum(
+            (divergence(tokens, check.window[at]) * len(tokens) for at, tokens in check.batches(batch_size)),
+            torch.zeros(n, **like),
+        ) / len(check)
 
-    frozen = [p for p in model.parameters() if p.requires_grad]
-    for p in frozen:
-        p.requires_grad_(False)
-    try:
-        history = [held_out_kl()]
-        best = history[0].clone()
-        kept = (weight.detach().clone(), bias.detach().clone())
-        for step in range(1, n_steps + 1):
-            rows = rng.integers(len(fit), size=min(batch_size, len(fit)))
-            optimizer.zero_grad()
-            divergence(fit.tokens[torch.from_numpy(rows)], fit.window[rows]).sum().backward()
-            optimizer.step()
-            schedule.step()
-            if step % max(1, n_steps // N_CHECKS) == 0 or step == n_steps:
-                history.append(held_out_kl())
-                # Each point keeps its own best step: translators do not depend on one another.
-                better = history[-1] < best
-                best = torch.where(better, history[-1], best)
-                kept[0][better], kept[1][better] = weight.detach()[better], bias.detach()[better]
-    finally:
-        for p in frozen:
-            p.requires_grad_(True)
+    history = [held_out_kl()]
+    best = history[0].clone()
+    kept = (weight.detach().clone(), bias.detach().clone())
+    for step in range(1, n_steps + 1):
+        rows = rng.integers(len(fit), size=min(batch_size, len(fit)))
+        with torch.enable_grad():
+            loss = divergence(fit.tokens[torch.from_numpy(rows)], fit.window[rows]).sum()
+        # Of the translators alone: backward() would leave gradients on the model, and on what is hooked to it.
+        weight.grad, bias.grad = torch.autograd.grad(loss, (weight, bias))
+        optimizer.step()
+        schedule.step()
+        if step % max(1, n_steps // N_CHECKS) == 0 or step == n_steps:
+            history.append(held_out_kl())
+            # Each point keeps its own best step: translators do not depend on one another.
+            better = history[-1] < best
+            best = torch.where(better, history[-1], best)
+            kept[0][better], kept[1][better] = weight.detach()[better], bias.detach()[better]
     zero = torch.zeros(1, device="cpu")
     settings = {"n_steps": n_steps, "learning_rate": learning_rate, "batch_size": batch_size, "seed": seed}
     return TunedLens(
@@ -194,6 +192,7 @@ def train_tuned_lens(
     )
 
 
+@measurement
 def tuned_lens(model: TransformerBridge, windows: Windows, lens: TunedLens, *, batch_size: int = 64) -> LayerDecoding:
     """Layer decoding through the translators; the same result as ``logit_lens``, and equal to it at the last point.
 

@@ -17,8 +17,10 @@ from transformers import PretrainedConfig
 
 from interp.brief import Brief
 from interp.errors import InterpError
+from interp.models.hooks import attached_hooks, logits
 from interp.models.key_values import KeyValues
 from interp.models.plain import plain_model
+from interp.models.verify import relative_error
 
 NEAR_TIE = 1e-4
 """Margin of a near tie, in logits: below it the order of the top two can change with the shape of a batch."""
@@ -28,6 +30,11 @@ LOGITS_AT_ONCE = 2**22
 
 POSITIONS_AT_ONCE = 256
 """But so many positions in any case: fewer make too little of the unembedding's weights each time they are read."""
+
+
+STEPWISE = 1e-4
+"""Largest error of the logits of a text that is read position by position, relative to those of the whole text, where
+it is not within a few units of rounding."""
 
 
 class DecodingError(InterpError, RuntimeError):
@@ -76,18 +83,49 @@ class TextDecoder(Brief):
     @classmethod
     @torch.no_grad()
     def of(cls, model: TransformerBridge, probe: Int[Tensor, "batch pos"]) -> TextDecoder:
-        """The decoder of a model; the plain one is taken only if its logits on the probe are the bridge's."""
+        """The decoder of a model as it is now; of the plain model only if that gives the bridge's logits on the probe.
+
+        Args:
+            model: a booted model.
+            probe: one or two of the texts that are to be decoded, at their whole length: a window of attention, or a
+                hook, may act beyond the first positions only.
+
+        Raises:
+            DecodingError: neither gives the logits of the whole model, the last position read by itself.
+        """
         hf, device = model.original_model, torch.device(model.cfg.device)
-        bridge = cls(hf.get_decoder(), hf.get_output_embeddings(), hf.config, device, "bridge")
-        twin = plain_model(model)
-        if twin is None:
-            return bridge
-        plain = cls(twin.get_decoder(), twin.get_output_embeddings(), hf.config, device, "plain")
-        # A few tokens are enough, since a weight acts at every position.
-        ours, theirs = (d.logits(d.hidden(probe[:, :8].to(device))) for d in (plain, bridge))
-        # Fused and stepwise attention round differently, by a few units of the type that the model runs in.
-        tolerance = 30 * torch.finfo(next(twin.parameters()).dtype).eps
-        return plain if (ours - theirs).norm() <= tolerance * theirs.norm() else bridge
+        tokens = probe.to(device)
+        whole = logits(model, tokens)
+        ways = {"plain": plain_model(model), "bridge": hf}
+        for through, way in ways.items():
+            if way is not None:
+                decoder = cls(way.get_decoder(), way.get_output_embeddings(), hf.config, device, through)
+                error = decoder._disagreement(tokens, whole)
+                # Fused and stepwise attention round differently, by a few units of the type that the model runs in.
+                if error <= 30 * torch.finfo(whole.dtype).eps:
+                    return decoder
+        if error <= STEPWISE:
+            return decoder
+        hooks = attached_hooks(model)
+        raise DecodingError(
+            f"{model.cfg.model_name} read position by position differs from the whole text by {error:.2g} of its logits"
+            + (
+                f"; it is hooked at {', '.join(hooks)}: a hook must do the same to one position as to a whole text"
+                if hooks
+                else "; its text cannot be decoded here"
+            )
+        )
+
+    def _disagreement(self, tokens: Int[Tensor, "batch pos"], whole: Float[Tensor, "batch pos d_vocab"]) -> float:
+        """How far the logits are from those of the whole model, as a share of these.
+
+        All but the last two positions are read together and the next one by itself, as in decoding; with the room that
+        is left after it the mask is the one of decoding as well.
+        """
+        n = max(1, tokens.shape[1] - 2)
+        store = KeyValues(len(tokens), tokens.shape[1])
+        read = [self.hidden_after(tokens[:, a:b], store, start=a, end=b) for a, b in ((0, n), (n, n + 1))]
+        return relative_error(self.logits(torch.cat(read, dim=1)), whole[:, : n + 1])
 
     def hidden(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
         """Final hidden states, after the last norm, in one pass over whole texts."""

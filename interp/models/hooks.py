@@ -3,6 +3,11 @@
 TransformerBridge accepts some names that never fire (gated hooks, aliases of a block that has no such
 point) and a hook that does not fire leaves a clean run that looks like a result. Here an unknown name is
 an error before the run, and a hook that fired too seldom or too often is an error after it.
+
+Hooks that a user has attached to a model are part of the model that is measured: they act in every measurement, and
+provenance names where they are (``attached_hooks``). Measurements that take the model apart (the ablation sweep and
+sets of heads, the gradient estimate, logit attribution) cannot run them and refuse a hooked model. Written text is
+decoded one position at a time; a hook that then gives something else than on the whole text is refused as well.
 """
 
 from __future__ import annotations
@@ -11,10 +16,11 @@ import difflib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 from transformer_lens.model_bridge import TransformerBridge
 
@@ -33,6 +39,34 @@ def hook_name(site: str, layer: int) -> str:
     """Full name of a site in a layer: ``hook_name("hook_z", 3) == "blocks.3.attn.hook_z"``."""
     in_attention = site in {"hook_q", "hook_k", "hook_v", "hook_z", "hook_pattern", "hook_attn_scores"}
     return f"blocks.{layer}.{'attn.' if in_attention else ''}{site}"
+
+
+_CAPTURING = ("transformer_lens.model_bridge", "transformers.utils.output_capturing")
+"""Modules whose torch hooks read activations for the model's own use and change nothing."""
+
+
+def named_modules(model: TransformerBridge) -> dict[str, nn.Module]:
+    """All modules of a bridge, and those of the Hugging Face model in it that are not the bridge's own, by name."""
+    own = {name.replace("_original_component.", ""): module for name, module in model.named_modules()}
+    seen = set(map(id, own.values()))
+    wrapped = model.original_model.named_modules(prefix="original_model")
+    return own | {name: module for name, module in wrapped if id(module) not in seen}
+
+
+def attached_hooks(model: TransformerBridge) -> list[str]:
+    """Where something is attached to the model: hook points with a hook, and modules with a torch hook of any kind.
+
+    Blocks of a bridge, and Hugging Face models once asked for hidden states, catch some of their own activations with
+    torch hooks; these change nothing and do not count.
+    """
+    everywhere = nn.modules.module
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    found = ["every module"] if any(getattr(everywhere, f"_global{kind}") for kind in kinds) else []
+    for name, module in named_modules(model).items():
+        fns = chain.from_iterable(getattr(module, kind).values() for kind in kinds)
+        if any(not fn.__module__.startswith(_CAPTURING) for fn in fns):
+            found.append((module.name or name) if isinstance(module, HookPoint) else name)
+    return found
 
 
 def _check_names(model: TransformerBridge, names: Sequence[str]) -> None:

@@ -13,24 +13,14 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from interp.models.attention import SINGLE_QUERY
+from interp.models.hooks import attached_hooks
 
 _WRAPPER = "_original_component."
 
-_CAPTURING = ("transformer_lens.model_bridge", "transformers.utils.output_capturing")
-"""Modules whose torch hooks read activations for the model's own use and change nothing."""
-
 
 def is_hooked(model: TransformerBridge) -> bool:
-    """Whether anything is attached to the model: a hook point's hook, or a torch hook on any module.
-
-    Blocks of a bridge, and Hugging Face models once asked for hidden states, catch some of their own activations with
-    torch hooks; these change nothing and do not count.
-    """
-    return any(
-        not fn.__module__.startswith(_CAPTURING)
-        for module in model.modules()
-        for fn in chain(module._forward_hooks.values(), module._forward_pre_hooks.values())
-    )
+    """Whether anything is attached to the model; see ``attached_hooks``."""
+    return bool(attached_hooks(model))
 
 
 def plain_model(model: TransformerBridge) -> PreTrainedModel | None:

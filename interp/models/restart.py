@@ -5,20 +5,20 @@ The engine is ``interp.models.decoder``; these functions are for measurements th
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.models.take_apart import decoder
+from interp.models.measuring import measurement
+from interp.models.take_apart import decoder, random_probe
 
 
-@torch.no_grad()
+@measurement
 def residual_before(
     model: TransformerBridge, layer: int, tokens: Int[Tensor, "batch pos"]
 ) -> Float[Tensor, "batch pos d_model"]:
     """Residual stream before a layer, as at ``hook_resid_pre``; ``layer = n_layers`` gives that after the last."""
-    parts = decoder(model)
+    parts = decoder(model, tokens[:1])
     positions = parts.positions(0, tokens.shape[1])
     residual = parts.embed(tokens)
     for i in range(layer):
@@ -26,7 +26,7 @@ def residual_before(
     return residual
 
 
-@torch.no_grad()
+@measurement
 def run_from(
     model: TransformerBridge,
     layer: int,
@@ -41,11 +41,11 @@ def run_from(
         RestartError: see ``decoder``.
     """
     _check_layer(model, layer, model.cfg.n_layers)
-    parts = decoder(model)
+    parts = decoder(model, random_probe(model, residual.shape[1]))
     return parts.unembed(parts.run_from(layer, residual, parts.positions(0, residual.shape[1]), keep=keep))
 
 
-@torch.no_grad()
+@measurement
 def run_after_attention(
     model: TransformerBridge,
     layer: int,
@@ -70,7 +70,7 @@ def run_after_attention(
         RestartError: see ``decoder``.
     """
     _check_layer(model, layer, model.cfg.n_layers - 1)
-    parts = decoder(model)
+    parts = decoder(model, random_probe(model, residual.shape[1]))
     after = parts.finish(layer, residual, attention)
     return parts.unembed(parts.run_from(layer + 1, after, parts.positions(0, residual.shape[1]), keep=keep))
 

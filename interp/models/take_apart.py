@@ -7,17 +7,18 @@ import inspect
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.generalized_components.base import GeneralizedComponent
 
 from interp.errors import InterpError
 from interp.models.attention import SINGLE_QUERY
 from interp.models.decoder import Decoder, Layer
-from interp.models.hooks import logits
+from interp.models.hooks import attached_hooks, logits
+from interp.models.verify import relative_error
 
 
 class RestartError(InterpError, RuntimeError):
@@ -44,33 +45,47 @@ HALF_ROUNDING = 8
 """Relative error of a half-precision model's logits that is rounding, in units of its type. On 8 layers fused and
 stepwise attention were 0.7 apart, and so were either and float32."""
 
-_DECODERS: WeakKeyDictionary[TransformerBridge, Decoder] = WeakKeyDictionary()
+
+def random_probe(model: TransformerBridge, n_pos: int) -> Int[Tensor, "1 pos"]:
+    """One window of fixed random ids."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(model.cfg.d_vocab, (1, n_pos), generator=generator, device="cpu")
 
 
-def decoder(model: TransformerBridge) -> Decoder:
-    """The model taken apart, checked against the whole model on a probe; made once for each model.
+@torch.no_grad()
+def decoder(model: TransformerBridge, probe: Int[Tensor, "batch pos"] | None = None) -> Decoder:
+    """The model taken apart as it is now, checked against the whole model.
+
+    Made anew for each measurement, since a model may have changed since the last one: layers swapped, weights folded.
+
+    Args:
+        model: a booted model.
+        probe: one or two of the windows that are to be measured, at their whole length: a window of attention may act
+            beyond the first positions only. Up to 64 random tokens unless given.
 
     Raises:
-        RestartError: the parts do not give the whole model's logits.
+        RestartError: something is hooked to the model, or the parts do not give the whole model's logits.
     """
-    if model not in _DECODERS:
-        # In float64 the bridge's attention matters to the last digits: for some architectures it is the model's own
-        # code, whose softmax is in float32, for others its own. Whichever the whole model agrees with is taken.
-        variants = (True, False) if model.cfg.dtype == torch.float64 else (True,)
-        error, parts = min(
-            ((_disagreement(parts, model), parts) for parts in (_take_apart(model, fused=fused) for fused in variants)),
-            key=lambda pair: pair[0],
+    hooks = attached_hooks(model)
+    if hooks:
+        raise RestartError(
+            f"{model.cfg.model_name} is hooked at {', '.join(hooks)}, and hooks do not act on a model that is taken "
+            "apart: remove them (model.reset_hooks()), or ablate heads by interp.internal.ablation_reference"
         )
-        tolerance = (
-            1e-5 if parts.dtype in {torch.float32, torch.float64} else HALF_ROUNDING * torch.finfo(parts.dtype).eps
+    tokens = (random_probe(model, min(model.cfg.n_ctx, 64)) if probe is None else probe).to(model.cfg.device)
+    whole = logits(model, tokens)
+    # In float64 the bridge's attention matters to the last digits: for some architectures it is the model's own
+    # code, whose softmax is in float32, for others its own. Whichever the whole model agrees with is taken.
+    variants = (True, False) if model.cfg.dtype == torch.float64 else (True,)
+    candidates = [_take_apart(model, fused=fused) for fused in variants]
+    error, parts = min(((_disagreement(parts, tokens, whole), parts) for parts in candidates), key=lambda pair: pair[0])
+    tolerance = 1e-5 if parts.dtype in {torch.float32, torch.float64} else HALF_ROUNDING * torch.finfo(parts.dtype).eps
+    if not error <= tolerance:
+        raise RestartError(
+            f"{model.cfg.model_name} taken apart differs from the whole model by {error:.2g} of its logits "
+            f"(at most {tolerance:.2g}); its blocks are built in a way that interp.models.take_apart does not know"
         )
-        if not error <= tolerance:
-            raise RestartError(
-                f"{model.cfg.model_name} taken apart differs from the whole model by {error:.2g} of its logits "
-                f"(at most {tolerance:.2g}); its blocks are built in a way that interp.models.take_apart does not know"
-            )
-        _DECODERS[model] = parts
-    return _DECODERS[model]
+    return parts
 
 
 def _take_apart(model: TransformerBridge, *, fused: bool) -> Decoder:
@@ -120,11 +135,6 @@ def _take_apart(model: TransformerBridge, *, fused: bool) -> Decoder:
     )
 
 
-@torch.no_grad()
-def _disagreement(parts: Decoder, model: TransformerBridge) -> float:
-    n_pos = min(model.cfg.n_ctx, 64)
-    probe = torch.randint(model.cfg.d_vocab, (1, n_pos), generator=torch.Generator().manual_seed(0)).to(parts.device)
-    ours = parts.unembed(parts.run_from(0, parts.embed(probe), parts.positions(0, n_pos)))
-    whole = logits(model, probe)
-    error = (ours.double() - whole.double()).norm() / whole.double().norm()
-    return float(error.nan_to_num(torch.inf))
+def _disagreement(parts: Decoder, tokens: Int[Tensor, "batch pos"], whole: Float[Tensor, "batch pos d_vocab"]) -> float:
+    ours = parts.unembed(parts.run_from(0, parts.embed(tokens), parts.positions(0, tokens.shape[1])))
+    return relative_error(ours, whole)

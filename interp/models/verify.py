@@ -27,6 +27,18 @@ class VerificationError(InterpError, RuntimeError):
     """A loaded model whose hooks or logits are not what the measurements rely on."""
 
 
+def relative_error(ours: Float[Tensor, "*batch d_vocab"], whole: Float[Tensor, "*batch d_vocab"]) -> float:
+    """How far logits are from those of the whole model, as a share of these; where these are finite.
+
+    A model that itself gives NaN is left to the measurement, which names the window. Infinite where only ours do.
+    """
+    at = torch.isfinite(whole)
+    if not at.any():
+        return 0.0
+    error = (ours[at].double() - whole[at].double()).norm() / whole[at].double().norm()
+    return float(error.nan_to_num(torch.inf))
+
+
 def probe_tokens(n_ctx: int, d_vocab: int) -> Int[Tensor, "batch pos"]:
     """Two windows of fixed random ids, as long as the context allows, up to ``PROBE_LEN``."""
     generator = torch.Generator().manual_seed(0)

@@ -24,6 +24,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
 from interp.models.decoding import NEAR_TIE, TextDecoder
+from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.several import several
 from interp.statistical.cascade import exact_runs
@@ -80,6 +81,7 @@ class Compression(Brief):
         )
 
 
+@measurement
 def compress(model: TransformerBridge, windows: Windows, *, batch_size: int = 256) -> Compression:
     """Try every prefix length on every memorized window.
 
@@ -98,7 +100,7 @@ def compress(model: TransformerBridge, windows: Windows, *, batch_size: int = 25
     windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
     if batch_size < 1:
         raise WindowError(f"batch_size must be at least 1, not {batch_size}")
-    decoder = TextDecoder.of(model, windows.prefix[:1])
+    decoder = TextDecoder.of(model, windows.tokens[:1])
     k, n = windows.prefix_len, windows.continuation_len
     everything = np.arange(len(windows))
     whole = exact_runs(model, decoder, windows, row=everything, used=np.full(len(windows), k), batch_size=batch_size)

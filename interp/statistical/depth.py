@@ -24,6 +24,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
 from interp.models.decoding import NEAR_TIE, TextDecoder
+from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.statistical.cascade import exact_runs
 from interp.statistical.extraction import refuse_not_finite
@@ -83,6 +84,7 @@ def split_further(
     return replace(windows, tokens=windows.tokens[:, :length], prefix_len=prefix_len), windows.tokens[:, length:]
 
 
+@measurement
 def depth(
     model: TransformerBridge, windows: Windows, further: Int[Tensor, "window further"], *, batch_size: int = 64
 ) -> Depth:
@@ -108,7 +110,9 @@ def depth(
     # The last token tried is never an input, so the text may be one token longer than the context.
     room = model.cfg.n_ctx + 1 - windows.tokens.shape[1]
     further = _checked(model, windows, further)[:, :room]
-    decoder = TextDecoder.of(model, windows.prefix[:1])
+    # The longest text that is read, at its whole length.
+    longest_text = torch.cat([windows.tokens, further.clamp(min=0)], dim=1)[further.ne(NO_TOKEN).sum(dim=1).argmax()]
+    decoder = TextDecoder.of(model, longest_text[None, : model.cfg.n_ctx])
     everything, whole = np.arange(len(windows)), np.full(len(windows), windows.prefix_len)
     runs = exact_runs(model, decoder, windows, row=everything, used=whole, batch_size=batch_size)
     memorized = runs.exact_run == windows.continuation_len
@@ -124,9 +128,8 @@ def depth(
             continue
         true = further[batch, :longest]
         text = torch.cat([windows.tokens[batch], true.clamp(min=0)], dim=1)
-        with torch.no_grad():
-            hidden = decoder.hidden(text[:, :-1].to(decoder.device))
-            choice = decoder.choose(hidden[:, -longest:])
+        hidden = decoder.hidden(text[:, :-1].to(decoder.device))
+        choice = decoder.choose(hidden[:, -longest:])
         there = true != NO_TOKEN
         refuse_not_finite(model, windows, batch, choice.finite.cpu() | ~there)
         # A token that is not there counts as a miss; what precedes the first one is the depth.

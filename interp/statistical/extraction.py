@@ -29,6 +29,7 @@ from interp.data.windows import Windows
 from interp.models.decoding import NEAR_TIE, Choice, DecodingError, TextDecoder
 from interp.models.greedy import first_misses
 from interp.models.key_values import KeyValues
+from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.stats import clustered_rate
 from interp.wording import percent
@@ -91,7 +92,7 @@ def refuse_not_finite(
         )
 
 
-@torch.no_grad()
+@measurement
 def extract(
     model: TransformerBridge,
     windows: Windows,
@@ -103,8 +104,7 @@ def extract(
     """Decode greedily after each prefix and score against the true continuation.
 
     In float32 the tokens are those of Hugging Face ``generate(do_sample=False, eos_token_id=None)`` for any batch size,
-    except after a near tie, which is counted. End-of-text is a token like any other: it does not stop a window. Hooks
-    that the caller has attached act on every pass; the later passes see one position at a time.
+    except after a near tie, which is counted. End-of-text is a token like any other: it does not stop a window.
 
     Args:
         model: a booted model.
@@ -119,12 +119,14 @@ def extract(
 
     Raises:
         WindowError: windows that the model cannot take, a prefix length outside the window, a batch size below 1.
-        DecodingError: NaN or infinite logits, with the window.
+        DecodingError: NaN or infinite logits, with the window; a model, or a hook on it, that gives something else
+            where a text is read position by position.
+        StateError: see ``interp.models.measuring``.
     """
     windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
     if prefix_len is not None:
         windows = replace(windows, prefix_len=prefix_len)
-    decoder = TextDecoder.of(model, windows.prefix[:1])
+    decoder = TextDecoder.of(model, windows.tokens[:1])
     written = []
     for where, tokens in windows.batches(batch_size):
         choice = _write(decoder, tokens.to(decoder.device), windows.prefix_len, log_prob=log_prob)

@@ -22,6 +22,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
 from interp.models.decoding import NEAR_TIE, TextDecoder
+from interp.models.measuring import measurement
 from interp.results import Provenance, read_provenance, write_result
 from interp.statistical.cascade import exact_runs
 from interp.stats import clustered_rate
@@ -69,27 +70,33 @@ def memorized_flags(model: TransformerBridge, stream: Iterable[Windows], *, batc
         DecodingError: NaN or infinite logits, with the window.
     """
     for windows in stream:
-        windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
-        decoder = TextDecoder.of(model, windows.prefix[:1])
-        if batch_size < 1:
-            raise WindowError(f"batch_size must be at least 1, not {batch_size}")
-        everything = np.arange(len(windows))
-        used = np.full(len(windows), windows.prefix_len)
-        runs = exact_runs(model, decoder, windows, row=everything, used=used, batch_size=batch_size)
-        yield Flags(
-            windows=windows,
-            memorized=runs.exact_run == windows.continuation_len,
-            exact_run=runs.exact_run,
-            near_ties=runs.near_ties,
-            provenance=Provenance.of(
-                "memorized_flags",
-                model,
-                windows,
-                batch_size=batch_size,
-                near_tie=NEAR_TIE,
-                through=decoder.through,
-            ),
-        )
+        yield _flag(model, windows, batch_size=batch_size)
+
+
+@measurement
+def _flag(model: TransformerBridge, windows: Windows, *, batch_size: int) -> Flags:
+    """Flag one chunk: between chunks the process is the caller's."""
+    windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    decoder = TextDecoder.of(model, windows.tokens[:1])
+    if batch_size < 1:
+        raise WindowError(f"batch_size must be at least 1, not {batch_size}")
+    everything = np.arange(len(windows))
+    used = np.full(len(windows), windows.prefix_len)
+    runs = exact_runs(model, decoder, windows, row=everything, used=used, batch_size=batch_size)
+    return Flags(
+        windows=windows,
+        memorized=runs.exact_run == windows.continuation_len,
+        exact_run=runs.exact_run,
+        near_ties=runs.near_ties,
+        provenance=Provenance.of(
+            "memorized_flags",
+            model,
+            windows,
+            batch_size=batch_size,
+            near_tie=NEAR_TIE,
+            through=decoder.through,
+        ),
+    )
 
 
 def write_flags(model: TransformerBridge, stream: Iterable[Windows], out: Path, *, batch_size: int = 256) -> list[Path]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float
 from transformer_lens.model_bridge import TransformerBridge
 
@@ -18,6 +17,7 @@ from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
 from interp.models.decoding import DecodingError
 from interp.models.hooks import logits
+from interp.models.measuring import measurement
 from interp.results import Provenance
 
 
@@ -35,6 +35,7 @@ class PrefixLogProb(Brief):
         return self.windows.to_frame().assign(prefix_log_prob=np.nanmean(self.log_prob, axis=1))
 
 
+@measurement
 def prefix_log_prob(model: TransformerBridge, windows: Windows, *, batch_size: int = 64) -> PrefixLogProb:
     """Log-probability of each window's prefix, by one teacher-forced pass.
 
@@ -53,8 +54,7 @@ def prefix_log_prob(model: TransformerBridge, windows: Windows, *, batch_size: i
     values = np.full((len(windows), windows.prefix_len), np.nan)
     for where, tokens in windows.batches(batch_size):
         prefix = tokens[:, : windows.prefix_len].to(model.cfg.device)
-        with torch.no_grad():
-            predicted = logits(model, prefix)[:, :-1].float().log_softmax(dim=-1)
+        predicted = logits(model, prefix)[:, :-1].float().log_softmax(dim=-1)
         values[where, 1:] = predicted.gather(-1, prefix[:, 1:, None])[..., 0].double().cpu().numpy()
     bad = ~np.isfinite(values[:, 1:]).all(axis=1)
     if bad.any():

@@ -114,11 +114,15 @@ def test_no_such_layer(model: TransformerBridge, windows: Windows) -> None:
 def test_a_model_that_does_not_come_apart_is_refused(tmp_path: Path) -> None:
     model = load_model(write_checkpoint(small_config("OpenLLaMA", "0.2m"), tmp_path), device="cpu")
 
-    # A bridge whose residual stream is edited gives other logits than its parts.
-    def shift(activation: torch.Tensor, hook: object) -> torch.Tensor:
+    def shift(activation: torch.Tensor, hook: object = None) -> torch.Tensor:
         return activation + 1.0
 
-    with model.hooks(fwd_hooks=[(hook_name("hook_resid_pre", 2), shift)]), pytest.raises(RestartError, match="differs"):
+    hooked = model.hooks(fwd_hooks=[("blocks.1.mlp.hook_out", shift)])
+    with hooked, pytest.raises(RestartError, match=r"is hooked at blocks\.1\.mlp\.hook_out"):
+        decoder(model)
+    # A wrapper that does more than what it wraps: its parts do not show it.
+    model.blocks[2].mlp.hook_out.forward = shift
+    with pytest.raises(RestartError, match="differs"):
         decoder(model)
 
 

@@ -1,0 +1,113 @@
+"""The state in which every measurement runs: one mechanism for all of them.
+
+A number must not depend on what a notebook did before it. For the time of a measurement
+
+- the process is as a new one: no gradients, inference mode, autocast or reduced precision of float32 products; the
+  default dtype is float32 and the default device the CPU; numpy warns and does not raise;
+- the model is in eval mode, every module of it, so that nothing is dropped out and gradient checkpointing is off.
+
+Afterwards all of it is as it was. Global random generators are neither read nor moved, threads are left alone, and no
+parameter is given a gradient. What cannot be set for a while is refused: a model whose dtype or device was changed
+after it was loaded. What was changed in the model itself (weights, layers, hooks) is part of what is measured; see
+``interp.models.hooks.attached_hooks`` for hooks, ``TextDecoder.of`` and ``interp.models.take_apart.decoder`` for the
+checks that a faster way still gives what the model gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import numpy as np
+import torch
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.errors import InterpError
+from interp.models.hooks import named_modules
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class StateError(InterpError, RuntimeError):
+    """A model in a state in which it must not be measured."""
+
+
+@contextmanager
+def settled_process(device: torch.device) -> Iterator[None]:
+    """The process as a new one, for work on a device; afterwards as it was."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.set_grad_enabled(False))
+        stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
+        for kind in {"cpu", device.type}:
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        # Only where it is another: a default device costs time at every call of torch.
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        if torch.get_default_dtype() != torch.float32:
+            stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+            torch.set_default_dtype(torch.float32)
+        backends: Any = torch.backends
+        for products in (backends.cuda.matmul, backends.mkldnn.matmul):
+            if products.fp32_precision not in {"none", "ieee"}:
+                stack.callback(setattr, products, "fp32_precision", products.fp32_precision)
+                products.fp32_precision = "ieee"
+        yield
+
+
+@contextmanager
+def measuring(model: TransformerBridge) -> Iterator[None]:
+    """The process as a new one and the model in eval mode; afterwards both as they were.
+
+    Raises:
+        StateError: a model whose dtype or device was changed after it was loaded, or that was made in inference mode.
+    """
+    _refuse_changed(model)
+    training = [module for module in named_modules(model).values() if module.training]
+    with settled_process(torch.device(model.cfg.device)):
+        try:
+            # Flag by flag: train() and eval() of some modules do more, such as merging an adapter into its weights.
+            for module in training:
+                module.training = False
+            yield
+        finally:
+            for module in training:
+                module.training = True
+
+
+def measurement(
+    function: Callable[Concatenate[TransformerBridge, P], R],
+) -> Callable[Concatenate[TransformerBridge, P], R]:
+    """Decorate a function of a model and more, so that it runs as ``measuring`` says."""
+
+    @wraps(function)
+    def measured(model: TransformerBridge, *args: P.args, **kwargs: P.kwargs) -> R:
+        with measuring(model):
+            return function(model, *args, **kwargs)
+
+    return measured
+
+
+def _refuse_changed(model: TransformerBridge) -> None:
+    name, device = model.cfg.model_name, torch.device(model.cfg.device)
+    config: Any = model.original_model.config
+    # float32 and float64 are converted without loss. A conversion to half precision also rounds rotary frequencies,
+    # which a model that is loaded in it keeps in float32.
+    known = {model.cfg.dtype, config.dtype or model.cfg.dtype}
+    exact = known <= {torch.float32, torch.float64}
+    for key, parameter in model.original_model.named_parameters():
+        if parameter.is_floating_point() and (parameter.dtype != model.cfg.dtype or not (exact or len(known) == 1)):
+            raise StateError(
+                f"{name} was loaded in {config.dtype}, but {key} is in {parameter.dtype}; load the model in the type "
+                f"in which it is to be measured: load_model(..., dtype={parameter.dtype})"
+            )
+        if parameter.device.type != device.type:
+            raise StateError(f"{name} is said to be on {device}, but {key} is on {parameter.device}; load it again")
+        if parameter.is_inference():
+            raise StateError(
+                f"{name} was made in torch.inference_mode(), where no gradient can be taken of it; load it outside"
+            )
