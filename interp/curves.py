@@ -13,7 +13,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Shaped
 
 from interp.data.windows import WindowError, Windows
-from interp.stats import NOT_MEASURED, Estimate, from_resamples, resampled_means
+from interp.stats import Estimate, cluster_sums, mean_estimates, trials_of
 
 Groups = Mapping[str, Bool[np.ndarray, " _window"]]
 """Windows of each group, by the group's name; the length of a mask is checked where it is used."""
@@ -57,25 +57,26 @@ def group_masks(groups: Groups | None, n_windows: int) -> Groups:
 
 
 def column_estimates(
-    values: Float[np.ndarray, "window column"], documents: Shaped[np.ndarray, " window"], *, seed: int
+    values: Float[np.ndarray, "window column"],
+    documents: Shaped[np.ndarray, " window"],
+    *,
+    seed: int,
+    trials: int | None = None,
 ) -> tuple[list[Estimate], Float[np.ndarray, "resample column"]]:
     """Mean of each column over the windows measured in it (not NaN), with its interval by document.
+
+    Args:
+        values: NaN where a window was not measured in a column.
+        documents: the document of each window; whole documents are drawn.
+        seed: of the bootstrap.
+        trials: as in ``from_resamples``, of all columns; unless given, they are shares if all hold true and false.
 
     Returns:
         The estimates, and the means in each resample: the same documents are drawn for all columns, so that a
         difference of columns has its interval from ``from_resamples``.
     """
-    means, _ = resampled_means(values, seed=seed, clusters=documents)
-    estimates = []
-    for column, resampled in zip(values.T, means.T, strict=True):
-        measured = ~np.isnan(column)
-        n_documents = len(set(documents[measured].astype(str)))
-        estimates.append(
-            from_resamples(float(column[measured].mean()), resampled, n=int(measured.sum()), n_clusters=n_documents)
-            if measured.any()
-            else NOT_MEASURED
-        )
-    return estimates, means
+    sums, sizes = cluster_sums(values, documents)
+    return mean_estimates(sums, sizes, seed=seed, trials=trials_of(values) if trials is None else trials)
 
 
 def estimate_columns(e: Estimate) -> dict[str, float]:
@@ -90,6 +91,7 @@ def group_curves(
     points: Points,
     groups: Groups | None = None,
     seed: int = 0,
+    trials: int | None = None,
 ) -> pd.DataFrame:
     """Mean over the windows of each group at each point, with a 95 % bootstrap interval by document.
 
@@ -99,6 +101,7 @@ def group_curves(
         points: columns that describe the points, each as long as there are points.
         groups: masks by name; all windows as one group unless given.
         seed: of the bootstrap.
+        trials: as in ``column_estimates``, of all groups.
 
     Returns:
         One row a group and point: ``group``, the columns of ``points``, ``value``, ``low``, ``high``, ``n`` (windows),
@@ -107,9 +110,9 @@ def group_curves(
     Raises:
         WindowError: a mask of another length than there are windows.
     """
-    rows = []
+    rows, known = [], trials_of(values) if trials is None else trials
     for group, mask in group_masks(groups, len(windows)).items():
-        estimates, _ = column_estimates(values[mask], windows.document[mask], seed=seed)
+        estimates, _ = column_estimates(values[mask], windows.document[mask], seed=seed, trials=known)
         for i, e in enumerate(estimates):
             described = {name: column[i] for name, column in points.items()}
             rows.append({"group": group, **described, **estimate_columns(e)})

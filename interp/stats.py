@@ -1,14 +1,34 @@
-"""Estimates with intervals. Every interval of the suite is computed here."""
+"""Estimates with intervals. Every interval of the suite is computed here.
+
+Windows of one document go together, so whole documents are drawn again (bootstrap by cluster; Efron and Tibshirani
+1993, ch. 13; Cameron and Miller 2015). What the resamples say is turned into an interval in one of two ways, both
+corrected for few documents:
+
+- A mean, a slope, a ratio: the expanded percentile interval (Hesterberg 2015, "What Teachers Should Know About the
+  Bootstrap", The American Statistician 69(4), sec. 4 and 5). Percentiles further out than 2.5 % make up for resamples
+  that vary too little, by sqrt((G - 1) / G), and for a normal quantile where Student's belongs.
+- A share: the Wilson interval at the effective number of outcomes, p (1 - p) over the variance of the resamples, at
+  most the true number and reduced by the ratio of two Student quantiles (Korn and Graubard 1998, Survey Methodology
+  24(2); with Wilson's interval in place of Clopper and Pearson's as in Dean and Pagano 2015, Journal of Survey
+  Statistics and Methodology 3(4)). It is never of width 0. Where no outcome differs between resamples nothing says how
+  far the outcomes of one document go together: then each document counts as one outcome (ours, the cautious end).
+
+From fewer than ``MIN_CLUSTERS`` documents no interval is given. Simulated coverage is 0.90 or more from there on, but
+for means of very skewed documents (log-normal: 0.82 to 0.92) and rare shares of documents of very different length.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
+from scipy.sparse import csr_array
+from scipy.stats import norm, t
 from statsmodels.stats.proportion import proportion_confint
 
 from interp.seeds import generator
@@ -16,8 +36,17 @@ from interp.seeds import generator
 LEVEL = 0.95
 """Coverage of every interval."""
 
+MIN_CLUSTERS = 5
+"""Documents from which an interval can be given."""
+
 N_RESAMPLES = 1000
-"""Bootstrap resamples, unless a caller asks for others."""
+"""Bootstrap resamples, where documents are many; see ``resamples_for``."""
+
+BEYOND = 10
+"""Resamples that lie beyond each end of an interval, at least."""
+
+MAX_UNDEFINED = 0.01
+"""Share of resamples in which a statistic may be undefined. With more, the others would be a chosen lot."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +66,19 @@ class Estimate:
             raise ValueError(f"interval from {self.low} to {self.high} is upside down")
 
     def __str__(self) -> str:
-        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+        """Value and interval to three digits of the largest of them; or the value, and why there is no interval."""
+        if math.isnan(self.value) and math.isnan(self.low):
+            return "not measured"
+        numbers = (self.value, self.low, self.high)
+        largest = max((abs(x) for x in numbers if math.isfinite(x)), default=0.0)
+        decimals = 2 - math.floor(math.log10(largest)) if largest else 0
+        value, low, high = (f"{round(x, decimals) + 0:.12g}" if math.isfinite(x) else str(x) for x in numbers)
+        return f"{value} ({no_interval(self.n_clusters)})" if math.isnan(self.low) else f"{value} [{low}, {high}]"
+
+
+def no_interval(n_clusters: int) -> str:
+    """Why an estimate has no interval, in words."""
+    return "no interval" + (f": fewer than {MIN_CLUSTERS} documents" if n_clusters < MIN_CLUSTERS else "")
 
 
 NOT_MEASURED = Estimate(math.nan, math.nan, math.nan, 0, 0)
@@ -53,15 +94,52 @@ def wilson(successes: int, n: int) -> Estimate:
         raise ValueError(f"{successes} successes in {n} trials cannot be")
     if n == 0:
         return NOT_MEASURED
-    low, high = proportion_confint(successes, n, alpha=1 - LEVEL, method="wilson")
-    return Estimate(successes / n, float(low), float(high), n, n)
+    return Estimate(successes / n, *_wilson(successes / n, float(n)), n, n)
 
 
-def _cluster_draws(n_clusters: int, *, seed: int, n_resamples: int) -> Iterator[Int[np.ndarray, " cluster"]]:
-    """Clusters of each resample, drawn with replacement; one at a time, so that memory does not grow."""
+def _wilson(share: float, n: float) -> tuple[float, float]:
+    low, high = proportion_confint(share * n, n, alpha=1 - LEVEL, method="wilson")
+    # The ends are 0 and 1 exactly where all outcomes are alike; rounding must not tell otherwise.
+    return 0.0 if share == 0 else float(low), 1.0 if share == 1 else float(high)
+
+
+@cache
+def _student(n: int) -> float:
+    """Quantile at the upper end of an interval from ``n`` independent values."""
+    return float(t.ppf((1 + LEVEL) / 2, n - 1))
+
+
+@cache
+def _tail(n_clusters: int) -> float:
+    """Share of the resamples below the interval, and above it: 0 to 0.025."""
+    return float(norm.cdf(-math.sqrt(n_clusters / (n_clusters - 1)) * _student(n_clusters)))
+
+
+def resamples_for(n_clusters: int) -> int:
+    """Resamples that an interval needs: the fewer documents, the further out its ends lie."""
+    return N_RESAMPLES if n_clusters < MIN_CLUSTERS else max(N_RESAMPLES, math.ceil(BEYOND / _tail(n_clusters)))
+
+
+def _cluster_draws(
+    n_clusters: int, *, seed: int, n_resamples: int | None
+) -> Iterator[Int[np.ndarray, "resample cluster"]]:
+    """Clusters of each resample, drawn with replacement; some resamples at a time, so that memory does not grow."""
     rng = generator(seed)
-    for _ in range(n_resamples):
-        yield rng.integers(n_clusters, size=n_clusters)
+    left = resamples_for(n_clusters) if n_resamples is None else n_resamples
+    while left:
+        block = min(left, max(1, 1_000_000 // max(1, n_clusters)))
+        yield rng.integers(n_clusters, size=(block, n_clusters))
+        left -= block
+
+
+def _cluster_weights(
+    n_clusters: int, *, seed: int, n_resamples: int | None
+) -> Iterator[Float[np.ndarray, "resample cluster"]]:
+    """How often each cluster was drawn."""
+    for draws in _cluster_draws(n_clusters, seed=seed, n_resamples=n_resamples):
+        places = draws + n_clusters * np.arange(len(draws))[:, None]
+        counts = np.bincount(places.ravel(), minlength=draws.size)
+        yield counts.reshape(draws.shape).astype(np.float64)
 
 
 def _cluster_codes(clusters: Shaped[np.ndarray, " sample"]) -> Int[np.ndarray, " sample"]:
@@ -70,21 +148,80 @@ def _cluster_codes(clusters: Shaped[np.ndarray, " sample"]) -> Int[np.ndarray, "
     return np.unique(names.astype(str), return_inverse=True)[1][codes]
 
 
-def from_resamples(value: float, drawn: Float[np.ndarray, " resample"], *, n: int, n_clusters: int) -> Estimate:
-    """A statistic with the percentile interval of its values in the resamples.
+def from_resamples(
+    value: float, drawn: Float[np.ndarray, " resample"], *, n: int, n_clusters: int, trials: int = 0
+) -> Estimate:
+    """A statistic with the interval that its values in the resamples give; see the module.
 
-    Resamples in which the statistic is NaN are left out; infinite ones (a ratio to nothing, a threshold that is
-    not reached) are kept, and an end of the interval may then be infinite.
+    Infinite values (a ratio to nothing, a threshold that is not reached) are kept, and an end of the interval may then
+    be infinite. There is no interval from fewer than ``MIN_CLUSTERS`` clusters, nor where the statistic is NaN in
+    more than ``MAX_UNDEFINED`` of the resamples; a few such are left out.
+
+    Args:
+        value: the statistic on the whole sample.
+        drawn: the statistic in each resample of clusters.
+        n: number of samples.
+        n_clusters: number of clusters that were drawn from.
+        trials: where the statistic is a share, outcomes behind each sample: 1 where each is true or false, the number
+            of tokens where each is a share of tokens. 0 where the statistic is not a share.
+
+    Raises:
+        ValueError: a share outside 0 to 1.
     """
+    if trials and not (math.isnan(value) or 0 <= value <= 1):
+        raise ValueError(f"{value} is not a share: it must lie between 0 and 1")
     kept = drawn[~np.isnan(drawn)]
-    if n_clusters < 2 or len(kept) == 0:
+    undefined = len(drawn) - len(kept)
+    if n_clusters < MIN_CLUSTERS or undefined > MAX_UNDEFINED * len(drawn) or (trials and math.isnan(value)):
         return Estimate(value, math.nan, math.nan, n, n_clusters)
-    tail = 100 * (1 - LEVEL) / 2
-    if np.isfinite(kept).all():
-        low, high = np.percentile(kept, [tail, 100 - tail])
+    if trials:
+        low, high = _wilson(value, _effective(value, kept, n=n * trials, n_clusters=n_clusters))
+    elif np.isfinite(kept).all():
+        low, high = np.quantile(kept, [_tail(n_clusters), 1 - _tail(n_clusters)])
     else:  # between infinities there is nothing to interpolate
-        low, high = np.percentile(kept, tail, method="lower"), np.percentile(kept, 100 - tail, method="higher")
+        low = np.quantile(kept, _tail(n_clusters), method="lower")
+        high = np.quantile(kept, 1 - _tail(n_clusters), method="higher")
     return Estimate(value, float(low), float(high), n, n_clusters)
+
+
+def _effective(share: float, drawn: Float[np.ndarray, " resample"], *, n: int, n_clusters: int) -> float:
+    """Independent outcomes that would leave a share as uncertain as its resamples are."""
+    if n == n_clusters:
+        return float(n)
+    variance = float(drawn.var()) * n_clusters / (n_clusters - 1)
+    if variance < 1e-15:
+        return float(n_clusters)
+    return min(share * (1 - share) / variance, n) * (_student(n) / _student(n_clusters)) ** 2
+
+
+def difference_of_shares(one: Estimate, other: Estimate, drawn: Float[np.ndarray, "resample 2"]) -> Estimate:
+    """Difference of two shares of one sample, from their own intervals, so that its width is never 0.
+
+    The square-and-add rule of Newcombe 1998 (Statistics in Medicine 17, 2635) and Zou and Donner 2008 (Statistics in
+    Medicine 27, 1693), with the correlation of the two shares in the resamples.
+
+    Args:
+        one: a share with its interval.
+        other: the share that is taken away.
+        drawn: both shares in the same resamples.
+    """
+    value = one.value - other.value
+    if math.isnan(one.low) or math.isnan(other.low):
+        return Estimate(value, math.nan, math.nan, one.n, one.n_clusters)
+    spread = drawn[~np.isnan(drawn).any(axis=1)]
+    together = float(np.corrcoef(spread.T)[0, 1]) if len(spread) and (np.ptp(spread, axis=0) > 0).all() else 0.0
+
+    def reach(up: float, down: float) -> float:
+        return math.sqrt(max(0.0, up**2 + down**2 - 2 * together * up * down))
+
+    low = value - reach(one.value - one.low, other.high - other.value)
+    high = value + reach(one.high - one.value, other.value - other.low)
+    return Estimate(value, max(low, -1.0), min(high, 1.0), one.n, one.n_clusters)
+
+
+def trials_of(values: Float[np.ndarray, "*shape"]) -> int:
+    """1 if values are true or false (0 and 1, NaN where not measured), so that their mean is a share; 0 if not."""
+    return int(((values == 0) | (values == 1) | np.isnan(values)).all())
 
 
 def resampled_means(
@@ -92,7 +229,7 @@ def resampled_means(
     *,
     seed: int,
     clusters: Shaped[np.ndarray, " sample"] | None = None,
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int | None = None,
 ) -> tuple[Float[np.ndarray, "resample column"], Float[np.ndarray, "resample column"]]:
     """Means of the columns in each bootstrap resample, the same samples drawn for all columns.
 
@@ -103,18 +240,26 @@ def resampled_means(
         values: one row a sample; NaN where a sample was not measured in a column, and is not counted there.
         seed: fixes the resamples.
         clusters: the document of each sample; whole documents are drawn.
-        n_resamples: number of resamples.
+        n_resamples: number of resamples; as many as the clusters ask for unless given.
 
     Returns:
         Means, NaN where a column has nothing in a resample, and the samples that each rests on.
     """
-    codes = np.arange(len(values)) if clusters is None else _cluster_codes(clusters)
-    n_clusters = int(codes.max()) + 1 if len(codes) else 0
+    return resampled_means_of_sums(*cluster_sums(values, clusters), seed=seed, n_resamples=n_resamples)
+
+
+def cluster_sums(
+    values: Float[np.ndarray, "sample column"], clusters: Shaped[np.ndarray, " sample"] | None
+) -> tuple[Float[np.ndarray, "cluster column"], Float[np.ndarray, "cluster column"]]:
+    """Sums of the measured values of each cluster, and how many these are; each sample alone without clusters."""
     measured = ~np.isnan(values)
-    sums, sizes = np.zeros((n_clusters, values.shape[1])), np.zeros((n_clusters, values.shape[1]))
-    np.add.at(sums, codes, np.where(measured, values, 0.0))
-    np.add.at(sizes, codes, measured.astype(np.float64))
-    return resampled_means_of_sums(sums, sizes, seed=seed, n_resamples=n_resamples)
+    known, sizes = np.where(measured, values, 0.0), measured.astype(np.float64)
+    if clusters is None:
+        return known, sizes
+    codes = _cluster_codes(clusters)
+    shape = (int(codes.max(initial=-1)) + 1, len(codes))
+    member = csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=shape)
+    return member @ known, member @ sizes
 
 
 def resampled_means_of_sums(
@@ -122,19 +267,43 @@ def resampled_means_of_sums(
     sizes: Float[np.ndarray, "cluster column"],
     *,
     seed: int,
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int | None = None,
 ) -> tuple[Float[np.ndarray, "resample column"], Float[np.ndarray, "resample column"]]:
     """``resampled_means`` from each cluster's sums and numbers of samples, which need never be in memory together."""
-    n_clusters, n_columns = sums.shape
-    totals, counts = np.zeros((n_resamples, n_columns)), np.zeros((n_resamples, n_columns))
-    for i, draw in enumerate(_cluster_draws(n_clusters, seed=seed, n_resamples=n_resamples)):
-        weights = np.bincount(draw, minlength=n_clusters)
-        totals[i], counts[i] = weights @ sums, weights @ sizes
+    both = np.hstack([sums, sizes])
+    drawn = np.concatenate(
+        [w @ both for w in _cluster_weights(len(sums), seed=seed, n_resamples=n_resamples)] or [both[:0]]
+    )
+    totals, counts = np.hsplit(drawn, 2)
     return np.divide(totals, counts, out=np.full_like(totals, np.nan), where=counts > 0), counts
 
 
+def mean_estimates(
+    sums: Float[np.ndarray, "cluster column"],
+    sizes: Float[np.ndarray, "cluster column"],
+    *,
+    seed: int,
+    trials: int,
+    n_resamples: int | None = None,
+) -> tuple[list[Estimate], Float[np.ndarray, "resample column"]]:
+    """Mean of each column with its interval, and the means in each resample, the same clusters drawn for all columns.
+
+    A column rests on the clusters that were measured in it. See ``resampled_means_of_sums`` and ``from_resamples``.
+    """
+    means, _ = resampled_means_of_sums(sums, sizes, seed=seed, n_resamples=n_resamples)
+    n, n_clusters = sizes.sum(axis=0), (sizes > 0).sum(axis=0)
+    value = np.divide(sums.sum(axis=0), n, out=np.full(len(n), np.nan), where=n > 0)
+    estimates = [
+        from_resamples(float(value[i]), means[:, i], n=int(n[i]), n_clusters=int(n_clusters[i]), trials=trials)
+        if n[i]
+        else NOT_MEASURED
+        for i in range(len(n))
+    ]
+    return estimates, means
+
+
 def resample_weights(
-    clusters: Shaped[np.ndarray, " sample"], *, seed: int, n_resamples: int = N_RESAMPLES
+    clusters: Shaped[np.ndarray, " sample"], *, seed: int, n_resamples: int | None = None
 ) -> Iterator[Float[np.ndarray, " sample"]]:
     """How often each sample stands in each bootstrap resample of whole clusters: for weighted statistics.
 
@@ -142,8 +311,9 @@ def resample_weights(
     """
     codes = _cluster_codes(clusters)
     n_clusters = int(codes.max()) + 1
-    for draw in _cluster_draws(n_clusters, seed=seed, n_resamples=n_resamples):
-        yield np.bincount(draw, minlength=n_clusters).astype(np.float64)[codes]
+    for weights in _cluster_weights(n_clusters, seed=seed, n_resamples=n_resamples):
+        for weight in weights:
+            yield weight[codes]
 
 
 def bootstrap(
@@ -152,32 +322,32 @@ def bootstrap(
     *,
     seed: int,
     clusters: Shaped[np.ndarray, " sample"] | None = None,
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int | None = None,
 ) -> Estimate:
-    """Percentile bootstrap (Efron and Tibshirani 1993, ch. 13) of any statistic, by cluster where windows go together.
+    """Any statistic with its bootstrap interval, by cluster where windows go together; see ``from_resamples``.
 
     Args:
         statistic: takes the positions of the samples to use, each possibly several times.
         n: number of samples.
         seed: fixes the resamples.
         clusters: the document of each sample; whole documents are drawn. Each sample alone unless given.
-        n_resamples: number of resamples.
+        n_resamples: number of resamples; as many as the clusters ask for unless given.
 
     Returns:
-        The statistic on all samples with its 95 % interval; the interval is NaN with fewer than two clusters.
-        Resamples in which the statistic is NaN are left out.
+        The statistic on all samples with its 95 % interval.
     """
     if n == 0:
         return NOT_MEASURED
     codes = np.arange(n) if clusters is None else _cluster_codes(clusters)
     n_clusters = int(codes.max()) + 1
     value = float(statistic(np.arange(n)))
-    if n_clusters < 2:
+    if n_clusters < MIN_CLUSTERS:
         return Estimate(value, math.nan, math.nan, n, n_clusters)
     order = np.argsort(codes, kind="stable")
     members = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
-    draws = _cluster_draws(n_clusters, seed=seed, n_resamples=n_resamples)
-    drawn = np.array([statistic(np.concatenate([members[c] for c in draw])) for draw in draws], dtype=np.float64)
+    blocks = _cluster_draws(n_clusters, seed=seed, n_resamples=n_resamples)
+    samples = (np.concatenate([members[c] for c in draw]) for draws in blocks for draw in draws)
+    drawn = np.array([statistic(sample) for sample in samples], dtype=np.float64)
     return from_resamples(value, drawn, n=n, n_clusters=n_clusters)
 
 
@@ -186,29 +356,33 @@ def bootstrap_mean(
     *,
     seed: int,
     clusters: Shaped[np.ndarray, " sample"] | None = None,
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int | None = None,
+    trials: int | None = None,
 ) -> Estimate:
-    """Mean of the values that were measured (NaN is skipped), with a bootstrap interval."""
+    """Mean of the values that were measured (NaN is skipped), with its bootstrap interval.
+
+    Args:
+        values: NaN where not measured.
+        seed: fixes the resamples.
+        clusters: the document of each sample; whole documents are drawn. Each sample alone unless given.
+        n_resamples: number of resamples; as many as the clusters ask for unless given.
+        trials: as in ``from_resamples``; the values say it (``trials_of``) unless given.
+    """
     measured = ~np.isnan(values)
     kept = values[measured]
     if len(kept) == 0:
         return NOT_MEASURED
-    groups = None if clusters is None else clusters[measured]
-    n_clusters = len(kept) if groups is None else len(np.unique(groups.astype(str)))
-    means, _ = resampled_means(kept[:, None], seed=seed, clusters=groups, n_resamples=n_resamples)
-    return from_resamples(float(kept.mean()), means[:, 0], n=len(kept), n_clusters=n_clusters)
+    sums, sizes = cluster_sums(kept[:, None], None if clusters is None else clusters[measured])
+    known = trials_of(kept) if trials is None else trials
+    ((estimate,), _) = mean_estimates(sums, sizes, seed=seed, trials=known, n_resamples=n_resamples)
+    return estimate
 
 
 def clustered_rate(
     memorized: Bool[np.ndarray, " sample"], *, clusters: Shaped[np.ndarray, " sample"], seed: int
 ) -> Estimate:
-    """Share of true values, its interval by whichever of Wilson and the clustered bootstrap is wider.
-
-    The bootstrap gives [0, 0] where nothing is true, which is not what is known; Wilson ignores that windows of
-    one document go together. The wider of the two errs on neither side. (Ours.)
-    """
-    plain = wilson(int(memorized.sum()), len(memorized))
-    grouped = bootstrap_mean(memorized.astype(np.float64), seed=seed, clusters=clusters)
-    low = plain.low if math.isnan(grouped.low) else min(plain.low, grouped.low)
-    high = plain.high if math.isnan(grouped.high) else max(plain.high, grouped.high)
-    return Estimate(plain.value, low, high, plain.n, grouped.n_clusters)
+    """Share of true values, with the interval of a share by document; Wilson's where each sample is its own."""
+    n = len(memorized)
+    if n and pd.Series(clusters).is_unique:  # nothing has to be drawn
+        return from_resamples(float(memorized.mean()), np.empty(0), n=n, n_clusters=n, trials=1)
+    return bootstrap_mean(memorized.astype(np.float64), seed=seed, clusters=clusters, trials=1)

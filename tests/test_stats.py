@@ -57,7 +57,8 @@ def test_clusters_that_agree_within_widen_the_interval():
     alone = bootstrap_mean(values, seed=0, n_resamples=4000)
     grouped = bootstrap_mean(values, seed=0, clusters=documents, n_resamples=4000)
     ratio = (grouped.high - grouped.low) / (alone.high - alone.low)
-    assert ratio == pytest.approx(math.sqrt(20), rel=0.15)
+    # With ten documents Student's quantile, 2.262 for 1.96, is in it too; sqrt(9 / 10) of the resamples is made up for.
+    assert ratio == pytest.approx(math.sqrt(20) * 2.262 / 1.96, rel=0.15)
     assert grouped.n_clusters == 10
     assert grouped.n == 200
 
@@ -81,11 +82,25 @@ def test_one_cluster_gives_no_interval():
     assert math.isnan(estimate.low)
 
 
-def test_clustered_rate_is_never_narrower_than_wilson():
-    memorized = np.zeros(40, dtype=bool)
+@pytest.mark.parametrize("every", [False, True])
+def test_where_all_outcomes_are_alike_the_documents_are_the_units(every):
+    memorized = np.full(40, every)
     estimate = clustered_rate(memorized, clusters=np.repeat(np.arange(8), 5), seed=0)
-    assert estimate.low == 0
-    assert estimate.high == wilson(0, 40).high
+    expected = wilson(8 * every, 8)
+    assert (estimate.low, estimate.high) == (expected.low, expected.high)
+    assert (estimate.n, estimate.n_clusters) == (40, 8)
+
+
+def test_share_of_whole_documents_by_hand():
+    # Ten documents of twenty windows, all or none memorized, three of ten: the variance of the share is
+    # 0.3 * 0.7 / 9, so that 9 outcomes are as good, less (t_199 / t_9)^2 = (1.97196 / 2.26216)^2 = 0.75988.
+    documents = np.repeat(np.arange(10), 20)
+    estimate = clustered_rate(documents < 3, clusters=documents, seed=0)
+    n, z = 9 * 0.75988, 1.959964
+    centre, half = (0.3 + z**2 / 2 / n) / (1 + z**2 / n), z * math.sqrt(0.21 / n + z**2 / 4 / n**2) / (1 + z**2 / n)
+    # The variance is of 1,163 resamples, so that it is known to some 4 %, its root to 2 %.
+    assert estimate.low == pytest.approx(centre - half, abs=0.015)
+    assert estimate.high == pytest.approx(centre + half, abs=0.015)
 
 
 def test_interval_upside_down_is_refused():

@@ -84,7 +84,14 @@ class HeadAblation(Brief):
 
         The same documents are drawn for all heads.
         """
-        return head_estimates(self.falls(metric), self.windows.document, seed=seed)
+        clean = self.score_clean if metric == "score" else self.memorized_clean
+        return head_estimates(
+            self.falls(metric),
+            self.windows.document,
+            seed=seed,
+            trials={"log_prob": 0, "rate": 1, "score": self.windows.continuation_len}[metric],
+            gains=not (clean == 1).all(),
+        )
 
     def top(self, k: int, metric: Metric = "log_prob", *, seed: int = 0) -> list[tuple[int, int]]:
         """The k (layer, head) pairs of largest importance, most important first, of those that were measured.

@@ -42,7 +42,7 @@ def agreement(
     documents: Shaped[np.ndarray, " window"],
     share: float = 0.2,
     seed: int = 0,
-    n_resamples: int = 500,
+    n_resamples: int | None = None,
 ) -> Agreement:
     """Compare the mean falls of two maps on the same windows, over the heads that both have measured.
 
@@ -52,7 +52,7 @@ def agreement(
         documents: the document of each window.
         share: of the heads in a top set.
         seed: fixes the resamples.
-        n_resamples: number of resamples.
+        n_resamples: number of resamples; as many as the documents ask for unless given.
 
     Raises:
         ComparisonError: fewer than two heads in both, no window, or a share outside 0 to 1.

@@ -35,7 +35,7 @@ from interp.internal.ranking import Importance, membership
 from interp.models.hooks import activations, hook_name
 from interp.models.measuring import measurement
 from interp.results import Provenance
-from interp.stats import N_RESAMPLES, bootstrap
+from interp.stats import bootstrap
 
 TARGETS = ("first", "start", "rare", "induction")
 ENTROPY = "entropy"
@@ -75,7 +75,7 @@ class AttentionTargets(Brief):
         rows = []
         for quantity in (*TARGETS, ENTROPY):
             columns = rearrange(self.of(quantity), "layer head window -> window (layer head)")
-            estimates, _ = column_estimates(columns, self.windows.document, seed=seed)
+            estimates, _ = column_estimates(columns, self.windows.document, seed=seed, trials=0)
             uniform = np.nan
             if quantity != ENTROPY and not np.isnan(self.uniform[TARGETS.index(quantity)]).all():
                 uniform = float(np.nanmean(self.uniform[TARGETS.index(quantity)]))
@@ -101,12 +101,12 @@ class AttentionTargets(Brief):
         for quantity in (*TARGETS, ENTROPY):
             values = self.of(quantity)
             columns = np.stack([einsum(values, w, "layer head window, layer head -> window") for w in weights], axis=1)
-            estimates, _ = column_estimates(columns, self.windows.document, seed=seed)
+            estimates, _ = column_estimates(columns, self.windows.document, seed=seed, trials=0)
             for heads, e in zip(("top", "other"), estimates, strict=True):
                 rows.append({"target": quantity, "heads": heads, **estimate_columns(e)})
         return pd.DataFrame(rows)
 
-    def correlation(self, importance: Importance, *, seed: int = 0, n_resamples: int = N_RESAMPLES) -> pd.DataFrame:
+    def correlation(self, importance: Importance, *, seed: int = 0, n_resamples: int | None = None) -> pd.DataFrame:
         """Spearman correlation of head importance with each quantity, over heads.
 
         ``within_layers`` compares each head with the others of its layer only (ranks within a layer, less their mean):

@@ -53,7 +53,7 @@ class HeadEstimate(Brief):
 
     def importance_intervals(self, *, seed: int = 0) -> list[list[Estimate]]:
         """The same with bootstrap intervals by document. They say nothing of the error of the estimate itself."""
-        return head_estimates(self.fall, self.windows.document, seed=seed)
+        return head_estimates(self.fall, self.windows.document, seed=seed, trials=0)
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
         """One row a head: ``layer``, ``head``, ``estimate`` and its interval, ``n_windows``."""

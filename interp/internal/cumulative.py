@@ -61,7 +61,7 @@ class CumulativeAblation(Brief):
 
     def log_probs(self, *, seed: int = 0) -> list[Estimate]:
         """Mean log-probability at each number of heads, nats a token, 95 % by document."""
-        return [bootstrap_mean(v, clusters=self.windows.document, seed=seed) for v in self.log_prob]
+        return [bootstrap_mean(v, clusters=self.windows.document, seed=seed, trials=0) for v in self.log_prob]
 
     def random_rates(self) -> Float[np.ndarray, "order count"]:
         """Rate in each random order: their spread is that of the choice of heads, not of the windows."""

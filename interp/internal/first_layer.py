@@ -66,7 +66,8 @@ class FirstLayer(Brief):
                     "holds_before_last": self.layer[mask] < self.n_layers,
                 }
             estimates = {
-                name: bootstrap_mean(held.mean(axis=1), clusters=documents, seed=seed) for name, held in shares.items()
+                name: bootstrap_mean(held.mean(axis=1), clusters=documents, seed=seed, trials=held.shape[1])
+                for name, held in shares.items()
             }
             median = partial(self._median, chosen)
             estimates["median"] = bootstrap(median, len(chosen), clusters=documents, seed=seed)
@@ -88,4 +89,5 @@ class FirstLayer(Brief):
             points={"depth": depth, "relative_depth": depth / self.n_layers},
             groups=groups,
             seed=seed,
+            trials=self.layer.shape[1],
         )

@@ -64,8 +64,10 @@ class SetAblation(Brief):
             clusters = self.windows.document
             estimates = {
                 "rate": clustered_rate(self.memorized[i], clusters=clusters, seed=seed),
-                "log_prob": bootstrap_mean(self.log_prob[i], clusters=clusters, seed=seed),
-                "score": bootstrap_mean(self.score[i], clusters=clusters, seed=seed),
+                "log_prob": bootstrap_mean(self.log_prob[i], clusters=clusters, seed=seed, trials=0),
+                "score": bootstrap_mean(
+                    self.score[i], clusters=clusters, seed=seed, trials=self.windows.continuation_len
+                ),
             }
             for name, estimate in estimates.items():
                 row |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

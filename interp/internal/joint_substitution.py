@@ -50,7 +50,10 @@ class SetSubstitution(Brief):
     def curves(self, quantity: Loss, *, groups: Groups | None = None, seed: int = 0) -> pd.DataFrame:
         """Mean by group and set, with intervals by document; ``set`` and ``n_positions`` say which."""
         points = {"set": self.name, "n_positions": [len(positions) for positions in self.positions]}
-        return group_curves(getattr(self, quantity), self.windows, points=points, groups=groups, seed=seed)
+        trials = 0 if quantity == "fall" else self.provenance.settings["n_draws"]
+        return group_curves(
+            getattr(self, quantity), self.windows, points=points, groups=groups, seed=seed, trials=trials
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """One row a window and set: ``window``, ``set``, ``n_positions``, ``fall``, ``recited``."""

@@ -102,7 +102,7 @@ class LayerDecoding(Brief):
         groups: Groups | None,
         seed: int,
     ) -> pd.DataFrame:
-        frame = group_curves(values, self.windows, points=points, groups=groups, seed=seed)
+        frame = group_curves(values, self.windows, points=points, groups=groups, seed=seed, trials=0)
         if quantity == "rank":
             frame[["value", "low", "high"]] = np.exp(frame[["value", "low", "high"]])
         return frame

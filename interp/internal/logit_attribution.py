@@ -76,7 +76,7 @@ class LogitAttribution(Brief):
         """One row a part, and one for the logit: mean share of a continuation token, 95 % by document."""
         rows = []
         for kind, layer, head, share in self._shares():
-            e = bootstrap_mean(share.mean(axis=1), clusters=self.windows.document, seed=seed)
+            e = bootstrap_mean(share.mean(axis=1), clusters=self.windows.document, seed=seed, trials=0)
             rows.append((kind, layer, head, e.value, e.low, e.high, e.n))
         frame = pd.DataFrame(rows, columns=["part", "layer", "head", "mean", "low", "high", "n_windows"])
         return frame.astype({"layer": "Int64", "head": "Int64"})

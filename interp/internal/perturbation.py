@@ -57,7 +57,7 @@ class Perturbation(Brief):
         """
         points: Points = {"point": self.point, "depth": self.depth, "relative_depth": self.depth / self.n_layers}
         tables = [
-            group_curves(values.T, self.windows, points=points, groups=groups, seed=seed).assign(alpha=alpha)
+            group_curves(values.T, self.windows, points=points, groups=groups, seed=seed, trials=0).assign(alpha=alpha)
             for alpha, values in zip(self.alphas, getattr(self, quantity), strict=True)
         ]
         return pd.concat(tables, ignore_index=True)
@@ -66,7 +66,8 @@ class Perturbation(Brief):
         """Recovery as one number: the quantity at the last point less that at the first; contrasts of groups (ours).
 
         For cosines a positive number says that later layers take the noise back; for ``lens_kl`` a negative one does.
-        A contrast is the first group's mean less that of each other group, on the same resampled documents.
+        A contrast is the first group's mean less that of each other group, on the same resampled documents; it
+        rests on as many documents as the group that has fewer.
 
         Returns:
             One row an alpha and group or contrast (``memorized - unmemorized``): ``value``, ``low``, ``high``, ``n``,
@@ -78,7 +79,7 @@ class Perturbation(Brief):
             gain = values[-1] - values[0]
             # One column a group, so that a resampled document counts in all groups that it has windows in.
             columns = np.stack([np.where(mask, gain, np.nan) for mask in named.values()], axis=1)
-            estimates, means = column_estimates(columns, self.windows.document, seed=seed)
+            estimates, means = column_estimates(columns, self.windows.document, seed=seed, trials=0)
             first, *others = named
             rows += [(alpha, group, e) for group, e in zip(named, estimates, strict=True)]
             for i, other in enumerate(others, start=1):
@@ -87,7 +88,7 @@ class Perturbation(Brief):
                     estimates[0].value - estimates[i].value,
                     means[:, 0] - means[:, i],
                     n=int(either.sum()),
-                    n_clusters=len(set(self.windows.document[either].astype(str))),
+                    n_clusters=min(estimates[0].n_clusters, estimates[i].n_clusters),
                 )
                 rows.append((alpha, f"{first} - {other}", difference))
         return pd.DataFrame([{"alpha": alpha, "group": group, **estimate_columns(e)} for alpha, group, e in rows])
@@ -119,8 +120,10 @@ class Perturbation(Brief):
                 kept = self.memorized[i] & mask
                 estimates = {
                     "rate": clustered_rate(self.memorized[i, mask], clusters=documents, seed=seed),
-                    "score": bootstrap_mean(self.score[i, mask], clusters=documents, seed=seed),
-                    "log_prob": bootstrap_mean(self.log_prob[i, mask], clusters=documents, seed=seed),
+                    "score": bootstrap_mean(
+                        self.score[i, mask], clusters=documents, seed=seed, trials=self.windows.continuation_len
+                    ),
+                    "log_prob": bootstrap_mean(self.log_prob[i, mask], clusters=documents, seed=seed, trials=0),
                     "structural_share": clustered_rate(domains[kept], clusters=self.windows.document[kept], seed=seed),
                 }
                 rows += [

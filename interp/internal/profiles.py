@@ -14,7 +14,7 @@ from jaxtyping import Float, Shaped
 from interp.curves import estimate_columns
 from interp.internal.overlap import Importance
 from interp.internal.similarity import N_POINTS, Representation, depth_profile, gini, sorted_curve
-from interp.stats import N_RESAMPLES, Estimate, from_resamples, resampled_means
+from interp.stats import Estimate, from_resamples, resampled_means
 
 
 def shares(importance: Importance, representation: Representation) -> Float[np.ndarray, " point"]:
@@ -29,7 +29,7 @@ def _resampled(
     documents: Shaped[np.ndarray, " window"],
     *,
     seed: int,
-    n_resamples: int,
+    n_resamples: int | None,
 ) -> Float[np.ndarray, "resample layer head"]:
     n_layers, n_heads, n_windows = falls.shape
     means, _ = resampled_means(falls.reshape(-1, n_windows).T, seed=seed, clusters=documents, n_resamples=n_resamples)
@@ -42,7 +42,7 @@ def importance_profile(
     *,
     representation: Representation,
     seed: int = 0,
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int | None = None,
 ) -> pd.DataFrame:
     """Shares of importance over relative depth or over the heads from the most important, with 95 % intervals.
 
@@ -51,7 +51,7 @@ def importance_profile(
         documents: of each window; whole documents are drawn.
         representation: ``depth`` or ``sorted``.
         seed: of the bootstrap.
-        n_resamples: number of resamples.
+        n_resamples: number of resamples, as many as the documents ask for unless given.
 
     Returns:
         One row a point: ``at`` (0 to 1), ``value``, ``low``, ``high``, ``n`` (windows), ``n_documents``.
@@ -74,7 +74,7 @@ def concentration(
     documents: Shaped[np.ndarray, " window"],
     *,
     seed: int = 0,
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int | None = None,
 ) -> Estimate:
     """Gini coefficient of the heads' importance with its interval by document; see ``gini``."""
     drawn = np.array([gini(each) for each in _resampled(falls, documents, seed=seed, n_resamples=n_resamples)])

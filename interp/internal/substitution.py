@@ -59,7 +59,7 @@ class Substitution(Brief):
     def curves(self, *, groups: Groups | None = None, seed: int = 0) -> pd.DataFrame:
         """Mean fall by group and position, with intervals by document; see ``group_curves``."""
         points = {"position": self.position}
-        return group_curves(self.fall, self.windows, points=points, groups=groups, seed=seed)
+        return group_curves(self.fall, self.windows, points=points, groups=groups, seed=seed, trials=0)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a window and position: ``window``, ``position``, ``token`` (the one replaced), ``fall``,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from interp.stats import N_RESAMPLES, Estimate, from_resamples, resample_weights
+from interp.stats import Estimate, from_resamples, resample_weights
 
 
 class RankedFolds:
@@ -51,7 +51,7 @@ def auc_estimates(
     document: Shaped[np.ndarray, " sample"],
     reference: str,
     seed: int,
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int | None = None,
 ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
     """AUC of each set of predictions, and the AUC of ``reference`` less it, with bootstrap intervals by document.
 
@@ -62,13 +62,11 @@ def auc_estimates(
     every = np.ones(len(positive))
     value = {name: folds.auc(every) for name, folds in ranked.items()}
     weights = resample_weights(document, seed=seed, n_resamples=n_resamples)
-    drawn = {name: np.full(n_resamples, np.nan) for name in ranked}
-    for i, weight in enumerate(weights):
-        for name, folds in ranked.items():
-            drawn[name][i] = folds.auc(weight)
+    table = np.array([[folds.auc(weight) for folds in ranked.values()] for weight in weights])
+    drawn = dict(zip(ranked, table.T, strict=True))
     sample = {"n": len(positive), "n_clusters": len(np.unique(document.astype(str)))}
     return (
-        {name: from_resamples(value[name], drawn[name], **sample) for name in ranked},
+        {name: from_resamples(value[name], drawn[name], **sample, trials=1) for name in ranked},
         {
             name: from_resamples(value[reference] - value[name], drawn[reference] - drawn[name], **sample)
             for name in ranked

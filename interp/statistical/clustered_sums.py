@@ -12,7 +12,7 @@ import zlib
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from interp.stats import N_RESAMPLES, NOT_MEASURED, Estimate, from_resamples, resampled_means_of_sums
+from interp.stats import Estimate, cluster_sums, mean_estimates, trials_of
 
 MAX_CLUSTERS = 2048
 
@@ -25,14 +25,16 @@ class ClusteredSums:
         self._row: dict[str, int] | None = {}
         """Cluster of each document; ``None`` once documents are thrown together."""
         self._sums, self._sizes = np.zeros((0, n_columns)), np.zeros((0, n_columns))
+        self._trials = 1
 
     def add(self, values: Float[np.ndarray, "window column"], documents: Shaped[np.ndarray, " window"]) -> None:
         """Add some windows; NaN where a window was not measured in a column."""
-        names, inverse = np.unique(documents.astype(str), return_inverse=True)
-        rows = self._rows(names.tolist())[inverse]
-        measured = ~np.isnan(values)
-        np.add.at(self._sums, rows, np.where(measured, values, 0.0))
-        np.add.at(self._sizes, rows, measured.astype(np.float64))
+        names = np.unique(documents.astype(str))
+        rows = self._rows(names.tolist())
+        sums, sizes = cluster_sums(values, documents)
+        np.add.at(self._sums, rows, sums)
+        np.add.at(self._sizes, rows, sizes)
+        self._trials = min(self._trials, trials_of(values))
 
     def _rows(self, names: list[str]) -> Int[np.ndarray, " name"]:
         """Clusters of documents, with rows for them; throws documents together when there are too many."""
@@ -54,12 +56,13 @@ class ClusteredSums:
     def _thrown(self, name: str) -> int:
         return zlib.crc32(name.encode()) % self._max
 
-    def estimates(self, *, seed: int, n_resamples: int = N_RESAMPLES) -> list[Estimate]:
+    def estimates(self, *, seed: int, n_resamples: int | None = None, trials: int | None = None) -> list[Estimate]:
         """Mean of each column with its interval; those of ``column_estimates`` while no documents were thrown together.
 
         Args:
             seed: of the bootstrap.
-            n_resamples: bootstrap resamples, whole clusters drawn.
+            n_resamples: bootstrap resamples, whole clusters drawn; as many as these ask for unless given.
+            trials: as in ``column_estimates``.
         """
         sums, sizes = self._sums, self._sizes
         if self._row is not None:  # in order of their names, as elsewhere, so that the same seed draws the same
@@ -67,11 +70,6 @@ class ClusteredSums:
             sums, sizes = sums[order], sizes[order]
         there = sizes.any(axis=1)
         sums, sizes = sums[there], sizes[there]
-        means, _ = resampled_means_of_sums(sums, sizes, seed=seed, n_resamples=n_resamples)
-        n, n_clusters = sizes.sum(axis=0), (sizes > 0).sum(axis=0)
-        return [
-            from_resamples(float(sums[:, i].sum() / n[i]), means[:, i], n=int(n[i]), n_clusters=int(n_clusters[i]))
-            if n[i]
-            else NOT_MEASURED
-            for i in range(sums.shape[1])
-        ]
+        known = self._trials if trials is None else trials
+        estimates, _ = mean_estimates(sums, sizes, seed=seed, trials=known, n_resamples=n_resamples)
+        return estimates

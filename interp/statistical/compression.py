@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float, Int
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
+from interp.curves import column_estimates
 from interp.data.windows import WindowError, Windows
 from interp.models.decoding import NEAR_TIE, TextDecoder
 from interp.models.measuring import measurement
@@ -29,7 +30,7 @@ from interp.results import Provenance
 from interp.several import several
 from interp.statistical.cascade import exact_runs
 from interp.statistical.rates import check_columns, estimates_frame
-from interp.stats import bootstrap_mean, clustered_rate, from_resamples, resampled_means
+from interp.stats import bootstrap_mean, clustered_rate
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -180,10 +181,7 @@ def ratio_distribution(
     for key, group in known.groupby(list(by), sort=True, observed=True):
         within = (group["ratio"].to_numpy()[:, None] <= at).astype(np.float64)
         documents = group["document"].to_numpy()
-        means, _ = resampled_means(within, seed=seed, clusters=documents)
-        n_clusters = len(np.unique(documents.astype(str)))
-        for i, ratio in enumerate(at):
-            rows.append((*key, ratio))
-            share = float(within[:, i].mean())
-            estimates.append(from_resamples(share, means[:, i], n=len(group), n_clusters=n_clusters))
+        shares, _ = column_estimates(within, documents, seed=seed, trials=1)
+        rows += [(*key, ratio) for ratio in at]
+        estimates += shares
     return pd.concat([pd.DataFrame(rows, columns=[*by, "ratio"]), estimates_frame(estimates)], axis=1)

@@ -18,7 +18,7 @@ from interp.brief import Brief
 from interp.several import several
 from interp.statistical.fits import logistic_fit
 from interp.statistical.rates import Rates, ScoresError, check_columns, estimates_frame, rates
-from interp.stats import N_RESAMPLES, Estimate, from_resamples, resampled_means
+from interp.stats import Estimate, from_resamples, resampled_means
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -48,14 +48,14 @@ class DoseResponse(Brief):
 
 
 def dose_response(
-    scores: pd.DataFrame, *, by: str | Sequence[str] = ("model",), n_resamples: int = N_RESAMPLES, seed: int = 0
+    scores: pd.DataFrame, *, by: str | Sequence[str] = ("model",), n_resamples: int | None = None, seed: int = 0
 ) -> DoseResponse:
     """Rate against count in each group.
 
     Args:
         scores: a row for each window and model, with ``count``, ``document`` and ``memorized``.
         by: columns of a group: one curve each.
-        n_resamples: bootstrap resamples, whole documents drawn.
+        n_resamples: bootstrap resamples, as many as the documents ask for unless given, whole documents drawn.
         seed: of the bootstrap.
 
     Raises:
@@ -91,7 +91,7 @@ def dose_response(
 
 
 def _fit(
-    group: pd.DataFrame, counts: Float[np.ndarray, " point"], *, n_resamples: int, seed: int
+    group: pd.DataFrame, counts: Float[np.ndarray, " point"], *, n_resamples: int | None, seed: int
 ) -> tuple[Estimate, Estimate, tuple[float, float]]:
     """Half-way count, slope, and the fitted curve of one group."""
     by_count = group["count"].to_numpy()[:, None] == counts

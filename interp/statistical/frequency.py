@@ -101,7 +101,7 @@ class Frequency(Brief):
         rows_of = [
             {"group": group, **{name: column[i] for name, column in points.items()}, **estimate_columns(e)}
             for group in masks
-            for i, e in enumerate(sums[group].estimates(seed=seed))
+            for i, e in enumerate(sums[group].estimates(seed=seed, trials=0))
         ]
         return pd.DataFrame(rows_of).rename(columns={"n": "n_windows", "length": "n"})
 

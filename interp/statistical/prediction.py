@@ -31,7 +31,7 @@ from interp.brief import Brief
 from interp.seeds import check_seed, generator
 from interp.statistical.auc import auc_estimates
 from interp.statistical.rates import Rates, ScoresError, check_columns, estimates_frame, rates
-from interp.stats import N_RESAMPLES, Estimate, bootstrap_mean
+from interp.stats import Estimate, bootstrap_mean
 
 FACTORS = {
     "count": "log2_count",
@@ -77,7 +77,7 @@ def predict(
     *,
     factors: Mapping[str, str] = FACTORS,
     n_folds: int = 5,
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int | None = None,
     seed: int = 0,
 ) -> Prediction:
     """Predict M = 1 of one model's windows from their factors.
@@ -86,7 +86,7 @@ def predict(
         scores: a row for each window of one model, with ``memorized``, ``document`` and the factors' columns.
         factors: column of each factor; a column of names has a level for each.
         n_folds: folds of the cross-validation; a document is in one.
-        n_resamples: bootstrap resamples.
+        n_resamples: bootstrap resamples, as many as the documents ask for unless given.
         seed: of folds, shuffle and bootstrap.
 
     Raises:

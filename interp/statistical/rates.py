@@ -22,7 +22,7 @@ from jaxtyping import Float
 from interp.brief import Brief
 from interp.several import several
 from interp.statistical.measured import ScoresError, check_columns, numbers, outcomes
-from interp.stats import NOT_MEASURED, Estimate, clustered_rate, wilson
+from interp.stats import NOT_MEASURED, Estimate, clustered_rate
 
 __all__ = ["Rates", "ScoresError", "check_columns", "estimates_frame", "rate", "rates", "score_bin", "score_histogram"]
 
@@ -70,9 +70,8 @@ def rate(outcome: pd.Series, document: pd.Series | None, *, seed: int = 0) -> Es
     true = found[measured] == 1
     if len(true) == 0:
         return NOT_MEASURED
-    if document is None or document[measured].is_unique:
-        return wilson(int(true.sum()), len(true))
-    return clustered_rate(true, clusters=document[measured].to_numpy(), seed=seed)
+    clusters = np.arange(len(true)) if document is None else document[measured].to_numpy()
+    return clustered_rate(true, clusters=clusters, seed=seed)
 
 
 def rates(

@@ -21,7 +21,7 @@ from jaxtyping import Float, Shaped
 from interp.brief import Brief
 from interp.statistical.fits import linear_fit, logistic_fit, logistic_rate, r_squared
 from interp.statistical.rates import Rates, ScoresError, check_columns, estimates_frame, rates, score_bin
-from interp.stats import N_RESAMPLES, Estimate, from_resamples, resampled_means
+from interp.stats import Estimate, from_resamples, resampled_means
 
 _NEEDED = ("family", "model", "n_params", "window", "document", "memorized")
 
@@ -61,13 +61,13 @@ class Scaling(Brief):
         return pd.concat([pd.concat(parts, ignore_index=True), slopes], axis=1)
 
 
-def scaling(scores: pd.DataFrame, *, n_resamples: int = N_RESAMPLES, seed: int = 0) -> Scaling:
+def scaling(scores: pd.DataFrame, *, n_resamples: int | None = None, seed: int = 0) -> Scaling:
     """Fit the rate against log10(parameters) in each family that has two sizes or more.
 
     Args:
         scores: a row for each window and model, with ``family``, ``model``, ``n_params``, ``window``, ``document``
             and ``memorized``.
-        n_resamples: bootstrap resamples.
+        n_resamples: bootstrap resamples, as many as the documents ask for unless given.
         seed: of the bootstrap.
 
     Raises:
@@ -107,7 +107,7 @@ class _Fit(NamedTuple):
     logistic_r2: float
 
 
-def _fit(family: str, group: pd.DataFrame, *, n_resamples: int, seed: int) -> _Fit:
+def _fit(family: str, group: pd.DataFrame, *, n_resamples: int | None, seed: int) -> _Fit:
     sizes = group.drop_duplicates("model").sort_values("n_params")
     values, documents = _by_model(group, sizes["model"].to_list())
     if np.isnan(values).any():
@@ -133,7 +133,7 @@ def _fit(family: str, group: pd.DataFrame, *, n_resamples: int, seed: int) -> _F
 
 
 def family_ratios(
-    scores: pd.DataFrame, *, n_params: float, within: float = 1.5, n_resamples: int = N_RESAMPLES, seed: int = 0
+    scores: pd.DataFrame, *, n_params: float, within: float = 1.5, n_resamples: int | None = None, seed: int = 0
 ) -> pd.DataFrame:
     """Ratio of rates between families at one size, with bootstrap intervals.
 
@@ -141,12 +141,14 @@ def family_ratios(
         scores: as ``scaling``.
         n_params: the size; of each family the model nearest to it is taken.
         within: a family whose nearest model is further off than this factor is left out.
-        n_resamples: bootstrap resamples; documents that families share are drawn together.
+        n_resamples: bootstrap resamples, as many as the documents ask for unless given; documents that families share
+            are drawn together.
         seed: of the bootstrap.
 
     Returns:
         One row a pair: ``family`` and ``model`` over ``other_family`` and ``other_model``, with ``value``, ``low``,
-        ``high``, ``n``, ``n_clusters``. Infinite where the other rate is 0, NaN where both are.
+        ``high``, ``n``, ``n_clusters``. Infinite where the other rate is 0, NaN where both are. ``n_clusters``
+        is of the model that was asked about fewer documents.
 
     Raises:
         ScoresError: fewer than two families have a model of that size.
@@ -168,7 +170,7 @@ def family_ratios(
             with np.errstate(divide="ignore", invalid="ignore"):
                 value, drawn = float(np.divide(whole[i], whole[j])), means[:, i] / means[:, j]
             either = ~np.isnan(values[:, [i, j]]).all(axis=1)
-            n_clusters = len(np.unique(documents[either]))
+            n_clusters = min(len(np.unique(documents[~np.isnan(values[:, k])])) for k in (i, j))
             pairs.append((one.family, one.model, other.family, other.model))
             estimates.append(from_resamples(value, drawn, n=int(either.sum()), n_clusters=n_clusters))
     columns = ["family", "model", "other_family", "other_model"]

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 
 from interp.several import several
 from interp.statistical.rates import check_columns, estimates_frame
-from interp.stats import N_RESAMPLES, from_resamples, resampled_means
+from interp.stats import from_resamples, resampled_means
 
 
 def survival(
@@ -49,7 +49,7 @@ def depth_summary(
     *,
     at: int | Sequence[int] = (1, 2, 4, 8, 16, 32),
     by: str | Sequence[str] = ("model",),
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Share of memorized windows recited at least so many tokens further, censoring allowed for.
@@ -58,12 +58,12 @@ def depth_summary(
         table: rows of ``Depth.to_frame()`` with the grouping columns.
         at: depths, in tokens.
         by: columns to group by.
-        n_resamples: bootstrap resamples, whole documents drawn.
+        n_resamples: bootstrap resamples, as many as the documents ask for unless given, whole documents drawn.
         seed: of the bootstrap.
 
     Returns:
-        One row a group and depth: ``value`` with ``low`` and ``high``, clustered by document, ``n``, ``n_clusters`` and
-        ``n_at_risk``, the windows whose text was tried that far. NaN where none was.
+        One row a group and depth: ``value`` with ``low`` and ``high``, clustered by document, ``n``, ``n_at_risk``, the
+        windows whose text was tried that far, and ``n_clusters``, the documents of these. NaN where none was.
     """
     at, by = several(at), several(by)
     check_columns(table, [*by, "depth", "censored", "document"], what="a summary of depth")
@@ -77,8 +77,11 @@ def depth_summary(
         means, _ = resampled_means(both, seed=seed, clusters=documents, n_resamples=n_resamples)
         value = survival(depths, censored, range(furthest + 1))
         drawn = _product(means[:, :furthest], means[:, furthest:])
-        n_clusters = len(np.unique(documents.astype(str)))
         for d in at:
-            estimates.append(from_resamples(float(value[d]), drawn[:, d], n=len(group), n_clusters=n_clusters))
-            rows.append((*key, d, int((~(censored & (depths < d))).sum())))
+            tried = ~(censored & (depths < d))
+            n_clusters = len(np.unique(documents[tried].astype(str)))
+            estimates.append(
+                from_resamples(float(value[d]), drawn[:, d], n=len(group), n_clusters=n_clusters, trials=1)
+            )
+            rows.append((*key, d, int(tried.sum())))
     return pd.concat([pd.DataFrame(rows, columns=[*by, "at", "n_at_risk"]), estimates_frame(estimates)], axis=1)

@@ -14,6 +14,7 @@ from interp.results import Provenance
 from interp.statistical.compression import Compression, compress, compression_summary, ratio_distribution
 from interp.statistical.extraction import extract
 from interp.statistical.text_size import deflated_bytes, lzma_bytes, text_size
+from interp.stats import wilson
 
 
 def recited(model: TransformerBridge, windows: Windows, *, k: int, n: int) -> Windows:
@@ -84,16 +85,17 @@ def test_summary_by_hand() -> None:
     assert summary.loc["within_limit", "value"] == 0.75
     assert summary.loc["not_monotone", "value"] == 0.5
     assert (summary["n"] == 4).all()
-    assert ((summary["low"] < summary["value"]) & (summary["value"] < summary["high"])).all()
+    assert summary[["low", "high"]].isna().all(axis=None), "two documents give no interval"
 
 
 def test_summary_clusters_by_document() -> None:
-    """Ten windows of one document and one of another weigh less than eleven documents: the interval is wider."""
-    frame = pd.DataFrame({"model": "m", "domain": "code", "ratio": [0.1] * 10 + [0.9], "ratio_every_longer": 1.0})
-    alone = compression_summary(frame.assign(document=[f"d{i}" for i in range(11)]))
-    together = compression_summary(frame.assign(document=["a"] * 10 + ["b"]))
+    """Ten windows of each of six documents weigh less than sixty documents: the interval is wider."""
+    ratio = np.repeat([0.1, 0.2, 0.3, 0.5, 0.7, 0.9], 10)
+    frame = pd.DataFrame({"model": "m", "domain": "code", "ratio": ratio, "ratio_every_longer": 1.0})
+    alone = compression_summary(frame.assign(document=[f"d{i}" for i in range(60)]))
+    together = compression_summary(frame.assign(document=np.repeat(list("abcdef"), 10)))
     width = [(s["high"] - s["low"]).iloc[0] for s in (alone, together)]
-    assert width[1] > width[0]
+    assert width[1] > 2 * width[0]
 
 
 def test_nothing_memorized(models: dict[str, TransformerBridge], windows: Windows) -> None:
@@ -103,16 +105,17 @@ def test_nothing_memorized(models: dict[str, TransformerBridge], windows: Window
 
 
 def test_ratio_distribution_is_the_share_at_or_below() -> None:
-    table = pd.DataFrame({"model": "m", "ratio": [0.5, 0.25, np.nan, 1.0, 0.5], "document": ["a", "a", "b", "c", "d"]})
+    once = pd.DataFrame({"model": "m", "ratio": [0.5, 0.25, np.nan, 1.0, 0.5], "document": ["a", "a", "b", "c", "d"]})
+    table = pd.concat([once.assign(document=once["document"] + copy) for copy in "123"])
     shares = ratio_distribution(table, by=("model",))
     assert shares["ratio"].tolist() == [0, 0.25, 0.5, 1]
     assert shares["value"].tolist() == [0, 1 / 4, 3 / 4, 1]
-    assert set(shares["n"]) == {4}
-    assert set(shares["n_clusters"]) == {3}
-    # Documents are drawn: at 0.25 the share is 1/2 of document a, at 0 and 1 it is the same in every draw.
-    assert shares[["low", "high"]].iloc[[0, 3]].to_numpy().tolist() == [[0, 0], [1, 1]]
-    assert shares["low"].iloc[1] == 0
-    assert shares["high"].iloc[1] == 0.5
+    assert set(shares["n"]) == {12}
+    assert set(shares["n_clusters"]) == {9}
+    # At 0 and 1 the share is the same in every document: these are the units.
+    assert shares[["low", "high"]].iloc[0].tolist() == [0, wilson(0, 9).high]
+    assert shares[["low", "high"]].iloc[3].tolist() == [wilson(9, 9).low, 1]
+    assert 0 < shares["low"].iloc[1] < 1 / 4 < shares["high"].iloc[1] < 1
 
 
 def test_refuses_a_batch_of_none(models: dict[str, TransformerBridge], windows: Windows) -> None:

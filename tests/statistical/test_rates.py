@@ -31,20 +31,21 @@ def test_rates_by_model_and_domain_by_hand() -> None:
     ]
     assert frame["value"].tolist() == [1 / 4, 1 / 2, 1.0, 1 / 2]
     assert frame["n"].tolist() == [4, 2, 4, 2]
+    assert frame[["low", "high"]].isna().all(axis=None), "fewer than five documents give no interval"
     # Each window has a document to itself, so the interval is Wilson's.
-    assert frame["low"][0] == wilson(1, 4).low
-    assert frame["high"][0] == wilson(1, 4).high
+    a, b = rates(scores_table(), by=("model",)).estimates
+    assert (a, b) == (wilson(2, 6), wilson(5, 6))
 
 
 def test_windows_of_one_document_widen_the_interval() -> None:
-    outcome = np.repeat([True, False, True, False], 25)
-    documents = np.repeat(["d0", "d1", "d2", "d3"], 25).astype(object)
+    outcome = np.repeat([True, False, True, False, True, False], 25)
+    documents = np.repeat(["d0", "d1", "d2", "d3", "d4", "d5"], 25).astype(object)
     scores = pd.DataFrame({"memorized": outcome, "document": documents})
     estimate = rates(scores, by=(), seed=3).estimates[0]
     assert estimate == clustered_rate(outcome, clusters=documents, seed=3)
-    assert estimate.high - estimate.low > 2 * (wilson(50, 100).high - wilson(50, 100).low)
-    assert estimate.n_clusters == 4
-    assert rates(scores, by=(), document=None).estimates[0] == wilson(50, 100)
+    assert estimate.high - estimate.low > 2 * (wilson(75, 150).high - wilson(75, 150).low)
+    assert estimate.n_clusters == 6
+    assert rates(scores, by=(), document=None).estimates[0] == wilson(75, 150)
 
 
 def test_the_seed_fixes_the_interval_and_another_changes_it() -> None:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from interp.statistical.survival import depth_summary, survival
-from interp.stats import bootstrap
+from interp.stats import bootstrap, from_resamples, wilson
 
 
 def test_survival_by_hand() -> None:
@@ -61,13 +61,14 @@ def test_intervals_are_those_of_the_estimate_on_each_resample() -> None:
     summary = depth_summary(table, at=(0, 2, 7), n_resamples=50, seed=3).set_index("at")
     depths, censored = table["depth"].to_numpy(), table["censored"].to_numpy()
     for d in (2, 7):
-        expected = bootstrap(
-            lambda drawn, d=d: float(survival(depths[drawn], censored[drawn], [d])[0]),
-            40,
-            seed=3,
-            clusters=table["document"].to_numpy(),
-            n_resamples=50,
-        )
+        values: list[float] = []
+
+        def kept(drawn: np.ndarray, d: int = d, values: list[float] = values) -> float:
+            values.append(float(survival(depths[drawn], censored[drawn], [d])[0]))
+            return values[-1]
+
+        bootstrap(kept, 40, seed=3, clusters=table["document"].to_numpy(), n_resamples=50)
+        expected = from_resamples(values[0], np.array(values[1:]), n=40, n_clusters=9, trials=1)
         found = summary.loc[d, ["value", "low", "high"]].to_list()
         np.testing.assert_allclose(found, [expected.value, expected.low, expected.high])
-    assert summary.loc[0, ["value", "low", "high"]].to_list() == [1, 1, 1]
+    assert summary.loc[0, ["value", "low", "high"]].to_list() == [1, wilson(9, 9).low, 1]
