@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from interp.brief import Brief
+from interp.data.domains import UNKNOWN
 from interp.errors import InterpError
 
 
@@ -77,7 +78,7 @@ class Windows(Brief):
             tokens=tokens,
             window=np.arange(n) if window is None else np.asarray(window, dtype=np.int64),
             document=np.asarray([f"window-{i}" for i in range(n)] if document is None else document, dtype=object),
-            domain=np.asarray(["unknown"] * n if domain is None else domain, dtype=object),
+            domain=np.asarray([UNKNOWN] * n if domain is None else domain, dtype=object),
             count=np.full(n, np.nan) if count is None else np.asarray(count, dtype=np.float64),
             prefix_len=prefix_len,
             source=source,

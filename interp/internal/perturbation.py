@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from interp.brief import Brief
 from interp.curves import Groups, Points, column_estimates, estimate_columns, group_curves, group_masks
 from interp.data.corpus import STRUCTURAL_DOMAINS
+from interp.data.domains import is_structural
 from interp.data.windows import Windows
 from interp.results import Provenance
 from interp.several import several
@@ -105,26 +106,27 @@ class Perturbation(Brief):
         Args:
             groups: masks over the windows by name; all windows unless given.
             structural: domains of structural text. The share is of windows with M = 1 under that noise, so it depends
-                on how many windows of each domain were tested; NaN where none has M = 1.
+                on how many windows of each domain were tested; NaN where none with M = 1 has a known domain.
             seed: of the bootstrap.
 
         Returns:
             One row an alpha, group and ``statistic`` (``rate``, ``score``, ``log_prob``, ``structural_share``).
         """
-        structural = several(structural)
-        domains = np.isin(self.windows.domain.astype(str), structural)
+        text = is_structural(self.windows.domain, several(structural))
         rows = []
         for group, mask in group_masks(groups, len(self.windows)).items():
             documents = self.windows.document[mask]
             for i, alpha in enumerate(self.alphas):
-                kept = self.memorized[i] & mask
+                kept = self.memorized[i] & mask & ~np.isnan(text)
                 estimates = {
                     "rate": clustered_rate(self.memorized[i, mask], clusters=documents, seed=seed),
                     "score": bootstrap_mean(
                         self.score[i, mask], clusters=documents, seed=seed, trials=self.windows.continuation_len
                     ),
                     "log_prob": bootstrap_mean(self.log_prob[i, mask], clusters=documents, seed=seed, trials=0),
-                    "structural_share": clustered_rate(domains[kept], clusters=self.windows.document[kept], seed=seed),
+                    "structural_share": clustered_rate(
+                        text[kept] == 1, clusters=self.windows.document[kept], seed=seed
+                    ),
                 }
                 rows += [
                     {"alpha": alpha, "group": group, "statistic": name, **estimate_columns(e)}

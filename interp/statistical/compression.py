@@ -29,7 +29,8 @@ from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.several import several
 from interp.statistical.cascade import exact_runs
-from interp.statistical.rates import check_columns, estimates_frame
+from interp.statistical.measured import ScoresError, check_columns, grouped, numbers
+from interp.statistical.rates import estimates_frame
 from interp.stats import bootstrap_mean, clustered_rate
 
 
@@ -139,13 +140,19 @@ def compression_summary(
     Returns:
         One row for each group and ``quantity``: the mean ``ratio``, the mean ``ratio_every_longer``, the share of
         windows ``within_limit`` and the share ``not_monotone`` (a longer prefix fails where a shorter one works), each
-        with ``value``, ``low``, ``high``, ``n``, ``n_clusters``. Memorized windows only; a group without one is not
-        listed.
+        with ``value``, ``low``, ``high``, ``n``, ``n_clusters``. Memorized windows only, those with a ratio; a group
+        without one is not listed.
+
+    Raises:
+        ScoresError: a ratio or a limit outside 0 to 1, or one of a window's two ratios known and the other not.
     """
     by = several(by)
     check_columns(table, [*by, "ratio", "ratio_every_longer", "document"], what="a summary of compression")
+    if not 0 <= limit <= 1:
+        raise ScoresError(f"limit={limit}: ratios lie between 0 and 1")
+    known = _known(table, "ratio", "ratio_every_longer")
     rows, estimates = [], []
-    for key, group in table[table["ratio"].notna()].groupby(list(by), sort=True, observed=True):
+    for key, group in grouped(known, by):
         documents = group["document"].to_numpy()
         ratio, longer = group["ratio"].to_numpy(), group["ratio_every_longer"].to_numpy()
         for quantity, estimate in (
@@ -175,13 +182,22 @@ def ratio_distribution(
     """
     by = several(by)
     check_columns(table, [*by, "ratio", "document"], what="the distribution of compression ratios")
-    known = table[table["ratio"].notna()]
+    known = _known(table, "ratio")
     at = np.unique([0.0, *known["ratio"], 1.0])
     rows, estimates = [], []
-    for key, group in known.groupby(list(by), sort=True, observed=True):
+    for key, group in grouped(known, by):
         within = (group["ratio"].to_numpy()[:, None] <= at).astype(np.float64)
         documents = group["document"].to_numpy()
         shares, _ = column_estimates(within, documents, seed=seed, trials=1)
         rows += [(*key, ratio) for ratio in at]
         estimates += shares
     return pd.concat([pd.DataFrame(rows, columns=[*by, "ratio"]), estimates_frame(estimates)], axis=1)
+
+
+def _known(table: pd.DataFrame, *ratios: str) -> pd.DataFrame:
+    """The rows whose ratios are known, as numbers."""
+    columns = {name: numbers(table[name], low=0.0, high=1.0) for name in ratios}
+    missing = np.isnan(list(columns.values()))
+    if (missing.any(axis=0) != missing.all(axis=0)).any():
+        raise ScoresError(f"some windows have one of {list(ratios)} and not the other; give both or neither")
+    return table.assign(**columns).iloc[np.flatnonzero(~missing.any(axis=0))]

@@ -16,8 +16,10 @@ import pandas as pd
 
 from interp.brief import Brief
 from interp.data.corpus import STRUCTURAL_DOMAINS
+from interp.data.domains import UNKNOWN, is_structural
 from interp.several import several
-from interp.statistical.rates import Rates, ScoresError, check_columns, rates
+from interp.statistical.measured import ScoresError, check_columns, outcomes
+from interp.statistical.rates import Rates, rates
 from interp.stats import Estimate
 
 
@@ -30,7 +32,7 @@ class Domains(Brief):
     shares: Rates
     """Share of a group's memorized windows that lie in each ``domain``; they sum to 1. NaN where none is memorized."""
     structural: Rates
-    """Share of a group's memorized windows that are structural."""
+    """Share of a group's memorized windows of known domain that are structural; NaN where there is none."""
     windows: Rates
     """Each domain's share of the windows asked about: what ``shares`` would be if all domains had one rate."""
     structural_windows: Rates
@@ -61,7 +63,8 @@ def domains(
     """Rates and shares by domain, with intervals clustered by document.
 
     Args:
-        scores: a row for each window and model.
+        scores: a row for each window and model. Windows whose ``memorized`` is NaN count nowhere; those whose domain
+            is missing or "unknown" are a domain of their own, and neither structural nor free text.
         by: columns of a group.
         structural: domains of structural text; the others are free text.
         column: column that tells the domain, in others' data.
@@ -73,28 +76,29 @@ def domains(
     """
     by, structural = several(by), several(structural)
     check_columns(scores, [*by, column, "document", "memorized"], what="domains")
-    named = scores[column].astype(str)
+    named = scores[column].astype(str).where(scores[column].notna(), UNKNOWN)
     if names is not None:
-        unknown = sorted(set(named) - set(names))
+        unknown = sorted(set(named) - set(names) - {UNKNOWN})
         if unknown:
             raise ScoresError(f"column {column!r} has the values {unknown[:5]}, which `names` does not name")
-        named = named.map(names)
-    table = scores.assign(domain=named, is_structural=named.isin(structural))
-    table = table[table["memorized"].notna()]
-    if not table["is_structural"].any():
+        named = named.map({UNKNOWN: UNKNOWN, **names})
+    outcome, structural_text = outcomes(scores["memorized"]), is_structural(named.to_numpy(), structural)
+    measured = ~np.isnan(outcome)
+    table = scores.assign(domain=named, memorized=outcome)
+    if not (structural_text[measured] == 1).any():
         raise ScoresError(
             f"no window is of the structural domains {sorted(structural)}; the domains are {sorted(named.unique())}"
         )
     # Without a memorized window a group has no shares: its rows stay, not measured.
-    memorized = table.assign(
-        is_structural=table["is_structural"].astype(np.float64).where(table["memorized"].astype(bool))
+    memorized, asked = (
+        table.assign(is_structural=np.where(inside, structural_text, np.nan)) for inside in (outcome == 1, measured)
     )
     return Domains(
         rates=rates(table, by=[*by, "domain"], seed=seed),
-        shares=_shares(table.assign(inside=table["memorized"].astype(bool)), by, seed),
+        shares=_shares(table.assign(inside=outcome == 1), by, seed),
         structural=rates(memorized, by=by, outcome="is_structural", seed=seed),
-        windows=_shares(table.assign(inside=True), by, seed),
-        structural_windows=rates(table, by=by, outcome="is_structural", seed=seed),
+        windows=_shares(table.assign(inside=measured), by, seed),
+        structural_windows=rates(asked, by=by, outcome="is_structural", seed=seed),
     )
 
 

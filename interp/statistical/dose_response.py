@@ -17,7 +17,8 @@ from jaxtyping import Float
 from interp.brief import Brief
 from interp.several import several
 from interp.statistical.fits import logistic_fit
-from interp.statistical.rates import Rates, ScoresError, check_columns, estimates_frame, rates
+from interp.statistical.measured import ScoresError, check_columns, grouped, numbers, outcomes
+from interp.statistical.rates import Rates, estimates_frame, rates
 from interp.stats import Estimate, from_resamples, resampled_means
 
 
@@ -53,26 +54,30 @@ def dose_response(
     """Rate against count in each group.
 
     Args:
-        scores: a row for each window and model, with ``count``, ``document`` and ``memorized``.
+        scores: a row for each window and model, with ``count``, ``document`` and ``memorized`` (NaN where not measured:
+            left out).
         by: columns of a group: one curve each.
         n_resamples: bootstrap resamples, as many as the documents ask for unless given, whole documents drawn.
         seed: of the bootstrap.
 
     Raises:
-        ScoresError: a count that is not known, or fewer than two counts above 0.
+        ScoresError: a count that is not known, negative or infinite, an outcome that is neither true nor false, or
+            fewer than two counts above 0 with measured windows.
     """
     by = several(by)
     check_columns(scores, [*by, "count", "document", "memorized"], what="dose-response")
+    scores = scores.assign(memorized=outcomes(scores["memorized"]), count=numbers(scores["count"], low=0.0))
     if scores["count"].isna().any():
         raise ScoresError(
             f"{int(scores['count'].isna().sum())} windows have no known count; select those that have one"
         )
     keys, halves, slopes, curves, largest = [], [], [], [], []
-    for key, group in scores.groupby(list(by), sort=True):
-        counts = np.sort(group.loc[group["count"] > 0, "count"].unique()).astype(np.float64)
+    for key, group in grouped(scores, by):
+        group = group[(group["count"] > 0) & group["memorized"].notna()]
+        counts = np.sort(group["count"].unique())
         if len(counts) < 2:
-            raise ScoresError(f"{key} has windows of the counts {counts.tolist()}; a curve needs two above 0")
-        half, slope, curve = _fit(group[group["count"] > 0], counts, n_resamples=n_resamples, seed=seed)
+            raise ScoresError(f"{key} has measured windows of the counts {counts.tolist()}; a curve needs two above 0")
+        half, slope, curve = _fit(group, counts, n_resamples=n_resamples, seed=seed)
         keys.append(key)
         halves.append(half)
         slopes.append(slope)

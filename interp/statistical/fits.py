@@ -40,14 +40,14 @@ def logistic_fit(
         n_steps: steps of Newton's method, each halved until the likelihood does not fall.
 
     Returns:
-        Both NaN where all rates are 0 or all are 1: nothing places the curve.
+        Both NaN where all rates are 0 or all are 1, or only one point has windows: nothing places the curve.
     """
     centre, scale = x.mean(), x.std()
     z = (x - centre) / scale
     y = np.where(n > 0, rates, 0.5)
     coefficients = np.zeros((len(y), 2))
     total = (n * y).sum(axis=1)
-    fittable = (total > 0) & (total < n.sum(axis=1))
+    fittable = (total > 0) & (total < n.sum(axis=1)) & ((n > 0).sum(axis=1) > 1)
     current = _penalised(coefficients, z, y, n)
     for _ in range(n_steps):
         p = _sigmoid(coefficients[:, :1] + coefficients[:, 1:] * z)

@@ -7,7 +7,7 @@ for unmemorized, for memorized or for 0. What is neither measured nor missing is
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,14 @@ def check_columns(scores: pd.DataFrame, needed: Sequence[str], *, what: str) -> 
         raise ScoresError(
             f"{int(scores['document'].isna().sum())} windows have no known document, by which intervals are clustered"
         )
+
+
+def grouped(scores: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[tuple[object, ...], pd.DataFrame]]:
+    """Groups in order of their values, a missing value being one like another; without columns one group of all."""
+    if not by:
+        yield (), scores
+        return
+    yield from scores.groupby(list(by), sort=True, dropna=False, observed=True)
 
 
 def numbers(

@@ -1,7 +1,8 @@
 """Predicting memorization: how much of M = 1 repetition explains, and what is left. (Ours.)
 
 A logistic regression of M = 1 on the repetition count, the compressed size of the text, the log-probability of the
-prefix and the domain, cross-validated by document, so that no document is both learned from and tested on. Its AUC
+prefix and the domain, cross-validated by document, so that no document is both learned from and tested on. Documents
+that share a window (equal ``digest``, where the table has it) are one, so that no text is either. Its AUC
 stands beside that of each factor alone and of all factors but one, and beside that of the same model fitted to
 shuffled outcomes, which must be one half. How well its probabilities are calibrated is shown, not assumed: Brier score
 and observed against predicted rates.
@@ -28,9 +29,11 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from interp.brief import Brief
+from interp.data.disjoint import linked
 from interp.seeds import check_seed, generator
 from interp.statistical.auc import auc_estimates
-from interp.statistical.rates import Rates, ScoresError, check_columns, estimates_frame, rates
+from interp.statistical.measured import ScoresError, check_columns, numbers, outcomes
+from interp.statistical.rates import Rates, estimates_frame, rates
 from interp.stats import Estimate, bootstrap_mean
 
 FACTORS = {
@@ -61,7 +64,8 @@ class Prediction(Brief):
     brier_of_rate: Estimate
     """The same for a model that knows the rate of the other folds alone."""
     probability: Float[np.ndarray, " window"]
-    """Probability of M = 1 by all factors, from the fold that did not see the window's document."""
+    """Probability of M = 1 by all factors, from the fold that did not see the window's document; NaN for a window whose
+    outcome was not measured, which stands in no fold."""
     reliability: Rates
     """Observed rate in tenths of the windows by probability, with the mean ``predicted`` of each."""
 
@@ -83,32 +87,43 @@ def predict(
     """Predict M = 1 of one model's windows from their factors.
 
     Args:
-        scores: a row for each window of one model, with ``memorized``, ``document`` and the factors' columns.
+        scores: a row for each window of one model, with ``memorized`` (NaN where not measured: left out of everything),
+            ``document`` and the factors' columns; ``digest``, the same for windows of the same text, where it is known.
         factors: column of each factor; a column of names has a level for each.
-        n_folds: folds of the cross-validation; a document is in one.
+        n_folds: folds of the cross-validation, at least 2; a document is in one.
         n_resamples: bootstrap resamples, as many as the documents ask for unless given.
         seed: of folds, shuffle and bootstrap.
 
     Raises:
-        ScoresError: a factor that is missing, constant or not finite, one factor only, or memorized or unmemorized
-            windows in fewer documents than there are folds.
+        ScoresError: an outcome that is neither true nor false, a factor that is missing, constant or not finite, one
+            factor only, one fold, or memorized or unmemorized windows in fewer documents than there are folds.
     """
     check_columns(scores, [*factors.values(), "memorized", "document"], what="predicting memorization")
     if len(factors) < 2:
         raise ScoresError(f"{list(factors)} is one factor; with nothing beside it there is nothing to compare")
+    if n_folds < 2:
+        raise ScoresError(f"n_folds={n_folds}: a window is tested on a model of other folds, so there must be two")
+    outcome = outcomes(scores["memorized"])
+    measured = ~np.isnan(outcome)
+    scores = scores[measured].reset_index(drop=True)
     for name, column in factors.items():
         values = scores[column]
-        if values.isna().any() or (pd.api.types.is_numeric_dtype(values) and not np.isfinite(values).all()):
+        numeric = pd.api.types.is_numeric_dtype(values)
+        if values.isna().any() or (numeric and not np.isfinite(numbers(values, finite=False)).all()):
             raise ScoresError(f"{name} ({column!r}) is not known for every window; leave those windows out")
         if values.nunique() == 1:
             raise ScoresError(f"{name} ({column!r}) is the same for all windows; it cannot predict anything")
-    memorized = scores["memorized"].to_numpy().astype(bool)
+    memorized = outcome[measured] == 1
     document = scores["document"].to_numpy().astype(str)
+    if "digest" in scores:
+        text = pd.factorize(scores["digest"])[0]
+        known = np.flatnonzero(text >= 0)
+        document = linked(document, (known, text[known]))
     for kind, mask in (("memorized", memorized), ("unmemorized", ~memorized)):
         if len(np.unique(document[mask])) < n_folds:
             raise ScoresError(
-                f"{mask.sum()} {kind} windows in {len(np.unique(document[mask]))} documents cannot be spread over "
-                f"{n_folds} folds"
+                f"{mask.sum()} {kind} windows in {len(np.unique(document[mask]))} documents that share no window "
+                f"cannot be spread over {n_folds} folds"
             )
     splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=check_seed(seed))
     fold = np.full(len(scores), -1)
@@ -130,12 +145,14 @@ def predict(
         bootstrap_mean((p - memorized) ** 2, clusters=document, seed=seed, n_resamples=n_resamples)
         for p in (probability, rate)
     )
+    of_every_window = np.full(len(measured), np.nan)
+    of_every_window[measured] = probability
     return Prediction(
         auc={**auc, **null_auc},
         gain=gain,
         brier=brier,
         brier_of_rate=brier_of_rate,
-        probability=probability,
+        probability=of_every_window,
         reliability=_reliability(scores, probability, seed=seed),
     )
 
@@ -156,12 +173,15 @@ def _out_of_fold(
     outcome: Bool[np.ndarray, " window"],
     fold: Int[np.ndarray, " window"],
 ) -> Float[np.ndarray, " window"]:
-    """Probability of each window by the model fitted on the other folds."""
+    """Probability of each window by the model fitted on the other folds; where these are all of one kind, its rate."""
     probability = np.full(len(outcome), np.nan)
     # The problems are small: threads of the linear algebra would cost more than they give.
     with threadpool_limits(1):
         for number in np.unique(fold):
             inside = fold == number
+            if outcome[~inside].all() or not outcome[~inside].any():
+                probability[inside] = float(outcome[~inside][0])
+                continue
             model = make_pipeline(StandardScaler(), LogisticRegression(solver="newton-cholesky"))
             model.fit(features[~inside], outcome[~inside])
             probability[inside] = model.predict_proba(features[inside])[:, 1]
@@ -170,7 +190,8 @@ def _out_of_fold(
 
 def _reliability(scores: pd.DataFrame, probability: Float[np.ndarray, " window"], *, seed: int) -> Rates:
     """Observed rates in ten bins of equally many windows; fewer where probabilities are tied."""
-    bins = pd.qcut(probability, 10, labels=False, duplicates="drop")
+    tied = len(np.unique(probability)) == 1
+    bins = np.zeros(len(probability)) if tied else pd.qcut(probability, 10, labels=False, duplicates="drop")
     observed = rates(scores.assign(bin=bins), by=("bin",), seed=seed)
     predicted = pd.Series(probability).groupby(bins).mean()
     return Rates(

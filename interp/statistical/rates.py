@@ -21,7 +21,7 @@ from jaxtyping import Float
 
 from interp.brief import Brief
 from interp.several import several
-from interp.statistical.measured import ScoresError, check_columns, numbers, outcomes
+from interp.statistical.measured import ScoresError, check_columns, grouped, numbers, outcomes
 from interp.stats import NOT_MEASURED, Estimate, clustered_rate
 
 __all__ = ["Rates", "ScoresError", "check_columns", "estimates_frame", "rate", "rates", "score_bin", "score_histogram"]
@@ -100,11 +100,8 @@ def rates(
     by = several(by)
     check_columns(scores, [*by, outcome, *([document] if document else [])], what="a rate")
     scores = scores.assign(**{outcome: outcomes(scores[outcome])})
-    if not by:
-        whole = rate(scores[outcome], scores[document] if document else None, seed=seed)
-        return Rates(groups=pd.DataFrame(index=[0]), estimates=(whole,))
     keys, estimates = [], []
-    for key, group in scores.groupby(list(by), sort=True, dropna=False, observed=True):
+    for key, group in grouped(scores, by):
         keys.append(key)
         estimates.append(rate(group[outcome], group[document] if document else None, seed=seed))
     return Rates(groups=pd.DataFrame(keys, columns=list(by)), estimates=tuple(estimates))

@@ -10,6 +10,7 @@ because the sizes were asked about the same windows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -20,7 +21,8 @@ from jaxtyping import Float, Shaped
 
 from interp.brief import Brief
 from interp.statistical.fits import linear_fit, logistic_fit, logistic_rate, r_squared
-from interp.statistical.rates import Rates, ScoresError, check_columns, estimates_frame, rates, score_bin
+from interp.statistical.measured import ScoresError, check_columns, numbers, outcomes
+from interp.statistical.rates import Rates, estimates_frame, rates, score_bin
 from interp.stats import Estimate, from_resamples, resampled_means
 
 _NEEDED = ("family", "model", "n_params", "window", "document", "memorized")
@@ -62,22 +64,23 @@ class Scaling(Brief):
 
 
 def scaling(scores: pd.DataFrame, *, n_resamples: int | None = None, seed: int = 0) -> Scaling:
-    """Fit the rate against log10(parameters) in each family that has two sizes or more.
+    """Fit the rate against log10(parameters) in each family that has models of two sizes or more.
 
     Args:
         scores: a row for each window and model, with ``family``, ``model``, ``n_params``, ``window``, ``document``
-            and ``memorized``.
+            and ``memorized`` (NaN where not measured).
         n_resamples: bootstrap resamples, as many as the documents ask for unless given.
         seed: of the bootstrap.
 
     Raises:
-        ScoresError: sizes of a family that were not asked about the same windows, or no family with two sizes.
+        ScoresError: sizes of a family that were not asked about the same windows or not measured on all of them, no
+            family with two sizes, or a table that says two things of a model or a window, or none.
     """
-    check_columns(scores, _NEEDED, what="scaling")
+    scores = _checked(scores, what="scaling")
     fits = [
         _fit(str(family), group, n_resamples=n_resamples, seed=seed)
         for family, group in scores.groupby("family", sort=True)
-        if group["model"].nunique() > 1
+        if group["n_params"].nunique() > 1
     ]
     if not fits:
         raise ScoresError("no family has two sizes; a slope needs two")
@@ -111,7 +114,10 @@ def _fit(family: str, group: pd.DataFrame, *, n_resamples: int | None, seed: int
     sizes = group.drop_duplicates("model").sort_values("n_params")
     values, documents = _by_model(group, sizes["model"].to_list())
     if np.isnan(values).any():
-        raise ScoresError(f"the sizes of {family} were not asked about the same windows; select those all have")
+        raise ScoresError(
+            f"the sizes of {family} were not asked about the same windows, or some were not measured; "
+            "select those all have"
+        )
     x = np.log10(sizes["n_params"].to_numpy(dtype=np.float64))
     means, n = resampled_means(values, clusters=documents, seed=seed, n_resamples=n_resamples)
     # The first row is the sample itself; the rest are its resamples.
@@ -147,21 +153,27 @@ def family_ratios(
 
     Returns:
         One row a pair: ``family`` and ``model`` over ``other_family`` and ``other_model``, with ``value``, ``low``,
-        ``high``, ``n``, ``n_clusters``. Infinite where the other rate is 0, NaN where both are. ``n_clusters``
-        is of the model that was asked about fewer documents.
+        ``high``, ``n``, ``n_clusters``. Infinite where the other rate is 0, NaN where both are or one
+        was not measured. ``n_clusters`` is of the model that was asked about fewer documents.
 
     Raises:
-        ScoresError: fewer than two families have a model of that size.
+        ScoresError: fewer than two families have a model of that size, a size or factor that is none, and as
+            ``scaling``.
     """
-    check_columns(scores, _NEEDED, what="the ratio between families")
+    scores = _checked(scores, what="the ratio between families")
+    if not (0 < n_params < np.inf and within >= 1):
+        raise ScoresError(f"n_params={n_params} and within={within}: a size is above 0, and a factor at least 1")
     models = scores.drop_duplicates("model")[["family", "model", "n_params"]]
-    models = models.assign(off=np.abs(np.log10(models["n_params"] / n_params))).sort_values(["family", "off"])
+    models = models.assign(off=np.abs(np.log10(models["n_params"] / n_params))).sort_values(
+        ["family", "off", "n_params"]
+    )
     models = models.drop_duplicates("family").loc[lambda m: m["off"] <= np.log10(within)]
     if len(models) < 2:
         raise ScoresError(f"{len(models)} families have a model within a factor {within} of {n_params:g} parameters")
     values, documents = _by_model(scores, models["model"].to_list())
     means, _ = resampled_means(values, clusters=documents, seed=seed, n_resamples=n_resamples)
-    whole = np.nanmean(values, axis=0)
+    n_measured = (~np.isnan(values)).sum(axis=0)
+    whole = np.divide(np.nansum(values, axis=0), n_measured, out=np.full(len(models), np.nan), where=n_measured > 0)
     pairs, estimates = [], []
     for i, one in enumerate(models.itertuples()):
         for j, other in enumerate(models.itertuples()):
@@ -186,37 +198,59 @@ def transitions(scores: pd.DataFrame, *, seed: int = 0) -> Rates:
 
     Returns:
         One group for each ``family``, step (``from_model``, ``to_model``), ``from_bin`` and ``to_bin`` that occurs,
-        with ``n_windows`` that moved so; the rate is their share of all windows in ``from_bin``.
+        with ``n_windows`` that moved so; the rate is their share of all windows in ``from_bin``. Windows whose score
+        is NaN at either size are left out of that step.
 
     Raises:
-        ScoresError: as ``scaling``.
+        ScoresError: as ``scaling``; two models of one size in a family.
     """
-    check_columns(scores, [*_NEEDED, "score"], what="size transitions")
-    binned = scores.assign(bin=score_bin(scores["score"].to_numpy(dtype=np.float64)))
+    scores = _checked(scores, what="size transitions", also=("score",))
+    binned = scores.assign(bin=score_bin(numbers(scores["score"])))
     groups, estimates = [], []
     for family, group in binned.groupby("family", sort=True):
-        models = group.drop_duplicates("model").sort_values("n_params")["model"].to_list()
+        sizes = group.drop_duplicates("model").sort_values("n_params")
+        if sizes["n_params"].duplicated().any():
+            raise ScoresError(f"{family} has several models of one size; give one of each size")
+        models = sizes["model"].to_list()
         for small, large in pairwise(models):
             pair = group[group["model"] == small].merge(
                 group[group["model"] == large], on=["document", "window"], suffixes=("_from", "_to")
             )
             if len(pair) != (group["model"] == small).sum():
                 raise ScoresError(f"{small} and {large} were not asked about the same windows; select those both have")
+            pair = pair.dropna(subset=["bin_from", "bin_to"])
             for start, starting in pair.groupby("bin_from", observed=True):
                 for end in starting["bin_to"].cat.categories[np.unique(starting["bin_to"].cat.codes)]:
                     moved = starting.assign(moved=starting["bin_to"] == end)
                     groups.append((family, small, large, start, end, int(moved["moved"].sum())))
                     estimates.append(rates(moved, by=(), outcome="moved", seed=seed).estimates[0])
     if not groups:
-        raise ScoresError("no family has two sizes; a transition needs two")
+        raise ScoresError("no family has two sizes with windows measured at both; a transition needs two")
     columns = ["family", "from_model", "to_model", "from_bin", "to_bin", "n_windows"]
     return Rates(groups=pd.DataFrame(groups, columns=columns), estimates=tuple(estimates))
+
+
+def _checked(scores: pd.DataFrame, *, what: str, also: Sequence[str] = ()) -> pd.DataFrame:
+    """The table with outcomes and sizes as numbers; refused where it says two things of a model or window, or none."""
+    check_columns(scores, [*_NEEDED, *also], what=what)
+    checked = scores.assign(memorized=outcomes(scores["memorized"]), n_params=numbers(scores["n_params"], low=1.0))
+    for column in ("family", "model", "n_params", "window"):
+        if checked[column].isna().any():
+            raise ScoresError(f"{what} needs {column!r} of every row; it is missing in {checked[column].isna().sum()}")
+    facts = checked.drop_duplicates(["model", "family", "n_params"])
+    if facts["model"].duplicated().any():
+        model = facts.loc[facts["model"].duplicated(), "model"].iloc[0]
+        raise ScoresError(f"{model} has several families or sizes in this table; a model has one of each")
+    twice = checked.duplicated(["model", "document", "window"])
+    if twice.any():
+        raise ScoresError(f"{checked.loc[twice, 'model'].iloc[0]} has {int(twice.sum())} windows twice in this table")
+    return checked
 
 
 def _by_model(
     scores: pd.DataFrame, models: list[str]
 ) -> tuple[Float[np.ndarray, "sample column"], Shaped[np.ndarray, " sample"]]:
     """Outcome of every window by model, NaN where a model was not asked, and the windows' documents."""
-    wanted = scores[scores["model"].isin(models)].assign(memorized=lambda s: s["memorized"].astype(np.float64))
+    wanted = scores[scores["model"].isin(models)]
     table = wanted.pivot(index=["document", "window"], columns="model", values="memorized")[models]
     return table.to_numpy(), table.index.get_level_values("document").to_numpy().astype(str)

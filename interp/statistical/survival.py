@@ -14,14 +14,18 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from interp.several import several
-from interp.statistical.rates import check_columns, estimates_frame
+from interp.statistical.measured import ScoresError, check_columns, grouped, numbers, outcomes
+from interp.statistical.rates import estimates_frame
 from interp.stats import from_resamples, resampled_means
 
 
 def survival(
     depths: Float[np.ndarray, " sample"], censored: Bool[np.ndarray, " sample"], at: int | Sequence[int]
 ) -> Float[np.ndarray, " at"]:
-    """Share recited at least so far, P(depth >= d) for each d in ``at``; NaN where no window was seen so far."""
+    """Share recited at least so far, P(depth >= d) for each d in ``at``.
+
+    0 from where all windows have missed. NaN where no window was seen so far and some were censored before.
+    """
     at = several(at)
     missed, at_risk = _events(depths, censored, max(at, default=0))
     return _product(missed.mean(axis=0)[None], at_risk.mean(axis=0)[None])[0, list(at)]
@@ -40,8 +44,11 @@ def _product(
     missed: Float[np.ndarray, "resample token"], at_risk: Float[np.ndarray, "resample token"]
 ) -> Float[np.ndarray, "resample depth"]:
     """Share left at each depth, 1 at depth 0, from the means of both events."""
-    hazard = np.divide(missed, at_risk, out=np.full(missed.shape, np.nan), where=at_risk > 0)
-    return np.cumprod(np.concatenate([np.ones((len(hazard), 1)), 1 - hazard], axis=1), axis=1)
+    hazard = np.divide(missed, at_risk, out=np.zeros(missed.shape), where=at_risk > 0)
+    left = np.cumprod(np.concatenate([np.ones((len(hazard), 1)), 1 - hazard], axis=1), axis=1)
+    # Nobody is at risk: all have missed, and 0 are left; or the last ones were censored, and what they do is not known.
+    left[:, 1:][(at_risk == 0) & (left[:, 1:] > 0)] = np.nan
+    return left
 
 
 def depth_summary(
@@ -64,13 +71,23 @@ def depth_summary(
     Returns:
         One row a group and depth: ``value`` with ``low`` and ``high``, clustered by document, ``n``, ``n_at_risk``, the
         windows whose text was tried that far, and ``n_clusters``, the documents of these. NaN where none was.
+
+    Raises:
+        ScoresError: a depth or an ``at`` that is not a number of tokens, or a depth of which is not known whether it is
+            censored.
     """
     at, by = several(at), several(by)
     check_columns(table, [*by, "depth", "censored", "document"], what="a summary of depth")
     furthest = max(at, default=0)
+    depth, ended = numbers(table["depth"], low=0.0), outcomes(table["censored"])
+    known = ~np.isnan(depth)
+    if min(at, default=0) < 0 or (depth[known] % 1 != 0).any() or np.isnan(ended[known]).any():
+        raise ScoresError(
+            f"depths and at={list(at)} are whole numbers of tokens from 0 on, and `censored` is known of each depth"
+        )
     rows, estimates = [], []
-    for key, group in table[table["depth"].notna()].groupby(list(by), sort=True, observed=True):
-        depths, censored = group["depth"].to_numpy(dtype=float), group["censored"].to_numpy(dtype=bool)
+    for key, group in grouped(table.assign(depth=depth, censored=ended)[known], by):
+        depths, censored = group["depth"].to_numpy(), group["censored"].to_numpy() == 1
         documents = group["document"].to_numpy()
         missed, at_risk = _events(depths, censored, furthest)
         both = np.hstack([missed, at_risk]).astype(np.float64)
