@@ -25,12 +25,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources import transformers as _  # noqa: F401 - registers boot_transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from interp.models.checkpoint import PICKLES, LoadError, check_loading, read_config, refusing, weight_files
 from interp.models.registry import UnknownModelError, known
 from interp.models.rotation import convert_rotated
 from interp.models.small import TOKENIZER, WEIGHTS
+from interp.models.tokenizer import open_tokenizer
 from interp.models.verify import PROBE_LEN, TOLERANCE, probe_tokens, verify
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
@@ -192,8 +193,7 @@ def _tokenizer(name: str, directory: Path) -> PreTrainedTokenizerBase:
             f"{name} has no tokenizer in {source}: one of {', '.join(_TOKENIZER_FILES)} is needed; "
             "copy the tokenizer files of the released model there"
         )
-    with refusing(f"the tokenizer in {source} cannot be read"):
-        return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    return open_tokenizer(source)
 
 
 def _hf_model(
