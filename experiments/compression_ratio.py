@@ -20,7 +20,7 @@ from parts import Part, measure_each
 from interp.figures.compression import draw_compression, draw_ratio_distribution, draw_text_size
 from interp.models.loading import load_model
 from interp.models.registry import find
-from interp.results import read_provenance, write_table
+from interp.results import read_provenance, read_table, write_table
 from interp.statistical.compression import compress, compression_summary, ratio_distribution
 from interp.statistical.matching import MatchingError, match
 from interp.statistical.text_size import text_size
@@ -67,7 +67,7 @@ def matched(table: pd.DataFrame) -> pd.Series:
 
 
 def draw(out: Path, *, seed: int) -> None:
-    table, provenance = pd.read_parquet(out / "compression.parquet"), read_provenance(out / "compression.parquet")
+    table, provenance = read_table(out / "compression.parquet"), read_provenance(out / "compression.parquet")
     order = table.assign(model=pd.Categorical(table["model"], by_size(table)["model"].unique(), ordered=True))
     summary = compression_summary(order, by=("model", "domain"), seed=seed)
     shares = by_size(ratio_distribution(table, by=("size", "family"), seed=seed))

@@ -13,7 +13,6 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from grouped import grouped_windows, some, write_figure
 from parts import Part, measure_each
 
@@ -27,6 +26,7 @@ from interp.internal.joint import ablate_sets, whole_layer
 from interp.internal.methods import Method
 from interp.models.loading import load_model
 from interp.models.registry import small_models
+from interp.results import read_table
 
 
 def measure(name: str, *, method: Method, per_set: int, n_windows: int, n_random: int, seed: int) -> Part | None:
@@ -69,11 +69,11 @@ def measure(name: str, *, method: Method, per_set: int, n_windows: int, n_random
 
 
 def draw(out: Path) -> None:
-    table = pd.read_parquet(out / "cumulative.parquet")
+    table = read_table(out / "cumulative.parquet")
     write_figure(cumulative_curve(table), out / "cumulative-rate.html")
     unit = "log-probability (nats a token)"
     write_figure(cumulative_curve(table, metric="log_prob", unit=unit), out / "cumulative-log_prob.html")
-    layers = pd.read_parquet(out / "layers.parquet")
+    layers = read_table(out / "layers.parquet")
     for quantity in ("fall", "recited"):
         write_figure(layers_ablated(layers[layers["quantity"] == quantity], quantity), out / f"layers-{quantity}.html")
 

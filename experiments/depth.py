@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 from extracted import by_size, experiment_windows, parse
 from grouped import write_figure
 from parts import Part, measure_each
@@ -19,7 +18,7 @@ from parts import Part, measure_each
 from interp.figures.depth import draw_depth
 from interp.models.loading import load_model
 from interp.models.registry import find
-from interp.results import read_provenance, write_table
+from interp.results import read_provenance, read_table, write_table
 from interp.statistical.depth import depth, split_further
 from interp.statistical.survival import depth_summary
 
@@ -39,7 +38,7 @@ def measure(name: str, *, per_set: int | None, seed: int) -> Part:
 
 
 def draw(out: Path, *, seed: int) -> None:
-    table, provenance = pd.read_parquet(out / "depth.parquet"), read_provenance(out / "depth.parquet")
+    table, provenance = read_table(out / "depth.parquet"), read_provenance(out / "depth.parquet")
     summary = by_size(depth_summary(table, at=AT, by=("size", "family"), seed=seed))
     write_table(summary, out / "summary.parquet", provenance)
     caption = (

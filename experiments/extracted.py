@@ -15,7 +15,7 @@ from interp.data.planting import HELD_OUT, REPETITIONS, planted_set
 from interp.data.windows import Windows
 from interp.models.loading import load_model
 from interp.models.registry import find, small_models
-from interp.results import Provenance, read_provenance
+from interp.results import Provenance, read_provenance, read_table
 from interp.statistical.extraction import extract
 from interp.statistical.prefix import prefix_log_prob
 
@@ -37,13 +37,13 @@ def scores_table(
     windows = experiment_windows(per_set=per_set, seed=seed)
     if not _holds(path, models, windows):
         measure_each(models, path.parent, partial(_scores, table=path.stem), per_set=per_set, seed=seed)
-    return pd.read_parquet(path), read_provenance(path)
+    return read_table(path), read_provenance(path)
 
 
 def _holds(path: Path, models: Sequence[str], windows: Windows) -> bool:
     if not path.exists():
         return False
-    table = pd.read_parquet(path, columns=["model", "window"])
+    table = read_table(path, columns=["model", "window"])
     same = set(table["model"]) == set(models) and set(table["window"]) == set(windows.window)
     return same and len(table) == len(models) * len(windows)
 

@@ -28,7 +28,7 @@ from interp.internal.logit_attribution import logit_attribution
 from interp.internal.methods import Method, Metric
 from interp.models.loading import load_model
 from interp.models.registry import small_models
-from interp.results import Provenance
+from interp.results import Provenance, read_table
 
 METHODS: tuple[Method, ...] = ("zero", "mean", "resample", "peer_mean")
 PAPERS: Method = "peer_mean"
@@ -103,7 +103,7 @@ def _row(one: np.ndarray, other: np.ndarray, documents: np.ndarray, seed: int) -
 
 
 def draw(out: Path) -> None:
-    heads, agree, shares = (pd.read_parquet(out / f"{name}.parquet") for name in ("heads", "agreement", "attribution"))
+    heads, agree, shares = (read_table(out / f"{name}.parquet") for name in ("heads", "agreement", "attribution"))
     for group in GROUPS:
         for method in METHODS:
             table = heads[(heads["group"] == group) & (heads["method"] == method)]

@@ -39,7 +39,7 @@ from interp.internal.profiles import concentration, importance_profile
 from interp.internal.similarity import FamilySimilarity, Representation, family_similarity
 from interp.models.loading import load_model
 from interp.models.registry import find, small_models
-from interp.results import Provenance, read_provenance, write_table
+from interp.results import Provenance, read_provenance, read_table, write_table
 
 REPRESENTATIONS: tuple[Representation, ...] = ("depth", "sorted")
 
@@ -61,7 +61,7 @@ class Falls:
 def read_falls(tables: Path) -> tuple[dict[str, Falls], list[Provenance]]:
     """Falls by model, family by family and the smallest first, and where they come from."""
     path = tables / "by_window.parquet"
-    table = pd.read_parquet(path)
+    table = read_table(path)
     found = {}
     for name in (spec.name for spec in small_models() if spec.name in set(table["model"])):
         rows = table[table["model"] == name].sort_values(["layer", "head", "window"])
@@ -126,7 +126,7 @@ def measure_attention(name: str, *, tables: Path, per_set: int, seed: int) -> Pa
 
 def compare_families(out: Path, provenance: list[Provenance], *, seed: int) -> list[FamilySimilarity]:
     """Similarity within and across families, from the saved importance, as a table and as results to draw."""
-    table = pd.read_parquet(out / "importance.parquet")
+    table = read_table(out / "importance.parquet")
     maps = {
         str(model): rows.pivot(index="layer", columns="head", values="importance").to_numpy()
         for model, rows in table.groupby("model", sort=False)
@@ -157,18 +157,18 @@ def compare_families(out: Path, provenance: list[Provenance], *, seed: int) -> l
 
 
 def draw(out: Path, *, seed: int) -> None:
-    write_figure(overlap_by_model(pd.read_parquet(out / "overlap.parquet")), out / "overlap.html")
-    write_figure(universal_heads(pd.read_parquet(out / "universal.parquet")), out / "universal.html")
-    write_figure(concentration_by_model(pd.read_parquet(out / "concentration.parquet")), out / "concentration.html")
-    profiles = pd.read_parquet(out / "profiles.parquet")
+    write_figure(overlap_by_model(read_table(out / "overlap.parquet")), out / "overlap.html")
+    write_figure(universal_heads(read_table(out / "universal.parquet")), out / "universal.html")
+    write_figure(concentration_by_model(read_table(out / "concentration.parquet")), out / "concentration.html")
+    profiles = read_table(out / "profiles.parquet")
     for kind in REPRESENTATIONS:
         rows = profiles[profiles["representation"] == kind]
         write_figure(importance_profiles(rows, kind), out / f"profiles-{kind}.html")
     if (out / "attention.parquet").exists():
-        correlations = pd.read_parquet(out / "attention.parquet")
+        correlations = read_table(out / "attention.parquet")
         for over in ("within_layers", "all_heads"):
             write_figure(importance_correlations(correlations, over=over), out / f"attention-{over}.html")
-        for model, top in pd.read_parquet(out / "attention_top.parquet").groupby("model", sort=False):
+        for model, top in read_table(out / "attention_top.parquet").groupby("model", sort=False):
             uniform = {str(t): float(u) for t, u in zip(top["target"], top["uniform"], strict=True)}
             fig = targets_of_top_heads(top, uniform).update_layout(title_text=f"What the top heads look at, {model!s}")
             write_figure(fig, out / "attention" / f"{safe_name(str(model))}.html")

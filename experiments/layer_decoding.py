@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from grouped import grouped_windows, write_figure
 from parts import Part, measure_each
 
@@ -25,6 +24,7 @@ from interp.internal.lens import logit_lens
 from interp.internal.tuned_lens import train_tuned_lens, tuned_lens
 from interp.models.loading import load_model
 from interp.models.registry import small_models
+from interp.results import read_table
 
 THRESHOLD = 0.5
 
@@ -57,7 +57,7 @@ def measure(name: str, *, lenses: Path, per_set: int, tuned: bool, seed: int) ->
 
 
 def draw(out: Path) -> None:
-    curves, holding = (pd.read_parquet(out / f"{table}.parquet") for table in ("curves", "holding"))
+    curves, holding = (read_table(out / f"{table}.parquet") for table in ("curves", "holding"))
     d_vocab = int(curves["d_vocab"].iloc[0])
     for kind in holding["lens"].unique():
         for quantity in QUANTITIES:
@@ -65,7 +65,7 @@ def draw(out: Path) -> None:
             write_figure(layer_curves(curve, quantity, d_vocab=d_vocab), out / f"{quantity}-{kind}.html")
         held = holding[holding["lens"] == kind]
         write_figure(decided_by_layer(held, threshold=THRESHOLD), out / f"decided-{kind}.html")
-    for name, table in pd.read_parquet(out / "positions.parquet").groupby("model", sort=False):
+    for name, table in read_table(out / "positions.parquet").groupby("model", sort=False):
         fig = layer_by_position(table, "probability", group="memorized")
         write_figure(fig, out / "positions" / f"{safe_name(str(name))}.html")
     if holding["lens"].nunique() > 1:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import pandas as pd
 from grouped import grouped_windows, write_figure
 from parts import Part, measure_each
 
@@ -23,6 +22,7 @@ from interp.internal.perturbation import RECOVERIES
 from interp.internal.substitution import substitute
 from interp.models.loading import load_model
 from interp.models.registry import small_models
+from interp.results import read_table
 
 SHOWN_ALPHA = 0.3
 TOGETHER = 2, 4, 8, 16, 32
@@ -55,7 +55,7 @@ def measure(name: str, *, per_set: int, n_draws: int, seed: int) -> Part | None:
 
 def draw(out: Path) -> None:
     curves, scores, replaced, together = (
-        pd.read_parquet(out / f"{table}.parquet") for table in ("curves", "scores", "substitution", "together")
+        read_table(out / f"{table}.parquet") for table in ("curves", "scores", "substitution", "together")
     )
     for quantity in RECOVERIES:
         curve = curves[(curves["alpha"] == SHOWN_ALPHA) & (curves["quantity"] == quantity)]

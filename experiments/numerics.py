@@ -8,7 +8,6 @@ windows whose flag M = 1 flips, the share with any other token, and the share wi
 
 from __future__ import annotations
 
-import pandas as pd
 from extracted import by_size, experiment_windows, parse
 from grouped import write_figure
 from parts import Part, measure_each
@@ -16,6 +15,7 @@ from parts import Part, measure_each
 from interp.figures.numerics import draw_numerics
 from interp.models.decoding import NEAR_TIE
 from interp.models.registry import find
+from interp.results import read_table
 from interp.statistical.numerics import numerics
 
 BATCH_SIZES = (64, 7)
@@ -34,7 +34,7 @@ def measure(model: str, *, per_set: int | None, seed: int) -> Part:
 def main() -> None:
     args = parse(__doc__)
     measure_each(args.models, args.out, measure, per_set=args.per_set, seed=args.seed)
-    table = pd.read_parquet(args.out / "numerics.parquet")
+    table = read_table(args.out / "numerics.parquet")
     caption = (
         f"{table['n'].iloc[0]} windows of {table['n_documents'].iloc[0]} documents, shown 1 to 256 times or never. "
         f"95 % intervals, clustered by document. A near tie: the two largest logits are closer than {NEAR_TIE:g}; "

@@ -26,7 +26,7 @@ from interp.files import (
     safe_name,
     whole_folder,
 )
-from interp.results import Provenance, read_provenance, write_table
+from interp.results import Provenance, read_provenance, read_table, write_table
 
 SETTINGS = "settings.json"
 
@@ -97,7 +97,7 @@ def _measure_each(models: Sequence[str], out: Path, measure: Measure, settings: 
         for path in sorted(folder.glob("*.parquet")):
             tables.setdefault(path.stem, []).append(path)
     for table, paths in tables.items():
-        rows = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
+        rows = pd.concat([read_table(path) for path in paths], ignore_index=True)
         write_table(rows, out / f"{table}.parquet", [p for path in paths for p in read_provenance(path)])
     # Parts of other models stay: they are the finished work of a run that has still to go on.
     for folder in folders:

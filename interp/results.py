@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import importlib.metadata
 import json
+import re
 import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -17,11 +21,16 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief, shortened
 from interp.data.windows import Windows
+from interp.errors import InterpError
 from interp.files import whole_file
 from interp.models.hooks import attached_hooks
 
 _PACKAGES = ("torch", "transformers", "transformer-lens")
 _METADATA_KEY = b"interp.provenance"
+_DIGEST_KEY = "interp.sha256"
+_NO_DIGEST = 64 * "0"
+# A key and its value in the footer: what tells the length of the value stands between.
+_DIGEST = re.compile(_DIGEST_KEY.encode() + rb".{1,4}?([0-9a-f]{64})", re.DOTALL)
 
 
 def _git_revision() -> str:
@@ -81,14 +90,28 @@ class Result(Protocol):
     def to_frame(self) -> pd.DataFrame: ...
 
 
+class TableError(InterpError, ValueError):
+    """A file that is damaged, or no table of this suite."""
+
+
 def write_table(frame: pd.DataFrame, path: Path, provenance: Provenance | list[Provenance]) -> Path:
-    """Write a table as parquet with its provenance in the file's metadata; an interrupted write leaves no file."""
+    """Write a table as parquet with its provenance in the file's metadata; an interrupted write leaves no file.
+
+    A digest of all other bytes of the file stands in its metadata, and each page has a checksum: damage is an error on
+    reading, not another number.
+    """
     many = provenance if isinstance(provenance, list) else [provenance]
     table = pa.Table.from_pandas(frame, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps([asdict(p) for p in many]).encode()}
+    table = table.replace_schema_metadata(metadata)
     with whole_file(path) as partial:
-        # With a checksum on each page a flipped bit is an error on reading, not another number.
-        pq.write_table(table.replace_schema_metadata(metadata), partial, compression="zstd", write_page_checksum=True)
+        with pq.ParquetWriter(partial, table.schema, compression="zstd", write_page_checksum=True) as writer:
+            writer.write_table(table)
+            writer.add_key_value_metadata({_DIGEST_KEY: _NO_DIGEST})
+        _, digest, start = _digest(partial.read_bytes())
+        with partial.open("r+b") as file:
+            file.seek(start)
+            file.write(digest)
     return path
 
 
@@ -97,13 +120,60 @@ def write_result(result: Result, path: Path) -> Path:
     return write_table(result.to_frame(), path, result.provenance)
 
 
+def read_table(path: Path, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """A table that ``write_table`` wrote.
+
+    Args:
+        path: the file.
+        columns: those to read, in this order; all unless given.
+
+    Raises:
+        TableError: a damaged file, one that was not written by this suite, or one without these columns.
+        OSError: no such file.
+    """
+    with _read(path) as file:
+        lacking = sorted({*(columns or ())} - {*file.schema_arrow.names})
+        if lacking:
+            raise TableError(f"{path} has no column {lacking[0]!r}; it has {file.schema_arrow.names}")
+        return file.read(columns=None if columns is None else list(columns)).to_pandas()
+
+
 def read_provenance(path: Path) -> list[Provenance]:
     """Provenance of a written table.
 
     Raises:
-        ValueError: the file was not written by this suite.
+        TableError: a damaged file, or one that was not written by this suite.
+        OSError: no such file.
     """
-    metadata = pq.read_schema(path).metadata or {}
-    if _METADATA_KEY not in metadata:
-        raise ValueError(f"{path} carries no provenance: it was not written by interp.results.write_table")
-    return [Provenance(**p) for p in json.loads(metadata[_METADATA_KEY])]
+    with _read(path) as file:
+        return [Provenance(**p) for p in json.loads(file.schema_arrow.metadata[_METADATA_KEY])]
+
+
+@contextmanager
+def _read(path: Path) -> Iterator[pq.ParquetFile]:
+    """A table's file, whole and checked."""
+    data = path.read_bytes()
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        if _METADATA_KEY not in (file.schema_arrow.metadata or {}):
+            raise TableError(f"{path} carries no provenance: it was not written by interp.results.write_table")
+        # Tables that an older version wrote have none.
+        if _DIGEST_KEY.encode() in data:
+            found, digest, _ = _digest(data)
+            if found != digest:
+                raise TableError(f"{path} is damaged: its bytes are not those that were written")
+        yield file
+    except TableError:
+        raise
+    except (OSError, ValueError, TypeError, LookupError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise TableError(f"{path} is damaged or no table of this suite: {reason}") from error
+
+
+def _digest(data: bytes) -> tuple[bytes, bytes, int]:
+    """The digest that stands in a table's bytes, the one that should, and where it stands."""
+    *_, place = _DIGEST.finditer(data)
+    start, end = place.span(1)
+    digest = hashlib.sha256(data[:start])
+    digest.update(data[end:])
+    return place[1], digest.hexdigest().encode(), start

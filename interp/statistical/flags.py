@@ -21,9 +21,10 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
+from interp.files import only_writer
 from interp.models.decoding import NEAR_TIE, TextDecoder
 from interp.models.measuring import measurement
-from interp.results import Provenance, read_provenance, write_result
+from interp.results import Provenance, read_provenance, read_table, write_result
 from interp.statistical.cascade import exact_runs
 from interp.stats import clustered_rate
 from interp.wording import percent
@@ -102,6 +103,8 @@ def _flag(model: TransformerBridge, windows: Windows, *, batch_size: int) -> Fla
 def write_flags(model: TransformerBridge, stream: Iterable[Windows], out: Path, *, batch_size: int = 256) -> list[Path]:
     """Flag a stream into a folder of parquet parts, one a chunk; a run that was cut off goes on where it stopped.
 
+    One process at a time writes into a folder; another waits, and takes over the parts that it finds.
+
     Args:
         model: a booted model.
         stream: chunks of windows, the same on every run.
@@ -112,23 +115,31 @@ def write_flags(model: TransformerBridge, stream: Iterable[Windows], out: Path, 
         The parts, in order.
 
     Raises:
-        WindowError: a part in the folder is of another model, other windows or another prefix length.
+        WindowError: a part in the folder is damaged, of another model, other windows or another prefix length, or
+            follows the last one of the stream.
     """
     parts = []
-    for i, windows in enumerate(stream):
-        part = out / f"part-{i:06d}.parquet"
-        parts.append(part)
-        if part.exists():
-            _refuse_foreign(part, model, windows)
-        else:
-            (flags,) = memorized_flags(model, [windows], batch_size=batch_size)
-            write_result(flags, part)
+    with only_writer(out, wait=True):
+        for i, windows in enumerate(stream):
+            part = out / f"part-{i:06d}.parquet"
+            parts.append(part)
+            if part.exists():
+                _refuse_foreign(part, model, windows)
+            else:
+                (flags,) = memorized_flags(model, [windows], batch_size=batch_size)
+                write_result(flags, part)
+        further = sorted({*out.glob("part-*.parquet")} - {*parts})
+    if further:
+        raise WindowError(f"{further[0]} is of an earlier, longer run: it would be read with the others; remove it")
     return parts
 
 
 def _refuse_foreign(part: Path, model: TransformerBridge, windows: Windows) -> None:
-    (found,) = read_provenance(part)
-    ids = pd.read_parquet(part, columns=["window"])["window"].to_numpy()
+    try:
+        (found,) = read_provenance(part)
+        ids = read_table(part, columns=["window"])["window"].to_numpy()
+    except ValueError as error:
+        raise WindowError(f"{error}. Remove {part} if it is damaged, or choose an empty folder") from error
     same = (
         found.windows == windows.source
         and found.model == model.cfg.model_name

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from jaxtyping import Float
 
 from interp.data.counts.index import CountIndex
 from interp.data.counts.manifest import CountIndexError
 from interp.data.windows import WindowError, Windows
-from interp.results import Provenance, read_provenance, write_table
+from interp.files import only_writer
+from interp.results import Provenance, read_provenance, read_table, write_table
 from interp.several import several
 from interp.statistical.frequency import LENGTHS, Frequency, frequency, frequency_provenance
 
@@ -28,7 +28,8 @@ def stream_frequency(
 ) -> Frequency:
     """``frequency`` of a stream of chunks, for runs of any size; a run that was cut off goes on where it stopped.
 
-    Memory holds one chunk, and of the others the table (about 200 bytes a window, and its names).
+    One process at a time writes into a folder; another waits. Memory holds one chunk, and of the others the table
+    (about 200 bytes a window, and its names).
 
     Args:
         index: as in ``frequency``.
@@ -42,13 +43,14 @@ def stream_frequency(
     """
     lengths = several(lengths)
     parts, tables, made = [], [], []
-    for number, windows in enumerate(stream):
-        part = out / f"part-{number:06d}.parquet"
-        parts.append(part)
-        made.append(frequency_provenance(index, windows, lengths))
-        if not part.exists():
-            _write_part(frequency(index, windows, lengths=lengths), part)
-        tables.append(_read_table(part, windows, made[-1]))
+    with only_writer(out, wait=True):
+        for number, windows in enumerate(stream):
+            part = out / f"part-{number:06d}.parquet"
+            parts.append(part)
+            made.append(frequency_provenance(index, windows, lengths))
+            if not part.exists():
+                _write_part(frequency(index, windows, lengths=lengths), part)
+            tables.append(_read_table(part, windows, made[-1]))
     if not parts:
         raise WindowError("the stream has no windows to count")
     return Frequency(
@@ -75,7 +77,7 @@ class _Parts:
 
     def __iter__(self) -> Iterator[Float[np.ndarray, "_window length pos"]]:
         for path in self.paths:
-            stored = pd.read_parquet(path, columns=[f"counts_{n}" for n in self.lengths])
+            stored = read_table(path, columns=[f"counts_{n}" for n in self.lengths])
             yield np.stack([np.stack(stored[f"counts_{n}"].to_list()) for n in self.lengths], axis=1)
 
 
@@ -89,8 +91,10 @@ def _read_table(path: Path, windows: Windows, wanted: Provenance) -> pd.DataFram
     """The small columns of a part, refused where they are not those of these windows, counted so."""
     try:
         (found,) = read_provenance(path)
-    except (ValueError, pa.ArrowException) as error:
-        raise CountIndexError(f"{path} holds no counts of this suite ({error}); choose an empty folder") from error
+    except ValueError as error:
+        raise CountIndexError(
+            f"{path} holds no counts of this suite ({error}); remove it if it is damaged, or choose an empty folder"
+        ) from error
     columns = ["window", "document", "domain", "count", "window_count"]
     columns += [f"{of}_{n}" for n in wanted.settings["lengths"] for of in ("log_count", "step")]
     if found.settings != wanted.settings or found.windows != wanted.windows:
@@ -98,7 +102,7 @@ def _read_table(path: Path, windows: Windows, wanted: Provenance) -> pd.DataFram
             f"{path} holds counts of {found.windows} with {found.settings}, not of {wanted.windows} with "
             f"{wanted.settings}; choose an empty folder"
         )
-    table = pd.read_parquet(path, columns=columns)
+    table = read_table(path, columns=columns)
     if not np.array_equal(table["window"].to_numpy(), windows.window):
         raise CountIndexError(f"{path} holds counts of other windows of {found.windows}; choose an empty folder")
     return table

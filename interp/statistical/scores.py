@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 
 from interp.models.registry import UnknownModelError, find
-from interp.results import Provenance, read_provenance
+from interp.results import Provenance, TableError, read_provenance, read_table
 from interp.statistical.rates import ScoresError, check_columns
 
 
@@ -30,8 +29,8 @@ def read_scores(paths: Sequence[Path], *, of_families: bool = False) -> tuple[pd
     parts, provenance = [], []
     for file in files:
         try:
-            table, made = pd.read_parquet(file), read_provenance(file)
-        except (OSError, ValueError, pa.ArrowException) as error:
+            table, made = read_table(file), read_provenance(file)
+        except (OSError, TableError) as error:
             raise ScoresError(f"{file} is no table of scores: {error}") from error
         check_columns(table, ["window", "document", "memorized"], what=f"reading {file}")
         if "model" not in table:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +86,53 @@ def test_interrupted_run_goes_on(
         write_flags(model, chunks[::-1], tmp_path)
     with pytest.raises(ValueError, match="choose an empty folder"):
         write_flags(models["OLMo1"], chunks, tmp_path)
+
+
+def test_a_damaged_part_or_one_too_many_is_named(
+    models: dict[str, TransformerBridge], windows: Windows, tmp_path: Path
+) -> None:
+    chunks = [windows.select(np.arange(i, i + 4)) for i in (0, 4, 8)]
+    first, second, third = write_flags(models["Pythia"], chunks, tmp_path)
+    with pytest.raises(WindowError, match=r"part-000002.parquet is of an earlier, longer run"):
+        write_flags(models["Pythia"], chunks[:2], tmp_path)
+    whole = second.read_bytes()
+    flipped = bytearray(whole)
+    flipped[200] ^= 4
+    for bytes_now in (b"", whole[:-20], b"text", bytes(flipped)):
+        second.write_bytes(bytes_now)
+        with pytest.raises(WindowError, match=r"part-000001.parquet is damaged.*Remove"):
+            write_flags(models["Pythia"], chunks, tmp_path)
+        assert second.read_bytes() == bytes_now
+    second.unlink()
+    write_flags(models["Pythia"], chunks, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {".interp.lock", first.name, second.name, third.name}
+
+
+def test_a_second_writer_waits_and_takes_over_what_the_first_made(
+    models: dict[str, TransformerBridge], windows: Windows, tmp_path: Path
+) -> None:
+    started, go_on = threading.Event(), threading.Event()
+    chunks = [windows.select(np.arange(i, i + 6)) for i in (0, 6)]
+
+    def slow() -> Iterator[Windows]:
+        yield chunks[0]
+        started.set()
+        assert go_on.wait(20)
+        yield chunks[1]
+
+    first = threading.Thread(target=write_flags, args=(models["Pythia"], slow(), tmp_path))
+    waiting = threading.Thread(target=write_flags, args=(models["Pythia"], chunks, tmp_path))
+    first.start()
+    assert started.wait(20)
+    waiting.start()
+    waiting.join(0.2)
+    assert waiting.is_alive()
+    go_on.set()
+    first.join(20)
+    written = (tmp_path / "part-000001.parquet").stat().st_mtime_ns
+    waiting.join(20)
+    assert not waiting.is_alive()
+    assert (tmp_path / "part-000001.parquet").stat().st_mtime_ns == written
 
 
 def test_refuses_nan_and_a_batch_of_none(models: dict[str, TransformerBridge], windows: Windows) -> None:
