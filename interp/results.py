@@ -23,7 +23,7 @@ from interp.brief import Brief, shortened
 from interp.data.windows import Windows
 from interp.errors import InterpError
 from interp.files import whole_file
-from interp.models.hooks import attached_hooks
+from interp.models.identity import ModelIdentity
 
 _PACKAGES = ("torch", "transformers", "transformer-lens")
 _METADATA_KEY = b"interp.provenance"
@@ -31,6 +31,12 @@ _DIGEST_KEY = "interp.sha256"
 _NO_DIGEST = 64 * "0"
 # A key and its value in the footer: what tells the length of the value stands between.
 _DIGEST = re.compile(_DIGEST_KEY.encode() + rb".{1,4}?([0-9a-f]{64})", re.DOTALL)
+
+MODEL = ("model", "model_revision", "weights", "tokenizer", "dtype", "attention", "hooks")
+"""Fields of a provenance that say which model was measured."""
+WINDOWS = ("windows_digest", "windows_tokenizer")
+"""Fields that say on what."""
+IDENTITY = (*MODEL, *WINDOWS)
 
 
 def _git_revision() -> str:
@@ -42,6 +48,11 @@ def _git_revision() -> str:
         return "unknown"
 
 
+def _plain(value: Any) -> Any:
+    """A setting as JSON can hold it: a finished measurement must not fail for a number of numpy's."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
 @dataclass(frozen=True, repr=False)
 class Provenance(Brief):
     """How a result came about: enough to run it again."""
@@ -49,30 +60,73 @@ class Provenance(Brief):
     measurement: str
     """Name of the function that measured."""
     model: str
+    """Name it was loaded by; empty where no model took part."""
     windows: str
     """Source of the windows."""
     n_windows: int
     settings: dict[str, Any]
     """Every argument that can change the numbers, and ``hooks``: where the caller has attached something."""
     dtype: str
+    """Of the model's parameters, when it was measured."""
     device: str
     revision: str = field(default_factory=_git_revision)
+    """Of this suite's code."""
     versions: dict[str, str] = field(
         default_factory=lambda: {package: importlib.metadata.version(package) for package in _PACKAGES}
     )
     time: str = field(default_factory=lambda: dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"))
+    windows_digest: str = ""
+    """``Windows.digest``."""
+    windows_tokenizer: str = ""
+    """Fingerprint of the tokenizer that made the windows' ids; empty where that is not known."""
+    tokenizer: str = ""
+    """Fingerprint of the model's own tokenizer; ``no tokenizer`` where it has none, so that nobody could tell whether
+    the windows are its own text."""
+    model_revision: str = ""
+    """Revision on the hub that was asked for, and its commit; empty for a local directory."""
+    weights: str = ""
+    """Digest of the model's weights as they were when it was measured."""
+    attention: str = ""
+    """Implementation of the model's attention."""
 
     @classmethod
-    def of(cls, measurement: str, model: TransformerBridge, windows: Windows, **settings: Any) -> Provenance:
-        """Provenance of a measurement of ``model`` on ``windows``."""
+    def of(
+        cls, measurement: str, model: TransformerBridge | ModelIdentity | None, windows: Windows, **settings: Any
+    ) -> Provenance:
+        """Provenance of a measurement of ``model`` on ``windows``.
+
+        Args:
+            measurement: name of the function that measured.
+            model: the model, or what it was when its identity was last taken; ``None`` where none took part.
+            windows: what was measured on.
+            settings: every argument that can change the numbers.
+        """
+        identity = ModelIdentity.of(model) if isinstance(model, TransformerBridge) else model or ModelIdentity()
+        facts = asdict(identity)
+        everything = {"prefix_len": windows.prefix_len, "hooks": facts.pop("hooks"), **settings}
         return cls(
             measurement=measurement,
-            model=model.cfg.model_name,
             windows=windows.source,
             n_windows=len(windows),
-            settings={"prefix_len": windows.prefix_len, "hooks": attached_hooks(model), **settings},
-            dtype=str(model.cfg.dtype).removeprefix("torch."),
-            device=str(model.cfg.device),
+            settings=json.loads(json.dumps(everything, default=_plain)),
+            windows_digest=windows.digest,
+            windows_tokenizer=windows.tokenizer or "",
+            **facts,
+        )
+
+    def differences(self, other: Provenance, *, of: Sequence[str] = IDENTITY) -> str:
+        """What is another thing here than in ``other``, in words; empty where both are of the same model and windows.
+
+        Args:
+            other: what is compared with.
+            of: names of the fields to compare.
+        """
+        facts = [{**vars(p), "hooks": p.settings.get("hooks", [])} for p in (self, other)]
+        pairs = {name: (facts[0][name], facts[1][name]) for name in of}
+        return ", ".join(
+            f"{name.replace('_', ' ')} ({mine if mine != '' else 'not recorded'}, not {yours})"
+            for name, (mine, yours) in pairs.items()
+            if mine != yours
         )
 
     def found(self) -> str:

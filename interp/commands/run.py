@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
     from transformer_lens.model_bridge import TransformerBridge
-    from transformers import PreTrainedTokenizerBase
 
     from interp.data.tally import Tally
     from interp.data.windows import Windows
@@ -115,14 +114,12 @@ class Run:
         from interp.data.tally import Tally
         from interp.models.loading import load_tokenizer
 
-        tokenizer = load_tokenizer(self.name)
         if self.corpus is None:
-            _refuse_foreign_tokens(self.name, tokenizer)
             return planted_windows(sets=self.sets, per_set=self.per_set, seed=self.seed)
         tally = Tally()
         windows = read_windows(
             self.corpus,
-            tokenizer,
+            load_tokenizer(self.name),
             max_windows=self.max_windows,
             text_column=self.text_column,
             document_column=self.document_column,
@@ -169,18 +166,3 @@ class Run:
             return {name: mask for name, mask in groups.items() if mask.any()} or {
                 "all windows": self.extraction.score >= 0
             }
-
-
-def _refuse_foreign_tokens(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
-    """The planted windows are token ids: to a model with another tokenizer they are other text."""
-    from interp.data.corpus import DOCUMENTS
-    from interp.data.counts.manifest import tokenizer_fingerprint
-    from interp.data.windows import WindowError
-    from interp.models.loading import load_tokenizer
-    from interp.models.registry import small_models
-
-    if tokenizer_fingerprint(tokenizer) != tokenizer_fingerprint(load_tokenizer(small_models()[0].name)):
-        raise WindowError(
-            f"windows of the shipped corpus are token ids of the small models, and {name} has another tokenizer; "
-            f"choose --corpus, for instance {DOCUMENTS}"
-        )

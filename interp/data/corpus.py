@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from transformers import AutoTokenizer
 
 from interp.data.planting import PREFIX_LEN
+from interp.data.tokenizers import tokenizer_fingerprint
 from interp.data.windows import WindowError, Windows
+from interp.models.small import TOKENIZER
 from interp.seeds import check_seed
 from interp.several import several
 
@@ -31,6 +34,11 @@ def documents() -> pd.DataFrame:
 def manifest() -> pd.DataFrame:
     """One row a window: its id, document, domain, ``start`` (token offset), ``set``, ``count`` (exact), tokens."""
     return pd.read_parquet(WINDOWS)
+
+
+@cache
+def _fingerprint() -> str:
+    return tokenizer_fingerprint(AutoTokenizer.from_pretrained(TOKENIZER))
 
 
 def planted_windows(
@@ -71,4 +79,5 @@ def planted_windows(
         count=table["count"].to_list(),
         window=table["window"].to_list(),
         source="shipped corpus",
+        tokenizer=_fingerprint(),
     )

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from interp.data.documents import read_documents, tokenized
 from interp.data.opening import Source
 from interp.data.tally import Tally
+from interp.data.tokenizers import tokenizer_fingerprint
 from interp.data.windows import WindowError, Windows
 
 
@@ -76,6 +77,7 @@ def stream_windows(
     )
     length = prefix_len + continuation_len
     name = str(source) if isinstance(source, (str, Path)) else "dataset"
+    fingerprint = tokenizer_fingerprint(tokenizer)
     pending: list[tuple[str, str, list[int]]] = []
     n_yielded = 0
 
@@ -87,6 +89,7 @@ def stream_windows(
             domain=[domain for _, domain, _ in rows],
             window=list(range(n_yielded, n_yielded + len(rows))),
             source=name,
+            tokenizer=fingerprint,
         )
 
     for document, ids in tokenized(documents, tokenizer, tally=tally):

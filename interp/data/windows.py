@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
+from xxhash import xxh3_64_hexdigest, xxh3_128
 
 from interp.brief import Brief
 from interp.data.domains import UNKNOWN
-from interp.errors import InterpError
-
-
-class WindowError(InterpError, ValueError):
-    """Windows that a model cannot take or that would give a wrong number."""
+from interp.data.owned import WindowError, counts, names, token_ids, window_ids
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Windows(Brief):
     """Token windows cut from documents: a prefix of ``prefix_len`` tokens, then the continuation.
 
-    Windows are not padded and carry no BOS: all have the same length.
+    Windows are not padded and carry no BOS: all have the same length. They own what they hold: it is copied from what
+    is given, and the arrays cannot be written to.
+
+    Raises:
+        WindowError: ids, names or numbers of the wrong kind, shape or length, or a window id that occurs twice.
     """
 
     tokens: Int[Tensor, "window pos"]
-    """Token ids, int64."""
+    """Token ids, int64, in main memory."""
     window: Int[np.ndarray, " window"]
-    """Id of each window, unique; stays with it under ``select``."""
+    """Id of each window, unique, 0 or more; stays with it under ``select``."""
     document: Shaped[np.ndarray, " window"]
     """Name of the document it was cut from; intervals are clustered by it."""
     domain: Shaped[np.ndarray, " window"]
@@ -39,61 +43,90 @@ class Windows(Brief):
     prefix_len: int = 32
     source: str = "tokens"
     """Where the windows come from, for provenance."""
+    tokenizer: str | None = None
+    """``tokenizer_fingerprint`` of the tokenizer that made the ids; ``None`` where that is not known."""
 
     def __post_init__(self) -> None:
-        n = len(self.tokens)
-        for name in ("window", "document", "domain", "count"):
-            if len(getattr(self, name)) != n:
-                raise WindowError(f"{name} has {len(getattr(self, name))} entries for {n} windows")
-        if not 0 < self.prefix_len < self.tokens.shape[1]:
+        tokens = token_ids(self.tokens)
+        n, length = tokens.shape
+        labels = {
+            "window": window_ids(self.window),
+            "document": names(self.document, "document"),
+            "domain": names(self.domain, "domain"),
+            "count": counts(self.count),
+        }
+        object.__setattr__(self, "tokens", tokens)
+        for name, values in labels.items():
+            if len(values) != n:
+                raise WindowError(f"{name} has {len(values)} entries for {n} windows")
+            object.__setattr__(self, name, values)
+        if isinstance(self.prefix_len, bool) or not isinstance(self.prefix_len, Integral):
+            raise WindowError(f"prefix_len={self.prefix_len!r} is not a whole number of tokens")
+        object.__setattr__(self, "prefix_len", int(self.prefix_len))
+        if not 0 < self.prefix_len < length:
             raise WindowError(
-                f"prefix_len={self.prefix_len} leaves no prefix or no continuation in windows of "
-                f"{self.tokens.shape[1]} tokens"
+                f"prefix_len={self.prefix_len} leaves no prefix or no continuation in windows of {length} tokens"
             )
-        if len(np.unique(self.window)) != n:
-            raise WindowError("window ids are not unique; per-window results could not be told apart")
+        for name in ("source", "tokenizer"):
+            if not isinstance(getattr(self, name), str) and (name == "source" or self.tokenizer is not None):
+                raise WindowError(f"{name}={getattr(self, name)!r} is not a text")
 
     @classmethod
     def from_tokens(
         cls,
-        ids: Shaped[Tensor, ...] | Shaped[np.ndarray, ...],
+        ids: Shaped[Tensor, ...] | Shaped[np.ndarray, ...] | Sequence[Sequence[int]],
         *,
         prefix_len: int = 32,
-        document: Sequence[str] | None = None,
-        domain: Sequence[str] | None = None,
-        count: Sequence[float | int] | None = None,
-        window: Sequence[int] | None = None,
+        document: Sequence[str] | Sequence[int] | Shaped[np.ndarray, " window"] | None = None,
+        domain: Sequence[str] | Sequence[int] | Shaped[np.ndarray, " window"] | None = None,
+        count: Sequence[float | int] | Shaped[np.ndarray, " window"] | None = None,
+        window: Sequence[int] | Shaped[np.ndarray, " window"] | None = None,
         source: str = "tokens",
+        tokenizer: str | None = None,
     ) -> Windows:
         """Windows from a matrix of token ids; each is its own document unless ``document`` says otherwise.
 
+        Args:
+            ids: integers, as a tensor, an array or lists of one length; a row a window.
+            prefix_len: tokens of each window that are given to a model.
+            document, domain: a name for each window, all texts or all whole numbers.
+            count: a number for each window, 0 or more; NaN where it is not known.
+            window: a different whole number for each, from 0 on; their positions unless given.
+            source: where the windows come from.
+            tokenizer: ``tokenizer_fingerprint`` of the tokenizer that made the ids; without it nobody can tell that a
+                model has another one.
+
         Raises:
-            WindowError: ids of the wrong kind or shape, or a sequence of another length.
+            WindowError: as ``Windows``.
         """
-        if torch.as_tensor(ids).is_floating_point() or torch.as_tensor(ids).ndim != 2:
-            raise WindowError(f"token ids must be a matrix of integers, not {ids.dtype} of shape {tuple(ids.shape)}")
-        tokens = torch.as_tensor(ids).to(torch.int64)
+        tokens = token_ids(ids)
         n = len(tokens)
         return cls(
             tokens=tokens,
-            window=np.arange(n) if window is None else np.asarray(window, dtype=np.int64),
-            document=np.asarray([f"window-{i}" for i in range(n)] if document is None else document, dtype=object),
-            domain=np.asarray([UNKNOWN] * n if domain is None else domain, dtype=object),
-            count=np.full(n, np.nan) if count is None else np.asarray(count, dtype=np.float64),
+            window=np.arange(n) if window is None else window_ids(window),
+            document=names([f"window-{i}" for i in range(n)] if document is None else document, "document"),
+            domain=names([UNKNOWN] * n if domain is None else domain, "domain"),
+            count=np.full(n, np.nan) if count is None else counts(count),
             prefix_len=prefix_len,
             source=source,
+            tokenizer=tokenizer,
         )
 
     @classmethod
     def concat(cls, pieces: Sequence[Windows]) -> Windows:
-        """Several pieces as one; they must agree in length, prefix and source.
+        """Several pieces as one; they must agree in length, prefix, source and tokenizer.
 
         Raises:
-            WindowError: pieces that do not agree, or window ids that occur twice.
+            WindowError: no pieces, pieces that do not agree, or window ids that occur twice.
         """
-        kinds = {(piece.tokens.shape[1], piece.prefix_len, piece.source) for piece in pieces}
+        kinds = {(piece.tokens.shape[1], piece.prefix_len, piece.source, piece.tokenizer) for piece in pieces}
         if len(kinds) != 1:
-            raise WindowError(f"windows of different (length, prefix_len, source) cannot be joined: {sorted(kinds)}")
+            raise WindowError(
+                "windows of different (length, prefix_len, source, tokenizer) cannot be joined: "
+                f"{sorted(kinds, key=str)}"
+                if kinds
+                else "there are no windows to join"
+            )
         return replace(
             pieces[0],
             tokens=torch.cat([piece.tokens for piece in pieces]),
@@ -109,6 +142,37 @@ class Windows(Brief):
             f"{len(self):,} windows of {n_documents:,} documents ({self.source}), "
             f"{self.prefix_len} + {self.continuation_len} tokens"
         )
+
+    @property
+    def digests(self) -> Shaped[np.ndarray, " window"]:
+        """Hash of each window's token ids and prefix length, 16 hexadecimal digits: what a window is, whatever its id.
+
+        The hash is xxh3 with 64 bits.
+        """
+        rows = self.tokens.numpy()
+        return np.array([xxh3_64_hexdigest(row.tobytes(), self.prefix_len) for row in rows], dtype=object)
+
+    @property
+    def digest(self) -> str:
+        """Hash of all that can change a result: ids, prefix length, window ids, names and counts, in their order.
+
+        Window ids count, since they fix the draws of noise and of stand-ins. The hash is xxh3 with 128 bits.
+        """
+        found = xxh3_128(f"{tuple(self.tokens.shape)} {self.prefix_len} {self._labels}".encode())
+        found.update(self.tokens.numpy().data)  # ids can be written to in place, so they are read each time
+        return found.hexdigest()
+
+    @cached_property
+    def _labels(self) -> str:
+        found = xxh3_128(self.window.tobytes() + self.count.tobytes())
+        for values in (self.document, self.domain):
+            found.update(json.dumps(values.tolist()).encode())
+        return found.hexdigest()
+
+    @property
+    def described(self) -> str:
+        """Number, source and digest, for the provenance of what else was measured on."""
+        return f"{len(self)} windows of {self.source}, digest {self.digest}"
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -128,6 +192,8 @@ class Windows(Brief):
     def select(self, which: Bool[np.ndarray, " window"] | Int[np.ndarray, " kept"]) -> Windows:
         """The windows where ``which`` is true, or those at its positions, in its order."""
         index = np.asarray(which)
+        if index.dtype == bool and index.shape != (len(self),):
+            raise WindowError(f"a mask over {len(self)} windows was wanted, not one of shape {index.shape}")
         index = np.flatnonzero(index) if index.dtype == bool else index
         return replace(
             self,
@@ -147,19 +213,40 @@ class Windows(Brief):
             yield where, self.tokens[where]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a window: ``window``, ``document``, ``domain``, ``count``."""
+        """One row a window: ``window``, ``document``, ``domain``, ``count``, and ``digest`` of its text.
+
+        Ids count from 0 in every corpus; whether two tables are of the same windows, ``digest`` tells.
+        """
         return pd.DataFrame(
-            {"window": self.window, "document": self.document, "domain": self.domain, "count": self.count}
+            {
+                "window": self.window,
+                "document": self.document,
+                "domain": self.domain,
+                "count": self.count,
+                "digest": self.digests,
+            }
         )
 
-    def check_fits(self, *, n_ctx: int, d_vocab: int, model_name: str) -> None:
-        """Refuse windows that the model cannot take, naming the document.
+    def check_fits(self, *, n_ctx: int, d_vocab: int, model_name: str, tokenizer: str | None = None) -> None:
+        """Refuse windows that the model cannot take, naming the document; ``check_windows`` asks the model itself.
+
+        Args:
+            n_ctx: tokens of the model's context.
+            d_vocab: its ids are below this.
+            model_name: for the message.
+            tokenizer: fingerprint of its tokenizer; not compared where it is not known here or there.
 
         Raises:
-            WindowError: no windows, a window longer than the context, or an id beyond the vocabulary.
+            WindowError: no windows, ids of another tokenizer, a window longer than the context, or an id beyond the
+                vocabulary.
         """
         if len(self) == 0:
             raise WindowError(f"no windows to run {model_name} on: the selection is empty")
+        if None not in (tokenizer, self.tokenizer) and tokenizer != self.tokenizer:
+            raise WindowError(
+                f"windows of {self.source} are token ids of the tokenizer {self.tokenizer}, and {model_name} has "
+                f"another tokenizer, {tokenizer}: to it they are other text; cut the text with its own (read_windows)"
+            )
         if self.tokens.shape[1] > n_ctx:
             raise WindowError(
                 f"windows of {self.tokens.shape[1]} tokens (first from document {self.document[0]!r}) are longer "

@@ -33,6 +33,7 @@ from interp.internal.finite import check_finite
 from interp.internal.lens import predicting
 from interp.internal.ranking import Importance, membership
 from interp.models.hooks import activations, hook_name
+from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.stats import bootstrap
@@ -193,7 +194,7 @@ def attention_targets(
         HookError: a model that does not show its attention pattern.
     """
     for checked in (windows, corpus or windows):
-        checked.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+        check_windows(model, checked)
     rare = rare_types((corpus or windows).tokens, d_vocab=model.cfg.d_vocab, share=RARE_SHARE)
     names = [hook_name("hook_pattern", layer) for layer in range(model.cfg.n_layers)]
     n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads

@@ -24,6 +24,7 @@ from interp.data.windows import Windows
 from interp.internal.finite import check_stream
 from interp.internal.layer_decoding import LayerDecoding
 from interp.models.hooks import HookError, activations, hook_name, logits
+from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.models.verify import relative_error
 from interp.results import Provenance
@@ -134,7 +135,7 @@ def decode_points(
     provenance: Provenance,
 ) -> LayerDecoding:
     """Decode the residual stream at some points, after a translator where one is given; see ``logit_lens``."""
-    windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    check_windows(model, windows)
     check_lens(model, windows.tokens[:1])
     present = [name for name in points if not name.endswith("hook_resid_mid") or name in model.hook_dict]
     at = predicting(windows)

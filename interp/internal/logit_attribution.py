@@ -28,6 +28,7 @@ from interp.data.windows import Windows
 from interp.errors import InterpError
 from interp.internal.finite import check_outcome
 from interp.models.decoder import Decoder
+from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.models.take_apart import decoder
 from interp.results import Provenance
@@ -97,7 +98,7 @@ def logit_attribution(model: TransformerBridge, windows: Windows, *, batch_size:
             half precision.
         ActivationError: NaN or infinite logits, with the window.
     """
-    windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    check_windows(model, windows)
     parts = decoder(model, windows.tokens[:1])
     if parts.dtype not in {torch.float32, torch.float64}:
         raise AttributionError(

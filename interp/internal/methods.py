@@ -22,6 +22,7 @@ from interp.brief import Brief
 from interp.data.disjoint import overlapping, run_length, sharing
 from interp.data.windows import Windows
 from interp.errors import InterpError
+from interp.models.identity import check_windows
 from interp.seeds import generator
 
 Method = Literal["zero", "mean", "resample", "peer_mean"]
@@ -141,7 +142,7 @@ def prepare_replacement(
 
 
 def _check_reference(model: TransformerBridge, windows: Windows, reference: Windows) -> None:
-    reference.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    check_windows(model, reference)
     if reference.tokens.shape[1] != windows.tokens.shape[1]:
         raise AblationError(
             f"reference windows have {reference.tokens.shape[1]} tokens, the tested ones {windows.tokens.shape[1]}"

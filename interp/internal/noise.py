@@ -29,6 +29,7 @@ from interp.internal.lens import check_lens, lens_logits, lens_points, predictin
 from interp.internal.perturbation import Perturbation
 from interp.models.decoding import greedy_decode
 from interp.models.hooks import HookError, HookFn, activations, checked_hooks, hook_name
+from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.seeds import generator
@@ -129,7 +130,7 @@ def perturb(
             not its final norm and unembedding.
         ActivationError: activations that are not finite.
     """
-    windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    check_windows(model, windows)
     n_pos, n_layers = windows.tokens.shape[1], model.cfg.n_layers
     alphas = several(alphas)
     positions = None if positions is None else several(positions)

@@ -19,6 +19,7 @@ from interp.internal.methods import (
     Replacement,
     prepare_replacement,
 )
+from interp.models.identity import check_windows
 from interp.results import Provenance
 
 
@@ -41,7 +42,7 @@ class AblationRequest(Brief):
             WindowError: windows that the model cannot take.
             AblationError: an unknown metric, or none at all.
         """
-        windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+        check_windows(model, windows)
         if self.metrics is not None and (not self.metrics or set(self.metrics) - set(get_args(Metric))):
             raise AblationError(f"metrics {list(self.metrics)!r}: choose at least one of {', '.join(get_args(Metric))}")
 

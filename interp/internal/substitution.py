@@ -26,6 +26,7 @@ from interp.curves import Groups, group_curves
 from interp.data.windows import WindowError, Windows
 from interp.internal.finite import check_outcome
 from interp.models.decoding import TextDecoder
+from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.seeds import generator
@@ -142,7 +143,7 @@ def substituted(
         ActivationError: logits that are not finite.
     """
     for checked in (windows, corpus or windows):
-        checked.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+        check_windows(model, checked)
     used = sorted({position for one in sets for position in one})
     outside = [p for p in used if not 0 <= p < windows.prefix_len]
     if outside:

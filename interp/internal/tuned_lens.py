@@ -32,6 +32,7 @@ from interp.internal.finite import check_stream
 from interp.internal.layer_decoding import LayerDecoding
 from interp.internal.lens import check_lens, decode_points, lens_logits, lens_points
 from interp.models.hooks import activations
+from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.seeds import generator
@@ -125,7 +126,7 @@ def train_tuned_lens(
         ActivationError: a residual stream that is not finite.
         HookError: a model whose output is not its final norm and unembedding.
     """
-    training.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    check_windows(model, training)
     refuse_overlap(training, tested)
     rng = generator(seed)
     units = by_text(training)

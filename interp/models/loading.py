@@ -28,6 +28,7 @@ from transformer_lens.model_bridge.sources import transformers as _  # noqa: F40
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from interp.models.checkpoint import PICKLES, LoadError, check_loading, read_config, refusing, weight_files
+from interp.models.identity import remember_revision
 from interp.models.registry import UnknownModelError, known
 from interp.models.rotation import convert_rotated
 from interp.models.small import TOKENIZER, WEIGHTS
@@ -84,6 +85,7 @@ def load_model(
             str(directory), hf_model=hf_model, tokenizer=tokenizer, device=target, dtype=chosen
         )
     model.cfg.model_name = name
+    remember_revision(model, revision, directory)
     model.eval()
     convert_rotated(model)
     verify(model, tokens, expected)

@@ -25,6 +25,7 @@ from interp.brief import Brief
 from interp.curves import column_estimates
 from interp.data.windows import WindowError, Windows
 from interp.models.decoding import NEAR_TIE, TextDecoder
+from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.several import several
@@ -99,7 +100,7 @@ def compress(model: TransformerBridge, windows: Windows, *, batch_size: int = 25
         WindowError: windows that the model cannot take, or a batch size below 1.
         DecodingError: NaN or infinite logits, with the window.
     """
-    windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    check_windows(model, windows)
     if batch_size < 1:
         raise WindowError(f"batch_size must be at least 1, not {batch_size}")
     decoder = TextDecoder.of(model, windows.tokens[:1])

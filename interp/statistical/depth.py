@@ -24,6 +24,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
 from interp.models.decoding import NEAR_TIE, TextDecoder
+from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.statistical.cascade import exact_runs
@@ -104,7 +105,7 @@ def depth(
             go on after their end, or a context that has no room beyond the continuation.
         DecodingError: NaN or infinite logits, with the window.
     """
-    windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    check_windows(model, windows)
     if batch_size < 1:
         raise WindowError(f"batch_size must be at least 1, not {batch_size}")
     # The last token tried is never an input, so the text may be one token longer than the context.

@@ -28,6 +28,7 @@ from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.models.decoding import NEAR_TIE, Choice, DecodingError, TextDecoder
 from interp.models.greedy import first_misses
+from interp.models.identity import check_windows
 from interp.models.key_values import KeyValues
 from interp.models.measuring import measurement
 from interp.results import Provenance
@@ -123,7 +124,7 @@ def extract(
             where a text is read position by position.
         StateError: see ``interp.models.measuring``.
     """
-    windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    check_windows(model, windows)
     if prefix_len is not None:
         windows = replace(windows, prefix_len=prefix_len)
     decoder = TextDecoder.of(model, windows.tokens[:1])

@@ -23,6 +23,7 @@ from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
 from interp.files import only_writer
 from interp.models.decoding import NEAR_TIE, TextDecoder
+from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance, read_provenance, read_table, write_result
 from interp.statistical.cascade import exact_runs
@@ -77,7 +78,7 @@ def memorized_flags(model: TransformerBridge, stream: Iterable[Windows], *, batc
 @measurement
 def _flag(model: TransformerBridge, windows: Windows, *, batch_size: int) -> Flags:
     """Flag one chunk: between chunks the process is the caller's."""
-    windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    check_windows(model, windows)
     decoder = TextDecoder.of(model, windows.tokens[:1])
     if batch_size < 1:
         raise WindowError(f"batch_size must be at least 1, not {batch_size}")

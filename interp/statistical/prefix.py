@@ -17,6 +17,7 @@ from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
 from interp.models.decoding import DecodingError
 from interp.models.hooks import logits
+from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance
 
@@ -48,7 +49,7 @@ def prefix_log_prob(model: TransformerBridge, windows: Windows, *, batch_size: i
         WindowError: windows that the model cannot take, or prefixes of a single token.
         DecodingError: logits that are NaN or infinite.
     """
-    windows.check_fits(n_ctx=model.cfg.n_ctx, d_vocab=model.cfg.d_vocab, model_name=model.cfg.model_name)
+    check_windows(model, windows)
     if windows.prefix_len < 2:
         raise WindowError("a prefix of one token has no log-probability: nothing stands before it")
     values = np.full((len(windows), windows.prefix_len), np.nan)

@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
 
 from interp.brief import Brief
+from interp.data.tokenizers import tokenizer_fingerprint
 from interp.errors import InterpError
 from interp.files import write_text
+
+__all__ = ["CountIndexError", "Manifest", "Shard", "read_manifest", "table_file", "token_file", "tokenizer_fingerprint"]
 
 MANIFEST = "manifest.json"
 _FORMAT = 1
@@ -101,9 +103,3 @@ def token_file(directory: Path, shard: int) -> Path:
 
 def table_file(directory: Path, shard: int) -> Path:
     return directory / f"table-{shard:05d}.idx"
-
-
-def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Hash of a tokenizer's vocabulary: equal for tokenizers whose ids mean the same tokens."""
-    vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    return hashlib.sha256(json.dumps(vocabulary).encode()).hexdigest()[:16]

@@ -1,0 +1,123 @@
+"""Copies of what a caller gives, checked: the token ids, names and numbers that windows own.
+
+Whatever is given, it is taken as it is meant or refused with ``WindowError``; nothing is rounded, cut or guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from interp.errors import InterpError
+
+
+class WindowError(InterpError, ValueError):
+    """Windows that a model cannot take or that would give a wrong number."""
+
+
+def token_ids(ids: Any) -> Int[Tensor, "window pos"]:
+    """A matrix of token ids as an int64 tensor of its own.
+
+    Raises:
+        WindowError: anything that is not a matrix of integers, or one beyond 64 bits.
+    """
+    given = _array(ids, "token ids")
+    if given.ndim != 2 or given.dtype.kind not in "iu":
+        raise WindowError(f"token ids must be a matrix of integers, not {given.dtype} of shape {given.shape}")
+    return torch.from_numpy(_int64(given, "token ids"))
+
+
+def window_ids(ids: Any) -> Int[np.ndarray, " window"]:
+    """Window ids as a read-only int64 array.
+
+    Raises:
+        WindowError: anything that is not a list of different whole numbers from 0 on.
+    """
+    given = _array(ids, "window ids")
+    if given.size == 0:
+        given = given.astype(np.int64)
+    if given.ndim != 1 or given.dtype.kind not in "iu":
+        raise WindowError(f"window ids must be a list of whole numbers, not {given.dtype} of shape {given.shape}")
+    owned = _int64(given, "window ids")
+    if (owned < 0).any():
+        raise WindowError(f"window id {owned.min()} is below 0; ids fix random draws and count from 0")
+    if len(np.unique(owned)) != len(owned):
+        raise WindowError("window ids are not unique; per-window results could not be told apart")
+    return _read_only(owned)
+
+
+def names(values: Any, what: str) -> Shaped[np.ndarray, " window"]:
+    """Names as a read-only array of objects.
+
+    Raises:
+        WindowError: anything that is not a list of texts or of whole numbers.
+    """
+    if isinstance(values, (str, bytes, Set, Mapping)) or not isinstance(values, Iterable):
+        raise WindowError(f"{what} must be a list of names, one a window, not {type(values).__name__}")
+    listed = _listed(_array(values, what) if isinstance(values, (Tensor, np.ndarray)) else values, what)
+    plain = [v.item() if isinstance(v, np.generic) else v for v in listed]
+    kinds = set(map(type, plain))
+    if kinds != {int} and not all(issubclass(kind, str) for kind in kinds):
+        found = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise WindowError(f"{what} must be all texts or all whole numbers; given were {found}")
+    if kinds != {int}:
+        plain = [str.__str__(v) for v in plain]
+        try:
+            "".join(plain).encode()
+        except UnicodeEncodeError as error:
+            raise WindowError(f"{what} holds a name that is not text: {error}") from error
+    owned = np.empty(len(plain), dtype=object)
+    owned[:] = plain
+    return _read_only(owned)
+
+
+def counts(values: Any) -> Float[np.ndarray, " window"]:
+    """Counts as a read-only float64 array.
+
+    Raises:
+        WindowError: anything that is not a list of numbers of 0 or more, NaN where one is not known.
+    """
+    given = _array(values, "count")
+    if given.ndim != 1 or given.dtype.kind not in "iuf":
+        raise WindowError(
+            f"count must be a list of numbers, NaN where not known, not {given.dtype} of shape {given.shape}"
+        )
+    owned = given.astype(np.float64)
+    if (owned < 0).any() or np.isinf(owned).any():
+        raise WindowError(f"count {owned[(owned < 0) | np.isinf(owned)][0]} is no number of times; NaN is not known")
+    return _read_only(owned)
+
+
+def _array(values: Any, what: str) -> np.ndarray:
+    """What is given as an array, perhaps still the caller's."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise WindowError(f"{what} are masked; select the entries that are meant")
+    try:
+        return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    # An object's own conversion may raise anything; whatever it is, it gave no array.
+    except Exception as error:
+        raise WindowError(f"{what} cannot be read as an array: {error}") from error
+
+
+def _listed(values: Iterable[Any], what: str) -> list[Any]:
+    try:
+        return list(values)
+    except Exception as error:
+        raise WindowError(f"{what} cannot be read as a list: {error}") from error
+
+
+def _int64(values: np.ndarray, what: str) -> Int[np.ndarray, ...]:
+    """A copy in int64, refused where a number does not fit."""
+    if values.dtype.kind == "u" and values.size and int(values.max()) > np.iinfo(np.int64).max:
+        raise WindowError(f"{what} go up to {values.max()}, which no vocabulary holds")
+    return np.array(values, dtype=np.int64, order="C")
+
+
+def _read_only(values: np.ndarray) -> np.ndarray:
+    values.flags.writeable = False
+    return values

@@ -1,0 +1,112 @@
+"""What a model is when it is measured: its name says little, since weights, dtype and tokenizer can be others.
+
+The weights are read anew each time. Versions that torch counts miss an edit through ``.data``, and a checkpoint can be
+overwritten in place; a digest of the bytes misses nothing and costs about one token's forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformer_lens.model_bridge import TransformerBridge
+from xxhash import xxh3_128
+
+from interp.data.tokenizers import tokenizer_fingerprint
+from interp.data.windows import Windows
+from interp.models.hooks import attached_hooks
+
+NO_TOKENIZER = "no tokenizer"
+
+_PIECE = 2**26
+"""Bytes that are copied from a GPU at a time."""
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Facts on a model at one moment; all empty where no model took part."""
+
+    model: str = ""
+    """Name it was loaded by."""
+    model_revision: str = ""
+    """Revision on the hub that was asked for, and its commit; empty for a local directory."""
+    weights: str = ""
+    """``weights_digest`` of it."""
+    tokenizer: str = ""
+    """Fingerprint of its tokenizer, or ``NO_TOKENIZER``."""
+    dtype: str = ""
+    """Of its parameters."""
+    attention: str = ""
+    """Implementation of its attention."""
+    device: str = ""
+    hooks: tuple[str, ...] = ()
+    """Where the user has attached something; see ``attached_hooks``."""
+
+    @classmethod
+    def of(cls, model: TransformerBridge) -> ModelIdentity:
+        """The facts as they are now."""
+        return cls(
+            model=str(model.cfg.model_name),
+            model_revision=getattr(model.cfg, "model_revision", ""),
+            weights=weights_digest(model.original_model),
+            tokenizer=model_tokenizer(model) or NO_TOKENIZER,
+            dtype=parameter_dtype(model),
+            attention=str(getattr(model.original_model.config, "_attn_implementation", None) or ""),
+            device=str(next(model.original_model.parameters()).device),
+            hooks=tuple(attached_hooks(model)),
+        )
+
+
+def remember_revision(model: TransformerBridge, revision: str | None, directory: Path) -> None:
+    """Keep with a model which revision was asked for, and the commit that the hub's cache names its folder by."""
+    commit = directory.name if directory.parent.name == "snapshots" else ""
+    model.cfg.model_revision = " = ".join(filter(None, [revision or ("main" if commit else ""), commit]))
+
+
+def model_tokenizer(model: TransformerBridge) -> str | None:
+    """Fingerprint of a model's tokenizer; ``None`` where it has none."""
+    return None if model.tokenizer is None else tokenizer_fingerprint(model.tokenizer)
+
+
+def parameter_dtype(model: TransformerBridge) -> str:
+    """Number format of the parameters, several joined by a plus; the configuration's is stale after ``half()``."""
+    kinds = {str(p.dtype).removeprefix("torch.") for p in model.original_model.parameters() if p.is_floating_point()}
+    return "+".join(sorted(kinds))
+
+
+def weights_digest(model: nn.Module) -> str:
+    """Hash of the names, shapes, dtypes and bytes of all parameters and persistent buffers, tied ones once.
+
+    The hash is xxh3 with 128 bits, in hexadecimal digits.
+    """
+    found, seen = xxh3_128(), set[int]()
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if not isinstance(tensor, Tensor) or id(tensor) in seen:
+            continue
+        seen.add(id(tensor))
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        for piece in _bytes(tensor):
+            found.update(piece.numpy().data)
+    return found.hexdigest()
+
+
+def _bytes(tensor: Tensor) -> Iterator[Tensor]:
+    flat = tensor.detach().contiguous().view(-1).view(torch.uint8)
+    return (piece.cpu() for piece in flat.split(_PIECE))
+
+
+def check_windows(model: TransformerBridge, windows: Windows) -> None:
+    """Refuse windows that a model cannot take, or that are another tokenizer's; see ``Windows.check_fits``.
+
+    Raises:
+        WindowError: with what does not fit.
+    """
+    windows.check_fits(
+        n_ctx=model.cfg.n_ctx,
+        d_vocab=model.cfg.d_vocab,
+        model_name=str(model.cfg.model_name),
+        tokenizer=model_tokenizer(model),
+    )
