@@ -76,7 +76,7 @@ class Provenance(Brief):
     )
     time: str = field(default_factory=lambda: dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"))
     windows_digest: str = ""
-    """``Windows.digest``."""
+    """``Windows.digest``; of a stream, a hash of its chunks' digests."""
     windows_tokenizer: str = ""
     """Fingerprint of the tokenizer that made the windows' ids; empty where that is not known."""
     tokenizer: str = ""

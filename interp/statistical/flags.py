@@ -116,8 +116,9 @@ def write_flags(model: TransformerBridge, stream: Iterable[Windows], out: Path, 
         The parts, in order.
 
     Raises:
-        WindowError: a part in the folder is damaged, of another model, other windows or another prefix length, or
-            follows the last one of the stream.
+        WindowError: a part in the folder is damaged, of another model (name, revision, weights, dtype, attention,
+            tokenizer, hooks) or of other windows (text, ids, documents, prefix length), or follows the last one of the
+            stream.
     """
     parts = []
     with only_writer(out, wait=True):
@@ -138,18 +139,9 @@ def write_flags(model: TransformerBridge, stream: Iterable[Windows], out: Path, 
 def _refuse_foreign(part: Path, model: TransformerBridge, windows: Windows) -> None:
     try:
         (found,) = read_provenance(part)
-        ids = read_table(part, columns=["window"])["window"].to_numpy()
+        read_table(part, columns=["window"])  # a part that is damaged must not be found out later
     except ValueError as error:
         raise WindowError(f"{error}. Remove {part} if it is damaged, or choose an empty folder") from error
-    same = (
-        found.windows == windows.source
-        and found.model == model.cfg.model_name
-        and found.dtype == str(model.cfg.dtype).removeprefix("torch.")
-        and found.settings["prefix_len"] == windows.prefix_len
-        and np.array_equal(ids, windows.window)
-    )
-    if not same:
-        raise WindowError(
-            f"{part} holds {len(ids)} windows of {found.windows} by {found.model} in {found.dtype}, not the "
-            f"{len(windows)} of {windows.source} that {model.cfg.model_name} is to flag; choose an empty folder"
-        )
+    differences = Provenance.of("memorized_flags", model, windows).differences(found)
+    if differences:
+        raise WindowError(f"{part} holds flags of something else: other {differences}; choose an empty folder")

@@ -34,7 +34,7 @@ class Frequency(Brief):
     """Corpus counts of windows."""
 
     table: pd.DataFrame
-    """One row a window: ``window``, ``document``, ``domain``, ``count``; ``window_count``, the count of the whole
+    """One row a window: the columns of ``Windows.to_frame()``; ``window_count``, the count of the whole
     window; and for each n ``log_count_n``, the mean of log10(1 + count) over its n-grams, and ``step_n``, the mean over
     those inside the continuation less that over those inside the prefix."""
     lengths: tuple[int, ...]
@@ -115,10 +115,15 @@ def frequency(index: CountIndex, windows: Windows, *, lengths: int | Sequence[in
         lengths: n of the n-grams; none longer than the prefix or the continuation.
 
     Raises:
-        CountIndexError: an id the index does not have, or n-grams that do not fit into the prefix and into the
-            continuation.
+        CountIndexError: an id the index does not have, windows of another tokenizer than the index's, or n-grams that
+            do not fit into the prefix and into the continuation.
     """
     lengths = several(lengths)
+    if windows.tokenizer not in (None, index.manifest.tokenizer):
+        raise CountIndexError(
+            f"windows of {windows.source} are token ids of the tokenizer {windows.tokenizer}, and {index.path} counts "
+            f"those of {index.manifest.tokenizer}: the same ids mean other text"
+        )
     longest = min(windows.prefix_len, windows.continuation_len)
     if not lengths or min(lengths) < 1 or max(lengths) > longest:
         raise CountIndexError(
@@ -141,18 +146,13 @@ def frequency(index: CountIndex, windows: Windows, *, lengths: int | Sequence[in
 
 def frequency_provenance(index: CountIndex, windows: Windows, lengths: Sequence[int]) -> Provenance:
     """How counts of these windows come about."""
-    return Provenance(
-        measurement="frequency",
-        model="",
-        windows=windows.source,
-        n_windows=len(windows),
-        settings={
-            "lengths": list(lengths),
-            "prefix_len": windows.prefix_len,
-            "corpus": index.manifest.source,
-            "corpus_sha256": index.manifest.sha256,
-            "engine": index.manifest.engine,
-        },
-        dtype="",
-        device="",
+    return Provenance.of(
+        "frequency",
+        None,
+        windows,
+        lengths=list(lengths),
+        corpus=index.manifest.source,
+        corpus_sha256=index.manifest.sha256,
+        corpus_tokenizer=index.manifest.tokenizer,
+        engine=index.manifest.engine,
     )

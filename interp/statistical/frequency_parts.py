@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from xxhash import xxh3_128_hexdigest
 
 from interp.data.counts.index import CountIndex
 from interp.data.counts.manifest import CountIndexError
 from interp.data.windows import WindowError, Windows
 from interp.files import only_writer
-from interp.results import Provenance, read_provenance, read_table, write_table
+from interp.results import WINDOWS, Provenance, read_provenance, read_table, write_table
 from interp.several import several
 from interp.statistical.frequency import LENGTHS, Frequency, frequency, frequency_provenance
 
@@ -58,7 +59,11 @@ def stream_frequency(
         lengths=tuple(lengths),
         prefix_len=made[0].settings["prefix_len"],
         pieces=_Parts(tuple(parts), tuple(lengths)),
-        provenance=replace(made[0], n_windows=sum(p.n_windows for p in made)),
+        provenance=replace(
+            made[0],
+            n_windows=sum(p.n_windows for p in made),
+            windows_digest=xxh3_128_hexdigest("".join(p.windows_digest for p in made).encode()),
+        ),
     )
 
 
@@ -95,14 +100,9 @@ def _read_table(path: Path, windows: Windows, wanted: Provenance) -> pd.DataFram
         raise CountIndexError(
             f"{path} holds no counts of this suite ({error}); remove it if it is damaged, or choose an empty folder"
         ) from error
-    columns = ["window", "document", "domain", "count", "window_count"]
+    columns = [*windows.to_frame(), "window_count"]
     columns += [f"{of}_{n}" for n in wanted.settings["lengths"] for of in ("log_count", "step")]
-    if found.settings != wanted.settings or found.windows != wanted.windows:
-        raise CountIndexError(
-            f"{path} holds counts of {found.windows} with {found.settings}, not of {wanted.windows} with "
-            f"{wanted.settings}; choose an empty folder"
-        )
-    table = read_table(path, columns=columns)
-    if not np.array_equal(table["window"].to_numpy(), windows.window):
-        raise CountIndexError(f"{path} holds counts of other windows of {found.windows}; choose an empty folder")
-    return table
+    differences = wanted.differences(found, of=(*WINDOWS, "settings"))
+    if differences:
+        raise CountIndexError(f"{path} holds counts of something else: other {differences}; choose an empty folder")
+    return read_table(path, columns=columns)
