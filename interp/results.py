@@ -53,6 +53,10 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
+def _told(fact: Any) -> str:
+    return "none recorded" if fact in ("", []) else str(fact)
+
+
 @dataclass(frozen=True, repr=False)
 class Provenance(Brief):
     """How a result came about: enough to run it again."""
@@ -124,7 +128,7 @@ class Provenance(Brief):
         facts = [{**vars(p), "hooks": p.settings.get("hooks", [])} for p in (self, other)]
         pairs = {name: (facts[0][name], facts[1][name]) for name in of}
         return ", ".join(
-            f"{name.replace('_', ' ')} ({mine if mine != '' else 'not recorded'}, not {yours})"
+            f"{name.replace('_', ' ')} ({_told(mine)}, not {_told(yours)})"
             for name, (mine, yours) in pairs.items()
             if mine != yours
         )
