@@ -17,6 +17,7 @@ from extracted import by_size, experiment_windows, parse
 from grouped import write_figure
 from parts import Part, measure_each
 
+from interp.curves import estimate_columns
 from interp.figures.compression import draw_compression, draw_ratio_distribution, draw_text_size
 from interp.models.loading import load_model
 from interp.models.registry import find
@@ -49,8 +50,8 @@ def text_sizes(table: pd.DataFrame, *, seed: int) -> pd.DataFrame:
             estimate = bootstrap_mean(
                 group[compressor].to_numpy(), seed=seed, clusters=group["document"].to_numpy(), trials=0
             )
-            rows.append((compressor, domain, label, estimate.value, estimate.low, estimate.high, estimate.n))
-    return pd.DataFrame(rows, columns=["compressor", "domain", "group", "value", "low", "high", "n"])
+            rows.append({"compressor": compressor, "domain": domain, "group": label, **estimate_columns(estimate)})
+    return pd.DataFrame(rows)
 
 
 def matched(table: pd.DataFrame) -> pd.Series:

@@ -63,7 +63,9 @@ def measure(name: str, *, method: Method, per_set: int, n_windows: int, n_random
     )  # fmt: skip
     left = {"fall": whole.log_prob[0] - whole.log_prob[1:], "recited": whole.memorized[1:].astype(np.float64)}
     for quantity, values in left.items():
-        curves = group_curves(values.T, tested, points={"layer": layers}, groups=kinds, seed=seed)
+        curves = group_curves(
+            values.T, tested, points={"layer": layers}, groups=kinds, seed=seed, trials=int(quantity == "recited")
+        )
         part.add("layers", curves.assign(model=name, method=method, quantity=quantity), whole.provenance)
     return part
 

@@ -57,7 +57,7 @@ def measure(name: str, *, per_set: int, n_windows: int, score: bool, seed: int) 
             estimate = estimate_heads(model, tested, method=method, reference=reference, seed=seed)
             integrated = estimate_heads(model, tested, method=method, reference=reference, steps=STEPS, seed=seed)
             heads = exact.to_frame(seed=seed).merge(
-                estimate.to_frame(seed=seed).drop(columns="n_windows"), on=["layer", "head"]
+                estimate.to_frame(seed=seed).drop(columns=["n_windows", "n_documents"]), on=["layer", "head"]
             )
             heads = heads.assign(model=name, group=group, method=method)
             part.add("heads", heads, exact.provenance, estimate.provenance)
@@ -71,7 +71,9 @@ def measure(name: str, *, per_set: int, n_windows: int, score: bool, seed: int) 
             measured += [exact.provenance, estimate.provenance, integrated.provenance]
         pairs = [*combinations(METHODS, 2), *((m, f"{m}, {k}") for m in METHODS for k in ("estimate", "integrated"))]
         rows = [{"one": a, "other": b, **_row(maps[a], maps[b], tested.document, seed)} for a, b in pairs]
-        agreements = pd.DataFrame(rows).assign(model=name, group=group, n_windows=len(tested))
+        agreements = pd.DataFrame(rows).assign(
+            model=name, group=group, n_windows=len(tested), n_documents=tested.n_documents
+        )
         part.add("agreement", agreements, *measured)
         shares = logit_attribution(model, tested)
         part.add("attribution", shares.to_frame(seed=seed).assign(model=name, group=group), shares.provenance)

@@ -91,7 +91,7 @@ def measure(tables: Path, out: Path, *, seed: int) -> None:
             expected = {f"expected_{null}": value for null, value in shared.universal_expected.items()}
             p = {f"p_{null}": value for null, value in shared.universal_p.items()}
             e = shared.universal_share
-            share = {"value": e.value, "low": e.low, "high": e.high}
+            share = {"value": e.value, "low": e.low, "high": e.high, "n_heads": e.n}
             rows["universal"].append(pd.DataFrame([{**label, **share, **expected, **p}]))
         for kind in REPRESENTATIONS:
             profile = importance_profile(found.fall, found.document, representation=kind, seed=seed)
@@ -147,6 +147,8 @@ def compare_families(out: Path, provenance: list[Provenance], *, seed: int) -> l
             "value": e.value,
             "low": e.low,
             "high": e.high,
+            "n_models": e.n,
+            "n_families": e.n_clusters,
             "p": f.p_value,
         }
         for f in found

@@ -174,6 +174,11 @@ class Windows(Brief):
         """Number, source and digest, for the provenance of what else was measured on."""
         return f"{len(self)} windows of {self.source}, digest {self.digest}"
 
+    @property
+    def n_documents(self) -> int:
+        """Documents that the windows are cut from."""
+        return len(np.unique(self.document.astype(str)))
+
     def __len__(self) -> int:
         return len(self.tokens)
 

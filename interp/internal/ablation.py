@@ -105,14 +105,15 @@ class HeadAblation(Brief):
         return [(int(i) // importance.shape[1], int(i) % importance.shape[1]) for i in order]
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
-        """One row a head: ``layer``, ``head``, ``n_windows``, and for each measured metric ``importance_<metric>`` with
-        its interval ``..._low`` and ``..._high``."""
+        """One row a head: ``layer``, ``head``, ``n_windows``, ``n_documents``, and for each measured metric
+        ``importance_<metric>`` with its interval ``..._low`` and ``..._high``."""
         n_layers, n_heads, n_windows = self.log_prob.shape
         frame = pd.DataFrame(
             {
                 "layer": np.repeat(np.arange(n_layers), n_heads),
                 "head": np.tile(np.arange(n_heads), n_layers),
                 "n_windows": n_windows,
+                "n_documents": self.windows.n_documents,
             }
         )
         metrics: tuple[Metric, ...] = get_args(Metric)

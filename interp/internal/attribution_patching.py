@@ -56,13 +56,14 @@ class HeadEstimate(Brief):
         return head_estimates(self.fall, self.windows.document, seed=seed, trials=0)
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
-        """One row a head: ``layer``, ``head``, ``estimate`` and its interval, ``n_windows``."""
+        """One row a head: ``layer``, ``head``, ``estimate`` and its interval, ``n_windows``, ``n_documents``."""
         rows = [
-            (layer, head, e.value, e.low, e.high, e.n)
+            (layer, head, e.value, e.low, e.high, e.n, e.n_clusters)
             for layer, row in enumerate(self.importance_intervals(seed=seed))
             for head, e in enumerate(row)
         ]
-        return pd.DataFrame(rows, columns=["layer", "head", "estimate", "estimate_low", "estimate_high", "n_windows"])
+        bounds = ["estimate", "estimate_low", "estimate_high"]
+        return pd.DataFrame(rows, columns=["layer", "head", *bounds, "n_windows", "n_documents"])
 
 
 @measurement

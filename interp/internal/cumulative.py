@@ -85,6 +85,7 @@ class CumulativeAblation(Brief):
                     "log_prob_low": log_prob.low,
                     "log_prob_high": log_prob.high,
                     "n_windows": len(self.windows),
+                    "n_documents": self.windows.n_documents,
                 }
             )
         frame = pd.DataFrame(rows)

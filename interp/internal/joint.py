@@ -60,6 +60,7 @@ class SetAblation(Brief):
                 "n_heads": len(heads),
                 "heads": " ".join(f"{layer}.{head}" for layer, head in heads),
                 "n_windows": len(self.windows),
+                "n_documents": self.windows.n_documents,
             }
             clusters = self.windows.document
             estimates = {

@@ -78,8 +78,9 @@ class LogitAttribution(Brief):
         rows = []
         for kind, layer, head, share in self._shares():
             e = bootstrap_mean(share.mean(axis=1), clusters=self.windows.document, seed=seed, trials=0)
-            rows.append((kind, layer, head, e.value, e.low, e.high, e.n))
-        frame = pd.DataFrame(rows, columns=["part", "layer", "head", "mean", "low", "high", "n_windows"])
+            rows.append((kind, layer, head, e.value, e.low, e.high, e.n, e.n_clusters))
+        columns = ["part", "layer", "head", "mean", "low", "high", "n_windows", "n_documents"]
+        frame = pd.DataFrame(rows, columns=columns)
         return frame.astype({"layer": "Int64", "head": "Int64"})
 
 

@@ -61,7 +61,7 @@ class Screening(Brief):
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
         """One row a head: the exact sweep's columns, the estimate's, and ``in_top_set``."""
         frame = self.exact.to_frame(seed=seed).merge(
-            self.estimate.to_frame(seed=seed).drop(columns="n_windows"), on=["layer", "head"]
+            self.estimate.to_frame(seed=seed).drop(columns=["n_windows", "n_documents"]), on=["layer", "head"]
         )
         top = set(self.top)
         return frame.assign(in_top_set=[pair in top for pair in zip(frame["layer"], frame["head"], strict=True)])
