@@ -77,12 +77,13 @@ def test_unmeasured_is_nan(llama: TransformerBridge) -> None:
 
 
 def test_interval_by_hand(llama: TransformerBridge) -> None:
-    result = ablate_heads(llama, random_windows(8, seed=1))
+    result = ablate_heads(llama, random_windows(12, seed=1))
     interval = result.importance_intervals()[1][2]
     assert interval.value == pytest.approx(float((result.log_prob_clean - result.log_prob[1, 2]).mean()))
-    assert interval.low <= interval.value <= interval.high
-    assert (interval.n, interval.n_clusters) == (8, 4)
+    assert interval.low < interval.value < interval.high
+    assert (interval.n, interval.n_clusters) == (12, 6)
     frame = result.to_frame()
+    assert (frame["n_documents"] == 6).all()
     assert frame.loc[(frame["layer"] == 1) & (frame["head"] == 2), "importance_log_prob"].item() == interval.value
 
 
