@@ -196,6 +196,31 @@ def safe_name(name: str) -> str:
     return f"{kept or 'name'}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
+TABLE_SUFFIXES = (".parquet",)
+PAGE_SUFFIXES = (".html", ".htm")
+_FORMATS = {
+    ".arrow", ".bmp", ".csv", ".eps", ".feather", ".gif", ".gz", ".h5", ".hdf5", ".htm", ".html", ".jpeg", ".jpg",
+    ".json", ".jsonl", ".md", ".npy", ".npz", ".ods", ".orc", ".parquet", ".pdf", ".pickle", ".pkl", ".png",
+    ".ps", ".sqlite", ".svg", ".tif", ".tiff", ".tsv", ".txt", ".webp", ".xls", ".xlsx", ".xml", ".zip",
+}  # fmt: skip
+
+
+def check_suffix(path: Path, suffixes: Sequence[str], *, option: str = "") -> None:
+    """Refuse a name that promises another format than the file will have. A name that promises none may be any.
+
+    Args:
+        path: of the output.
+        suffixes: of the format that is written, the usual one first.
+        option: that named the path, for the message.
+
+    Raises:
+        OutputError: the suffix of another known format.
+    """
+    if path.suffix.lower() in _FORMATS - set(suffixes):
+        what = "figures are written as HTML pages" if suffixes == PAGE_SUFFIXES else "tables are written as parquet"
+        raise OutputError(f"{f'{option} {path}'.strip()}: {what}; name it {path.with_suffix(suffixes[0]).name}")
+
+
 def check_outputs(
     outputs: Mapping[str, Path | None],
     inputs: Mapping[str, str | Path | Sequence[str | Path] | None] = {},

@@ -22,7 +22,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief, shortened
 from interp.data.windows import Windows
 from interp.errors import InterpError
-from interp.files import whole_file
+from interp.files import TABLE_SUFFIXES, check_suffix, whole_file
 from interp.models.identity import ModelIdentity
 
 _PACKAGES = ("torch", "transformers", "transformer-lens")
@@ -157,7 +157,11 @@ def write_table(frame: pd.DataFrame, path: Path, provenance: Provenance | list[P
 
     A digest of all other bytes of the file stands in its metadata, and each page has a checksum: damage is an error on
     reading, not another number.
+
+    Raises:
+        OutputError: a suffix of another format, such as ``.csv``.
     """
+    check_suffix(path, TABLE_SUFFIXES)
     many = provenance if isinstance(provenance, list) else [provenance]
     table = pa.Table.from_pandas(frame, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps([asdict(p) for p in many]).encode()}

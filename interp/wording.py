@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from interp.stats import Estimate
+from interp.stats import Estimate, no_interval
 
 
 def percent(estimate: Estimate) -> str:
@@ -19,4 +19,4 @@ def percent(estimate: Estimate) -> str:
     digits = min(4, max(0, 1 - math.floor(math.log10(width)))) if width > 0 else 1
     # Rounded first: what floating point leaves of a 0 may be negative, and "-0.0" would be said.
     shown = [f"{round(x, digits) + 0.0:.{digits}f}" for x in (value, low, high)]
-    return f"{shown[0]} %" + (" (no interval)" if math.isnan(width) else f" [{shown[1]}, {shown[2]}]")
+    return f"{shown[0]} %" + (f" ({no_interval(estimate.n_clusters)})" if math.isnan(width) else f" [{shown[1]}, {shown[2]}]")

@@ -116,7 +116,7 @@ def _command(
 
     def decorate(measure: Measure) -> Measure:
         own = list(inspect.signature(measure, eval_str=True).parameters.values())[1:]
-        page = Annotated[Path | None, typer.Option(*figure, help="HTML file for a figure of the result")]
+        page = Annotated[Path | None, typer.Option(*figure, help="HTML page for a figure of the result")]
 
         def command(**given: Any) -> None:
             check_places(given)

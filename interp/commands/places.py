@@ -24,13 +24,16 @@ def check_places(given: Mapping[str, Any], *, folders: Sequence[str] = ()) -> No
         folders: outputs that are folders in this command.
 
     Raises:
-        OutputError: see ``interp.files.check_outputs``.
+        OutputError: see ``interp.files.check_outputs``; a suffix that promises another format.
     """
-    from interp.files import check_outputs
+    from interp.files import PAGE_SUFFIXES, TABLE_SUFFIXES, check_outputs, check_suffix
 
     options = OUTPUTS | FOLDERS
     asked = {name: given[name] for name in options if given.get(name) is not None}
     inside = {name for name in asked if name in FOLDERS or name in folders}
+    for name, suffixes in {"out": TABLE_SUFFIXES, "figure": PAGE_SUFFIXES}.items():
+        if name in asked and name not in inside:
+            check_suffix(asked[name], suffixes, option=options[name])
     check_outputs(
         {options[name]: path for name, path in asked.items() if name not in inside},
         {name: given.get(parameter) for parameter, name in INPUTS.items()},

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from interp.figures.curves import panels, reference, rests_on
 from interp.figures.lens import LAYERS
-from interp.figures.style import apply_style
+from interp.figures.style import FigureError, apply_style
 from interp.internal.joint_substitution import Loss
 from interp.internal.perturbation import Recovery
 from interp.several import several
@@ -41,7 +41,7 @@ def recovery_by_layer(curves: pd.DataFrame, quantity: Recovery, *, finding: str 
     """
     alphas = list(curves["alpha"].unique())
     if "model" in curves and len(alphas) > 1:
-        raise ValueError(f"curves of several models at alphas {alphas}: choose one alpha")
+        raise FigureError(f"curves of several models at alphas {alphas}: choose one alpha")
     fig = panels(curves, x="depth", by="model" if "model" in curves else "alpha")
     y, full, label = _RECOVERY[quantity]
     reference(fig, full, label)
@@ -103,7 +103,13 @@ def carried_together(
         quantity: which one it is.
         groups: those that are drawn, a line for each end.
         finding: a sentence on what is seen, in front of the caption.
+
+    Raises:
+        FigureError: a group that is not among the curves.
     """
+    unknown = sorted(set(several(groups)) - set(curves["group"]))
+    if unknown:
+        raise FigureError(f"no group {unknown}; it has {sorted(curves['group'].unique())}")
     rows = curves[curves["group"].isin(several(groups))]
     end = rows["set"].str.split(" ").str[0]
     fig = panels(rows.assign(group=rows["group"] + ", " + end + " tokens"), x="n_positions")

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from plotly.colors import sample_colorscale, unlabel_rgb
 from transformers import PreTrainedTokenizerBase
 
-from interp.figures.style import DIVERGING
+from interp.figures.style import DIVERGING, FigureError
 from interp.internal.substitution import Substitution
 from interp.statistical.extraction import Extraction
 
@@ -95,10 +95,10 @@ def attention_view(
         layer: for the heads' names.
 
     Raises:
-        ValueError: a pattern of another length than the tokens.
+        FigureError: a pattern of another length than the tokens.
     """
     if pattern.shape[1:] != (len(tokens), len(tokens)):
-        raise ValueError(f"a pattern over {pattern.shape[1:]} positions does not fit {len(tokens)} tokens")
+        raise FigureError(f"a pattern over {pattern.shape[1:]} positions does not fit {len(tokens)} tokens")
     names = [f"{layer}.{head}" for head in range(len(pattern))]
     return attention_heads(attention=pattern, tokens=tokens, attention_head_names=names)
 

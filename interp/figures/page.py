@@ -7,7 +7,7 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from interp.files import write_text
+from interp.files import PAGE_SUFFIXES, check_suffix, write_text
 
 
 def captioned(fig: go.Figure) -> go.Figure:
@@ -29,6 +29,10 @@ def write_page(fig: go.Figure, path: Path, *, plotlyjs: bool | str = True) -> Pa
         fig: any figure of the suite.
         path: of the page; folders are made.
         plotlyjs: true for a page that stands alone (4.5 MB of script in it), or the address of a shared plotly script.
+
+    Raises:
+        OutputError: a suffix of another format, such as ``.png``.
     """
+    check_suffix(path, PAGE_SUFFIXES)
     page = captioned(fig).to_html(include_plotlyjs=plotlyjs, div_id=path.stem)
     return write_text(path, page)

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
+from interp.errors import InterpError
+
+
+class FigureError(InterpError, ValueError):
+    """A figure that cannot be drawn of what was given."""
+
+
 FAMILY_COLOURS = {
     "Pythia": "#0072B2",
     "OpenLLaMA": "#E69F00",
