@@ -107,10 +107,11 @@ def carried_together(
     Raises:
         FigureError: a group that is not among the curves.
     """
-    unknown = sorted(set(several(groups)) - set(curves["group"]))
+    groups = several(groups)
+    unknown = sorted(set(groups) - set(curves["group"]))
     if unknown:
         raise FigureError(f"no group {unknown}; it has {sorted(curves['group'].unique())}")
-    rows = curves[curves["group"].isin(several(groups))]
+    rows = curves[curves["group"].isin(groups)]
     end = rows["set"].str.split(" ").str[0]
     fig = panels(rows.assign(group=rows["group"] + ", " + end + " tokens"), x="n_positions")
     title, y, level, label = _LOSS[quantity]
