@@ -118,7 +118,7 @@ def measure_attention(name: str, *, tables: Path, per_set: int, seed: int) -> Pa
     seen = attention_targets(model, windows.select(groups["memorized"]), corpus=planted_windows())
     part, label = Part(), labels(name)
     part.add("attention", seen.correlation(importance, seed=seed).assign(**label), seen.provenance)
-    uniform = {target: float(np.nanmean(row)) for target, row in zip(TARGETS, seen.uniform, strict=True)}
+    uniform = {target: seen.evenly(target) for target in TARGETS}
     top = seen.top_against_rest(importance, seed=seed)
     part.add("attention_top", top.assign(uniform=top["target"].map(uniform), **label), seen.provenance)
     return part

@@ -15,6 +15,7 @@ from interp.figures.lens import decided_by_layer, layer_curves
 from interp.figures.rates import draw_dose_response, draw_score_histogram
 from interp.figures.scaling import draw_scaling
 from interp.internal.ablation import HeadAblation
+from interp.internal.ranking import top_size
 from interp.models.small import VOCAB_SIZE
 from interp.report import Section, write_report
 from interp.statistical.dose_response import DoseResponse, dose_response
@@ -157,7 +158,8 @@ def _layers_section(results: DemoResults) -> Section:
 
 def _share_of_top_fifth(ablation: HeadAblation) -> float:
     fall = np.sort(np.clip(ablation.importance("log_prob"), 0, None), axis=None)[::-1]
-    return float(fall[: max(1, round(0.2 * fall.size))].sum() / fall.sum())
+    total = float(fall.sum())
+    return float(fall[: top_size(fall.size, 0.2)].sum()) / total if total else float("nan")
 
 
 def _heads_section(results: DemoResults) -> Section:

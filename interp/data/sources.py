@@ -11,6 +11,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from interp.data.documents import read_documents, tokenized
+from interp.data.domains import UNKNOWN
 from interp.data.opening import Source
 from interp.data.tally import Tally
 from interp.data.tokenizers import tokenizer_fingerprint
@@ -107,7 +108,7 @@ def stream_windows(
             tally.short += bool(document.text)
             continue
         starts = range(0, len(ids) - length + 1, length)
-        pending.extend((document.name, domain or "unknown", ids[s : s + length]) for s in islice(starts, per_document))
+        pending.extend((document.name, domain or UNKNOWN, ids[s : s + length]) for s in islice(starts, per_document))
         while len(pending) >= chunk:
             yield flush(pending[:chunk])
             n_yielded += chunk

@@ -195,8 +195,17 @@ class Windows(Brief):
         return self.tokens.shape[1] - self.prefix_len
 
     def select(self, which: Bool[np.ndarray, " window"] | Int[np.ndarray, " kept"]) -> Windows:
-        """The windows where ``which`` is true, or those at its positions, in its order."""
+        """The windows where ``which`` is true, or those at its positions, in its order.
+
+        Raises:
+            WindowError: a mask of another length, or what is neither a mask nor positions, such as numbers with NaN.
+        """
         index = np.asarray(which)
+        if index.dtype.kind not in "biu" and index.size:
+            raise WindowError(
+                f"windows are selected by true and false or by positions, not by {index.dtype}; where something was "
+                "not measured (NaN), say which windows you mean: memorized == 1"
+            )
         if index.dtype == bool and index.shape != (len(self),):
             raise WindowError(f"a mask over {len(self)} windows was wanted, not one of shape {index.shape}")
         index = np.flatnonzero(index) if index.dtype == bool else index

@@ -69,6 +69,12 @@ class AttentionTargets(Brief):
         total = np.where(measured, values, 0).sum(axis=-1)
         return np.divide(total, measured.sum(axis=-1), out=np.full(total.shape, np.nan), where=measured.any(axis=-1))
 
+    def evenly(self, quantity: str) -> float:
+        """What even attention would give a target, mean over the windows that have it; NaN for none and the entropy."""
+        values = np.full(1, np.nan) if quantity == ENTROPY else self.uniform[TARGETS.index(quantity)]
+        known = values[~np.isnan(values)]
+        return float(known.mean()) if known.size else float("nan")
+
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
         """One row a head and quantity: ``layer``, ``head``, ``target``, ``value`` with its interval by document, and
         ``uniform`` (NaN for the entropy)."""
@@ -77,9 +83,7 @@ class AttentionTargets(Brief):
         for quantity in (*TARGETS, ENTROPY):
             columns = rearrange(self.of(quantity), "layer head window -> window (layer head)")
             estimates, _ = column_estimates(columns, self.windows.document, seed=seed, trials=0)
-            uniform = np.nan
-            if quantity != ENTROPY and not np.isnan(self.uniform[TARGETS.index(quantity)]).all():
-                uniform = float(np.nanmean(self.uniform[TARGETS.index(quantity)]))
+            uniform = self.evenly(quantity)
             for (layer, head), e in zip(np.ndindex(n_layers, n_heads), estimates, strict=True):
                 rows.append(
                     {"layer": layer, "head": head, "target": quantity, **estimate_columns(e), "uniform": uniform}

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 
 from interp.brief import Brief
 from interp.curves import Groups, Points, group_curves
-from interp.data.windows import Windows
+from interp.data.windows import WindowError, Windows
 from interp.internal.first_layer import FirstLayer, first_holding
 from interp.results import Provenance
 
@@ -111,11 +111,13 @@ class LayerDecoding(Brief):
         """First layer from which p > ``threshold`` holds up to the last, for each token; see ``FirstLayer``.
 
         Raises:
-            ValueError: a threshold that is not a probability below 1.
+            WindowError: a threshold that is not a probability below 1, or log-probabilities that were not measured.
         """
         if not 0 <= threshold < 1:
-            raise ValueError(f"threshold={threshold} is not a probability below 1")
+            raise WindowError(f"threshold={threshold} is not a probability below 1")
         layers = self.after_layer
+        if np.isnan(self.log_prob[layers]).any():
+            raise WindowError("log-probabilities after a whole layer are NaN: whether they hold there is not known")
         return FirstLayer(
             layer=first_holding(self.probability[layers], self.depth[layers], threshold),
             threshold=threshold,

@@ -89,9 +89,15 @@ def _mean_residual(
 
 
 def _cosine(
-    clean: Float[Tensor, "batch continuation d_model"], noisy: Float[Tensor, "batch continuation d_model"]
+    clean: Float[Tensor, "batch continuation d_model"],
+    noisy: Float[Tensor, "batch continuation d_model"],
+    origin: Float[Tensor, " d_model"],
 ) -> Float[np.ndarray, " batch"]:
-    return torch.cosine_similarity(clean.double(), noisy.double(), dim=-1).mean(dim=1).cpu().numpy()
+    """Cosine as seen from an origin. A position that lies at it has no direction and is left out."""
+    from_origin = clean.double() - origin
+    cosines = torch.cosine_similarity(from_origin, noisy.double() - origin, dim=-1)
+    has_direction = from_origin.norm(dim=-1) > 1e-6 * clean.double().norm(dim=-1)
+    return torch.where(has_direction, cosines, torch.nan).nanmean(dim=1).cpu().numpy()
 
 
 @measurement
@@ -178,8 +184,8 @@ def perturb(
         for p, name in enumerate(points):
             own = lens_logits(model, clean[name]).log_softmax(-1) if lens else None
             for a in range(len(alphas)):
-                cosine[a, p, where] = _cosine(clean[name], noisy[a][name])
-                centred[a, p, where] = _cosine(clean[name] - means[name], noisy[a][name] - means[name])
+                cosine[a, p, where] = _cosine(clean[name], noisy[a][name], torch.zeros_like(means[name]))
+                centred[a, p, where] = _cosine(clean[name], noisy[a][name], means[name])
                 if own is not None:
                     other = lens_logits(model, noisy[a][name]).log_softmax(-1)
                     lens_kl[a, p, where] = (own.exp() * (own - other)).sum(-1).mean(1).cpu().numpy()

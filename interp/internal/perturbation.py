@@ -37,7 +37,8 @@ class Perturbation(Brief):
     cosine: Float[np.ndarray, "alpha point window"]
     """Cosine of clean and noisy residual, mean over continuation positions, -1 to 1; 1 is full recovery."""
     centred_cosine: Float[np.ndarray, "alpha point window"]
-    """The same after subtracting the mean clean residual of the point from both."""
+    """The same after subtracting the mean clean residual of the point from both; NaN where the clean one is that mean
+    at every position, as in a single window of one continuation token."""
     lens_kl: Float[np.ndarray, "alpha point window"]
     """KL(clean || noisy) of the decoded distributions, nats, mean over continuation positions; NaN if not asked for."""
     score: Float[np.ndarray, "alpha window"]

@@ -85,7 +85,7 @@ def domains(
     outcome, structural_text = outcomes(scores["memorized"]), is_structural(named.to_numpy(), structural)
     measured = ~np.isnan(outcome)
     table = scores.assign(domain=named, memorized=outcome)
-    if not (structural_text[measured] == 1).any():
+    if not (structural_text == 1).any():
         raise ScoresError(
             f"no window is of the structural domains {sorted(structural)}; the domains are {sorted(named.unique())}"
         )

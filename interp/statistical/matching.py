@@ -68,7 +68,8 @@ def match(
 
     Args:
         scores: a row for each window of one model, with ``memorized`` (NaN where not measured: neither memorized nor a
-            control) and the columns named.
+            control) and the columns named. Where it has ``digest``, a window of the same text as a memorized one is no
+            control.
         on: numeric covariates to be near in, such as log counts; none to match on ``exact`` alone.
         exact: columns in which a pair agrees.
         caliper: widest distance, in standard deviations of the log odds of the propensity.
@@ -89,6 +90,8 @@ def match(
     memorized, candidates = outcome == 1, outcome == 0
     if control is not None:
         candidates &= control
+    if "digest" in scores:  # a window is no control of its own text
+        candidates &= ~scores["digest"].isin(scores.loc[memorized, "digest"].dropna()).to_numpy()
     if not memorized.any() or not candidates.any():
         raise MatchingError(f"{memorized.sum()} memorized windows and {candidates.sum()} controls: nothing to match")
     used = memorized | candidates
