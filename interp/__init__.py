@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from interp.data.corpus import planted_windows
     from interp.data.sources import read_windows, stream_windows
+    from interp.data.tally import Tally
     from interp.data.windows import Windows
     from interp.internal.ablation import ablate_heads
     from interp.internal.lens import logit_lens
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from interp.statistical.extraction import extract
 
 _HOMES = {
+    "Tally": "interp.data.tally",
     "Windows": "interp.data.windows",
     "ablate_heads": "interp.internal.ablation",
     "extract": "interp.statistical.extraction",
@@ -37,6 +39,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Tally",
     "Windows",
     "ablate_heads",
     "extract",

@@ -184,6 +184,12 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether Git LFS has left its pointer in a file's place."""
+    with path.open("rb") as file:
+        return file.read(24) == b"version https://git-lfs."
+
+
 def safe_name(name: str) -> str:
     """A name as one path component: different names stay different, and none is a path.
 

@@ -97,9 +97,10 @@ def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
 
 def _label(value: Any, column: str, i: int) -> str | None:
     """An id or a domain as a string; ``None`` where there is none."""
+    value = value.item() if getattr(value, "ndim", None) == 0 else value  # of a dataset in the format of numpy or torch
     if value is ABSENT or value is None or (isinstance(value, float) and math.isnan(value)):
         return None
-    if isinstance(value, (dict, list, bytes)):
+    if isinstance(value, (dict, list, bytes)) or hasattr(value, "ndim"):
         raise WindowError(
             f"column {column!r} of row {i} holds {type(value).__name__}, not a name; a field in it is named by a path, "
             f"{column}.FIELD"

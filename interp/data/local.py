@@ -31,12 +31,14 @@ import pyarrow.parquet as pq
 
 from interp.data.columns import needed
 from interp.data.windows import WindowError
+from interp.files import is_lfs_pointer
 
 Row = Mapping[str, Any]
 
 DAMAGED = (pa.ArrowException, EOFError, zlib.error, lzma.LZMAError, csv.Error, RecursionError, ValueError, OSError)
 """What the readers raise on a file that is not what its name says."""
 _ROWS_AT_ONCE = 256
+_BYTES_AT_ONCE = 2**20
 _FIELD_LIMIT = 2**31 - 1
 _MARK = b"\xef\xbb\xbf"
 _SIDECARS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
@@ -57,6 +59,8 @@ def read_file(path: Path, columns: Sequence[str], name: str) -> Iterator[Row]:
             f"{path} is none of {', '.join(_READERS)}, also with {', '.join(_COMPRESSED)}: the suffix says how to read"
         )
     try:
+        if is_lfs_pointer(path):
+            raise WindowError(f"{path} is a pointer of Git LFS, not the file itself; run `git lfs pull` there")
         with _COMPRESSED.get(path.suffix.lower(), open)(path, "rb") as handle:
             yield from reader(handle, columns, name)
     except WindowError:
@@ -69,10 +73,10 @@ def list_files(folder: Path) -> tuple[list[Path], list[Path]]:
     """The data files in a folder and below, in order of their paths, and those of other kinds. Hidden ones are ignored.
 
     Raises:
-        WindowError: a folder without a data file.
+        WindowError: a folder without a data file, one that cannot be read, or a file that is there twice.
     """
     found, seen = [], set()
-    for root, folders, names in os.walk(folder, followlinks=True):
+    for root, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
         real = os.path.realpath(root)
         folders[:] = [name for name in folders if not name.startswith(".")] if real not in seen else []
         names = [name for name in names if not name.startswith(".")] if real not in seen else []
@@ -82,6 +86,10 @@ def list_files(folder: Path) -> tuple[list[Path], list[Path]]:
     data = [path for path in found if _reader(path) and path.name not in _SIDECARS]
     if not data:
         raise WindowError(f"{folder} holds no data: no file in it is one of {', '.join(_READERS)}")
+    unpacked = {path for path in data if path.suffix.lower() not in _COMPRESSED}
+    twice = [path for path in data if path not in unpacked and path.with_suffix("") in unpacked]
+    if twice:
+        raise WindowError(f"{twice[0]} stands beside {twice[0].stem}: one text twice; keep one of them")
     return data, [path for path in found if path not in set(data)]
 
 
@@ -101,6 +109,10 @@ def _reader(path: Path) -> Callable[[io.BufferedIOBase, Sequence[str], str], Ite
     return _READERS.get(suffix.lower())
 
 
+def _refuse(error: OSError) -> None:
+    raise WindowError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
 def _is_parquet(path: Path) -> bool:
     with path.open("rb") as handle:
         return handle.read(4) == b"PAR1"
@@ -112,7 +124,10 @@ def _open_zstd(path: Path, mode: str) -> io.BufferedIOBase:
 
 def _parquet(handle: io.BufferedIOBase, columns: Sequence[str], name: str) -> Iterator[Row]:
     # The footer comes last, so a compressed file has to be unpacked first.
-    file = pq.ParquetFile(handle if isinstance(handle, io.BufferedReader) and handle.seekable() else _whole(handle))
+    plain = isinstance(handle, io.BufferedReader) and handle.seekable()
+    # Without these Arrow keeps all it has read of the file until the end.
+    flat = {"pre_buffer": False, "buffer_size": _BYTES_AT_ONCE}
+    file = pq.ParquetFile(handle if plain else io.BytesIO(handle.read()), **flat)
     for batch in file.iter_batches(_ROWS_AT_ONCE, columns=needed(columns, file.schema_arrow.names, name)):
         yield from batch.to_pylist()
 
@@ -186,10 +201,6 @@ def _decode(data: bytes, offset: int = 0) -> str:
     except UnicodeDecodeError as error:
         mark = len(_MARK) if offset == 0 and data.startswith(_MARK) else 0
         raise ValueError(f"byte {offset + mark + error.start} is not UTF-8") from error
-
-
-def _whole(handle: io.BufferedIOBase) -> io.BytesIO:
-    return io.BytesIO(handle.read())
 
 
 _READERS = {".parquet": _parquet, ".jsonl": _json, ".json": _json, ".csv": _csv, ".txt": _text}

@@ -69,8 +69,11 @@ def _local(source: str | Path) -> Path | None:
         path = Path(source).expanduser()
         if name.strip() and (path.is_file() or path.is_dir()):
             return path
+        special = bool(name.strip()) and path.exists()
     except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, no such user
         raise WindowError(f"{name!r} is no path: {error}") from error
+    if special:
+        raise WindowError(f"{name} is neither a file nor a folder; write what it gives to a file first")
     if isinstance(source, Path) or not _may_be_on_hub(name):
         raise WindowError(
             f"there is no file or directory {name!r}, and a dataset on the hub is called owner/name, without a suffix"

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 
 from interp.errors import InterpError
+from interp.files import is_lfs_pointer
 
 INDEX = "model.safetensors.index.json"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.distcp")
@@ -200,9 +201,8 @@ def _read_types(file: Path) -> dict[str, str]:
 
 
 def _refuse_pointer(path: Path) -> None:
-    with path.open("rb") as file:
-        if file.read(24) == b"version https://git-lfs.":
-            raise LoadError(f"{path} is a pointer of Git LFS, not the file itself; run `git lfs pull` there")
+    if is_lfs_pointer(path):
+        raise LoadError(f"{path} is a pointer of Git LFS, not the file itself; run `git lfs pull` there")
 
 
 def _refuse_adapters(name: str, directory: Path) -> None:

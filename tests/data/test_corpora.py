@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import socket
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from interp.data.documents import read_documents
 from interp.data.sources import read_windows
 from interp.data.tally import Tally
 from interp.data.windows import WindowError
+from interp.models.loading import load_model
 from interp.models.small import TOKENIZER
 
 TEXTS = ['the sea, and\nthe \u2028 "ships" ' * 30, "int main(void)\r\n\t{ return 0; } " * 30, "a third " * 60]
@@ -142,6 +144,35 @@ def test_files_of_a_folder_may_have_other_columns_and_kinds(tmp_path):
     assert "1 files of the folder were not read" in str(tally)
 
 
+def test_files_that_cannot_all_be_read_once_are_refused(tmp_path, monkeypatch):
+    write(tmp_path / "c.jsonl", lines(ROWS))
+    write(tmp_path / "c.jsonl.gz", gzip.compress(lines(ROWS)))
+    with pytest.raises(WindowError, match="c.jsonl.gz stands beside c.jsonl: one text twice"):
+        documents(tmp_path)
+    (tmp_path / "c.jsonl.gz").unlink()
+    (tmp_path / "gone.jsonl").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(WindowError, match="gone.jsonl cannot be read"):
+        documents(tmp_path)
+    (tmp_path / "gone.jsonl").unlink()
+    (tmp_path / "closed").mkdir()
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(WindowError, match="closed cannot be read: Permission denied"):
+        documents(tmp_path)
+
+
+def test_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "c.jsonl")
+    with pytest.raises(WindowError, match="neither a file nor a folder"):
+        documents(tmp_path / "c.jsonl")
+
+
 def test_map_columns_are_not_read_and_can_be_named(tmp_path):
     headers = pa.array([[("a.b", "x")], None], type=pa.map_(pa.string(), pa.string()))
     pq.write_table(pa.table({"text": ["one", "two"], "headers": headers}), tmp_path / "m.parquet")
@@ -217,6 +248,7 @@ REFUSED = {
     "quote.csv": (b'text,n\n"open, a\nb,c\n', "unexpected end of data"),
     "wide.csv": (b"text,n\na,1\nb,2,3\n", "row 2 has 3 fields, the header has 2"),
     "twice.csv": (b"text,text\na,b\n", "two columns 'text'"),
+    "pointer.txt": (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n", "pointer of Git LFS"),
     "half.jsonl": (b'{"text": "ab\\ud800"}\n', "half of a character.* 2"),
     "number.jsonl": (b'{"text": 3}\n', "holds int, not text"),
     "notes.xyz": (b"a", "is none of .parquet"),
@@ -317,10 +349,38 @@ def test_a_name_of_the_hub_is_asked_of_it(no_network):
         documents("owner/name-v1.5")
 
 
-def test_a_local_corpus_asks_nothing_of_the_network(tmp_path, no_network, tokenizer):
+def test_a_dataset_of_the_hub_is_streamed_with_the_columns_and_the_split(monkeypatch):
+    asked = []
+
+    def load_dataset(path, **options):
+        asked.append((path, options))
+        parts = {split: datasets.Dataset.from_list(ROWS).to_iterable_dataset() for split in SPLITS}
+        return datasets.IterableDatasetDict(parts)
+
+    monkeypatch.setattr("interp.data.opening.load_dataset", load_dataset)
+    found = documents("owner/name", split="test", config="en", document_column="id")
+    assert [name for name, _, _ in found] == ["d0", "d1", "d2"]
+    assert asked == [("owner/name", {"name": "en", "streaming": True})]
+    with pytest.raises(WindowError, match="owner/name has no split 'train'; it has test, validation"):
+        documents("owner/name")
+    with pytest.raises(WindowError, match="only a dataset on the hub has configurations"):
+        documents(Path(__file__).parent, config="en")
+
+
+def test_a_dataset_in_another_format_has_the_same_names():
+    data = datasets.Dataset.from_dict({"text": ["a", "b"], "n": [1, 2], "x": [1.5, float("nan")], "l": [[1], [2]]})
+    for form in (None, "numpy", "torch"):
+        found = documents(data.with_format(form), document_column="n", domain_column="x")
+        assert found == [("1", "1.5", "a"), ("2", None, "b")]
+        with pytest.raises(WindowError, match="column 'l' of row 0 holds"):
+            documents(data.with_format(form), domain_column="l")
+
+
+def test_a_local_corpus_and_model_ask_nothing_of_the_network(tmp_path, no_network, checkpoints):
+    tokenizer = load_model(checkpoints["OpenLLaMA"], device="cpu").tokenizer
     datasets.Dataset.from_list(ROWS).save_to_disk(str(tmp_path / "stored"))
-    for name, data in FORMATS.items():
-        write(tmp_path / "folder" / name, data)
+    for name in ("lines.jsonl", "table.parquet", "commas.csv.xz"):
+        write(tmp_path / "folder" / name, FORMATS[name])
     for source in (tmp_path / "stored", str(tmp_path / "folder"), tmp_path / "folder" / "lines.jsonl"):
         assert read_windows(source, tokenizer, max_windows=5)
 
