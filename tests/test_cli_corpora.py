@@ -75,7 +75,8 @@ def test_a_corpus_without_a_window_is_refused_and_nothing_is_written(tmp_path):
         ran = invoke(command, MODEL, "--out", tmp_path / command, "--corpus", tmp_path / "c.jsonl")
         assert ran.exit_code == 1
         assert "gives no windows: left out 1 of 1 documents read: 1 shorter than a window" in ran.stderr
-        assert not (tmp_path / command).exists()
+        assert not (tmp_path / command).is_file()
+        assert not list((tmp_path / command).glob("*.parquet"))
 
 
 def test_windows_that_were_cut_off_are_said(corpus, tmp_path):
