@@ -52,7 +52,13 @@ def predicting(windows: Windows) -> slice:
 
 
 def lens_logits(model: TransformerBridge, residual: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_vocab"]:
-    """The model's own final norm and unembedding on any residual stream; at least float32."""
+    """The model's own final norm and unembedding on any residual stream; at least float32.
+
+    Raises:
+        HookError: a model without a final norm.
+    """
+    if not hasattr(model, "ln_final"):
+        raise HookError(f"{model.cfg.model_name} has no norm before its unembedding; the lens would be wrong")
     out = model.unembed(model.ln_final(residual))
     return out if out.dtype == torch.float64 else out.float()
 

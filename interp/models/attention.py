@@ -13,7 +13,7 @@ import torch
 from einops import rearrange
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, PretrainedConfig
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
@@ -49,6 +49,24 @@ def single_query_attention(
         scores = scores + attention_mask
     z = scores.softmax(dim=-1) @ value
     return rearrange(z, "batch key_head group d_head -> batch 1 (key_head group) d_head"), None
+
+
+def layer_kinds(config: PretrainedConfig) -> list[str]:
+    """What each layer attends to: ``full_attention``, or the last ``attention_window`` keys, ``sliding_attention``.
+
+    A configuration that has a window but does not name its layers slides in all of them (Mistral, Mixtral, Phi-3).
+    """
+    if getattr(config, "layer_types", None):
+        return list(config.layer_types)
+    if config.model_type == "gpt_neo":
+        return ["sliding_attention" if kind == "local" else "full_attention" for kind in config.attention_layers]
+    slides = attention_window(config) is not None
+    return ["sliding_attention" if slides else "full_attention"] * config.num_hidden_layers
+
+
+def attention_window(config: PretrainedConfig) -> int | None:
+    """How many keys a sliding layer sees, the query's own among them; None where there is no window."""
+    return config.window_size if config.model_type == "gpt_neo" else getattr(config, "sliding_window", None)
 
 
 AttentionInterface.register(SINGLE_QUERY, single_query_attention)

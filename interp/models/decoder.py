@@ -156,7 +156,8 @@ class Decoder(Brief):
     def mlp(self, layer: int, stream: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """What the MLP adds, its norms included, to a stream from before the attention (parallel) or after it."""
         part = self.layers[layer]
-        return part.post_norm2(part.mlp(part.norm2(stream)))
+        # Experts want (batch, pos, d_model), and no more axes.
+        return part.post_norm2(part.mlp(part.norm2(stream.reshape(1, -1, self.d_model)))).reshape(stream.shape)
 
     def after_attention(
         self,

@@ -17,6 +17,7 @@ from transformers import PretrainedConfig
 
 from interp.brief import Brief
 from interp.errors import InterpError
+from interp.models.attention import attention_window, layer_kinds
 from interp.models.hooks import attached_hooks, logits
 from interp.models.key_values import KeyValues
 from interp.models.plain import plain_model
@@ -78,7 +79,8 @@ class TextDecoder(Brief):
     config: PretrainedConfig
     device: torch.device
     through: str
-    """``plain`` or ``bridge``."""
+    """``plain``, ``bridge``, or ``whole texts``: the bridge, which reads each text from its beginning in every pass.
+    That is slow, and right for architectures that cannot go on from the keys of rows of different lengths."""
 
     @classmethod
     @torch.no_grad()
@@ -96,17 +98,15 @@ class TextDecoder(Brief):
         hf, device = model.original_model, torch.device(model.cfg.device)
         tokens = probe.to(device)
         whole = logits(model, tokens)
-        ways = {"plain": plain_model(model), "bridge": hf}
+        hooks = attached_hooks(model)
+        ways = {"plain": plain_model(model), "bridge": hf} | ({} if hooks else {"whole texts": hf})
         for through, way in ways.items():
             if way is not None:
                 decoder = cls(way.get_decoder(), way.get_output_embeddings(), hf.config, device, through)
-                error = decoder._disagreement(tokens, whole)
+                error = decoder._disagreement(tokens, whole, hooked=bool(hooks))
                 # Fused and stepwise attention round differently, by a few units of the type that the model runs in.
-                if error <= 30 * torch.finfo(whole.dtype).eps:
+                if error <= (30 * torch.finfo(whole.dtype).eps if through == "plain" else STEPWISE):
                     return decoder
-        if error <= STEPWISE:
-            return decoder
-        hooks = attached_hooks(model)
         raise DecodingError(
             f"{model.cfg.model_name} read position by position differs from the whole text by {error:.2g} of its logits"
             + (
@@ -116,16 +116,27 @@ class TextDecoder(Brief):
             )
         )
 
-    def _disagreement(self, tokens: Int[Tensor, "batch pos"], whole: Float[Tensor, "batch pos d_vocab"]) -> float:
-        """How far the logits are from those of the whole model, as a share of these.
+    def _disagreement(
+        self, tokens: Int[Tensor, "batch pos"], whole: Float[Tensor, "batch pos d_vocab"], *, hooked: bool
+    ) -> float:
+        """How far the logits are from those of the whole model, as a share of these; infinite where there are none.
 
-        All but the last two positions are read together and the next one by itself, as in decoding; with the room that
-        is left after it the mask is the one of decoding as well.
+        All but the last two positions are read together and then one by itself, as in decoding: another one in each of
+        two rows, and the same one in both. With the room that is left after it the mask is the one of decoding as well.
         """
-        n = max(1, tokens.shape[1] - 2)
-        store = KeyValues(len(tokens), tokens.shape[1])
-        read = [self.hidden_after(tokens[:, a:b], store, start=a, end=b) for a, b in ((0, n), (n, n + 1))]
-        return relative_error(self.logits(torch.cat(read, dim=1)), whole[:, : n + 1])
+        n, two = max(1, tokens.shape[1] - 2), [0, -1]
+        rows, store = tokens[two], KeyValues(2, tokens.shape[1])
+        at = torch.tensor([n - 1, n], device=tokens.device)
+        try:
+            together = self.hidden_after(rows[:, :n], store, start=0, end=n)
+            apart = self.hidden_after(rows.gather(1, at[:, None]), store, start=at, end=n + 1)
+            last = self.hidden_after(rows[:, n : n + 1], store, start=n, end=n + 1)
+        except Exception:
+            if hooked:
+                raise
+            return float("inf")  # The architecture's own code does not take such a pass.
+        expected = [whole[two, :n], whole[two, at][:, None], whole[two, n : n + 1]]
+        return relative_error(self.logits(torch.cat([together, apart, last], dim=1)), torch.cat(expected, dim=1))
 
     def hidden(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
         """Final hidden states, after the last norm, in one pass over whole texts."""
@@ -150,6 +161,11 @@ class TextDecoder(Brief):
             rows: the rows of the store that go on; all of them unless given.
         """
         n_new = tokens.shape[1]
+        if self.through == "whole texts":
+            store.aim(slice(0, store.n_rows) if rows is None else rows, start, end)
+            texts, places = store.texts(tokens)
+            hidden = self.hidden(texts)
+            return hidden.gather(1, places[..., None].expand(-1, -1, hidden.shape[-1]))
         # One token a row: products over the whole store, masked, take a third of the time of those over a slice of
         # it, whose rows do not lie one after the other.
         read = store.n_pos if n_new == 1 and tokens.device.type == "cpu" else end
@@ -167,10 +183,10 @@ class TextDecoder(Brief):
 
     @property
     def _slides(self) -> bool:
-        return "sliding_attention" in (getattr(self.config, "layer_types", None) or ())
+        return "sliding_attention" in layer_kinds(self.config)
 
     def _mask(self, positions: Int[Tensor, "row pos"], n_keys: int) -> Tensor | dict[str, Tensor]:
-        """What each position may attend to, as an additive mask; one for each kind of layer where kinds differ."""
+        """What each position may attend to, as an additive mask; one for each kind of layer where they are named."""
         dtype = next(self.head.parameters()).dtype
         query, key = positions[:, None, :, None], torch.arange(n_keys, device=positions.device)
 
@@ -182,12 +198,17 @@ class TextDecoder(Brief):
         full = key <= query
         if not self._slides:
             return additive(full)
-        near = full & (key > query - self.config.sliding_window)
+        near = full & (key > query - (attention_window(self.config) or 0))
+        if not getattr(self.config, "layer_types", None):
+            return additive(near)
         return {"full_attention": additive(full), "sliding_attention": additive(near)}
 
     def logits(self, hidden: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_vocab"]:
         """The model's logits, in at least float32."""
         logits = self.head(hidden)
+        cap = getattr(self.config, "final_logit_softcapping", None)
+        if cap is not None:  # Gemma 2
+            logits = cap * torch.tanh(logits / cap)
         return logits if logits.dtype == torch.float64 else logits.float()
 
     def choose(

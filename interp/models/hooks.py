@@ -17,6 +17,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import chain
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float, Int
@@ -53,18 +55,30 @@ def named_modules(model: TransformerBridge) -> dict[str, nn.Module]:
     return own | {name: module for name, module in wrapped if id(module) not in seen}
 
 
+_KINDS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+_BUILT_IN: WeakKeyDictionary[TransformerBridge, frozenset[int]] = WeakKeyDictionary()
+
+
+def note_built_in_hooks(model: TransformerBridge) -> None:
+    """Remember the hooks that a model was booted with (OPT): they are its architecture's, not a user's."""
+    _BUILT_IN[model] = frozenset(id(fn) for module in named_modules(model).values() for fn in _hooks(module))
+
+
+def _hooks(module: nn.Module) -> Iterator[Callable[..., Any]]:
+    return chain.from_iterable(getattr(module, kind).values() for kind in _KINDS)
+
+
 def attached_hooks(model: TransformerBridge) -> list[str]:
     """Where something is attached to the model: hook points with a hook, and modules with a torch hook of any kind.
 
     Blocks of a bridge, and Hugging Face models once asked for hidden states, catch some of their own activations with
-    torch hooks; these change nothing and do not count.
+    torch hooks; these change nothing and do not count, nor do hooks that the model was booted with.
     """
-    everywhere = nn.modules.module
-    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    found = ["every module"] if any(getattr(everywhere, f"_global{kind}") for kind in kinds) else []
+    everywhere, built_in = nn.modules.module, _BUILT_IN.get(model, frozenset())
+    found = ["every module"] if any(getattr(everywhere, f"_global{kind}") for kind in _KINDS) else []
     for name, module in named_modules(model).items():
-        fns = chain.from_iterable(getattr(module, kind).values() for kind in kinds)
-        if any(not fn.__module__.startswith(_CAPTURING) for fn in fns):
+        if any(id(fn) not in built_in and not fn.__module__.startswith(_CAPTURING) for fn in _hooks(module)):
             found.append((module.name or name) if isinstance(module, HookPoint) else name)
     return found
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Int
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import Cache
 
 
@@ -22,6 +22,7 @@ class KeyValues(Cache):
         super().__init__(layers=[])
         self.n_rows, self.n_pos = n_rows, n_pos
         self._store: dict[int, tuple[Tensor, Tensor]] = {}
+        self._tokens = torch.zeros((n_rows, n_pos), dtype=torch.long)
         self.aim(slice(0, n_rows), 0, 0)
 
     def aim(self, rows: slice | Int[Tensor, " row"], start: int | Int[Tensor, " row"], end: int) -> None:
@@ -48,6 +49,20 @@ class KeyValues(Cache):
         # A pass that begins a text attends to what it brings itself, which lies together.
         return (key_states, value_states) if n_new == self._end else (read[0], read[1])
 
+    def texts(self, tokens: Int[Tensor, "row new"]) -> tuple[Int[Tensor, "row pos"], Int[Tensor, "row new"]]:
+        """Add a pass's tokens, and return its rows' whole texts with the places of the new tokens in them.
+
+        For a model that reads whole texts again; what lies after the new tokens is not theirs to see.
+        """
+        self._tokens = self._tokens.to(tokens.device)
+        index = torch.arange(self.n_rows, device=tokens.device)[self._rows][:, None]
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        places = (places + self._start if isinstance(self._start, int) else self._start[:, None] + places).expand(
+            len(index), -1
+        )
+        self._tokens[index, places] = tokens
+        return self._tokens[index[:, 0], : self._end], places
+
     def get_seq_length(self, layer_idx: int = 0) -> int:  # noqa: ARG002
         if isinstance(self._start, int):
             return self._start
@@ -67,12 +82,14 @@ class KeyValues(Cache):
         """A copy that holds these rows, in this order."""
         kept = KeyValues(len(rows), self.n_pos)
         kept._store = {layer: (k[rows], v[rows]) for layer, (k, v) in self._store.items()}
+        kept._tokens = self._tokens[rows.to(self._tokens.device)]
         return kept
 
     @classmethod
     def join(cls, parts: Sequence[KeyValues], n_pos: int) -> KeyValues:
         """The rows of several stores, one after the other, with room for ``n_pos`` positions."""
         joined = cls(sum(part.n_rows for part in parts), n_pos)
+        joined._tokens = torch.cat([nn.functional.pad(p._tokens, (0, n_pos))[:, :n_pos] for p in parts])
         for layer, (keys, values) in parts[0]._store.items():
             room = tuple(t.new_zeros(joined.n_rows, t.shape[1], n_pos, t.shape[3]) for t in (keys, values))
             row = 0

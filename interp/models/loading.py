@@ -28,6 +28,7 @@ from transformer_lens.model_bridge.sources import transformers as _  # noqa: F40
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from interp.models.checkpoint import PICKLES, LoadError, check_loading, read_config, refusing, weight_files
+from interp.models.hooks import note_built_in_hooks
 from interp.models.identity import remember_revision
 from interp.models.registry import UnknownModelError, known
 from interp.models.rotation import convert_rotated
@@ -87,6 +88,7 @@ def load_model(
     model.cfg.model_name = name
     remember_revision(model, revision, directory)
     model.eval()
+    note_built_in_hooks(model)
     convert_rotated(model)
     verify(model, tokens, expected)
     return model

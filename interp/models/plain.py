@@ -6,12 +6,12 @@ work for nothing: decoding through the plain model is 1.3 to 2 times as fast, an
 
 from __future__ import annotations
 
-from copy import deepcopy
+import copy
 from itertools import chain
 
 import torch
 from transformer_lens.model_bridge import TransformerBridge
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from interp.models.attention import SINGLE_QUERY
 from interp.models.hooks import attached_hooks
@@ -41,10 +41,9 @@ def plain_model(model: TransformerBridge) -> PreTrainedModel | None:
             original.named_parameters(remove_duplicate=False), original.named_buffers(remove_duplicate=False)
         )
     }
-    # A copy, since the way of attention is set in it: the model's own stays as it was.
-    config = deepcopy(original.config)
-    with torch.device("meta"):
-        plain = AutoModelForCausalLM.from_config(config, attn_implementation=SINGLE_QUERY)
+    plain = _without_weights(original.config)
+    if plain is None:
+        return None
     for module_name, module in plain.named_modules():
         own = chain(module.named_parameters(recurse=False), module.named_buffers(recurse=False))
         for name, wanted in list(own):
@@ -53,3 +52,15 @@ def plain_model(model: TransformerBridge) -> PreTrainedModel | None:
                 return None
             (module._parameters if name in module._parameters else module._buffers)[name] = tensor
     return plain.eval()
+
+
+def _without_weights(config: PretrainedConfig) -> PreTrainedModel | None:
+    """A model of the configuration, with the fastest attention that it takes; None where it takes none of them."""
+    for attention in (SINGLE_QUERY, "eager"):
+        try:
+            with torch.device("meta"):
+                # A copy: the attention is written into the configuration, and the bridge's model reads its own.
+                return AutoModelForCausalLM.from_config(copy.deepcopy(config), attn_implementation=attention)
+        except (ValueError, KeyError):  # an architecture whose attention cannot be chosen
+            continue
+    return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 from collections import OrderedDict
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,11 +12,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.generalized_components.base import GeneralizedComponent
+from transformers.pytorch_utils import Conv1D
 
 from interp.errors import InterpError
-from interp.models.attention import SINGLE_QUERY
+from interp.models.attention import SINGLE_QUERY, attention_window, layer_kinds
 from interp.models.decoder import Decoder, Layer
 from interp.models.hooks import attached_hooks, logits
+from interp.models.key_values import KeyValues
 from interp.models.verify import relative_error
 
 
@@ -38,7 +39,22 @@ def _bare(module: nn.Module, config: Any, projection: nn.Module | None = None) -
     }
     if hasattr(module, "config"):
         bare.config = config
+    mask = module._buffers.get("bias")
+    if mask is not None and mask.dtype == torch.bool:
+        # GPT-Neo's own mask takes the last key for the query's own, which it is not where keys are stored ahead. The
+        # mask of ``Decoder.positions`` is by position, and enough.
+        bare._buffers = {**module._buffers, "bias": torch.ones(1, dtype=torch.bool, device=mask.device).expand_as(mask)}
     return bare
+
+
+def _linear(module: nn.Module) -> nn.Module:
+    """GPT-2's projections hold the transposed weight of a linear map; here it is one, around the same numbers."""
+    if not isinstance(module, Conv1D):
+        return module
+    d_in, d_out = module.weight.shape
+    linear = nn.Linear(d_in, d_out, device="meta")
+    linear.weight, linear.bias = nn.Parameter(module.weight.T, requires_grad=False), module.bias
+    return linear
 
 
 HALF_ROUNDING = 8
@@ -76,9 +92,19 @@ def decoder(model: TransformerBridge, probe: Int[Tensor, "batch pos"] | None = N
     whole = logits(model, tokens)
     # In float64 the bridge's attention matters to the last digits: for some architectures it is the model's own
     # code, whose softmax is in float32, for others its own. Whichever the whole model agrees with is taken.
-    variants = (True, False) if model.cfg.dtype == torch.float64 else (True,)
-    candidates = [_take_apart(model, fused=fused) for fused in variants]
-    error, parts = min(((_disagreement(parts, tokens, whole), parts) for parts in candidates), key=lambda pair: pair[0])
+    own = model.cfg.dtype == torch.float64 or model.original_model.config.model_type == "gpt_neo"
+    variants = (True, False) if own else (True,)
+    try:
+        candidates = [_take_apart(model, fused=fused) for fused in variants]
+        errors = [_disagreement(parts, tokens, whole) for parts in candidates]
+    except RestartError:
+        raise
+    except Exception as failed:
+        raise RestartError(
+            f"{model.cfg.model_name} ({type(model.original_model).__name__}) cannot be taken apart, which measurements "
+            f"of single heads need: {type(failed).__name__}: {' '.join(str(failed).split())[:200]}"
+        ) from failed
+    error, parts = min(zip(errors, candidates, strict=True), key=lambda pair: pair[0])
     tolerance = 1e-5 if parts.dtype in {torch.float32, torch.float64} else HALF_ROUNDING * torch.finfo(parts.dtype).eps
     if not error <= tolerance:
         raise RestartError(
@@ -91,13 +117,13 @@ def decoder(model: TransformerBridge, probe: Int[Tensor, "batch pos"] | None = N
 def _take_apart(model: TransformerBridge, *, fused: bool) -> Decoder:
     config = copy.copy(model.original_model.config)
     config._attn_implementation = SINGLE_QUERY if fused else "eager"
-    kinds: Sequence[str] = getattr(config, "layer_types", None) or ["full_attention"] * model.cfg.n_layers
+    kinds = layer_kinds(config)
 
     def part(owner: nn.Module, name: str) -> nn.Module:
         return _bare(getattr(owner, name), config) if hasattr(owner, name) else nn.Identity()
 
     def layer(block: Any, kind: str) -> Layer:
-        attention, project = block.attn.original_component, part(block.attn, "o")
+        attention, project = block.attn.original_component, _linear(part(block.attn, "o"))
         if not isinstance(project, nn.Linear):
             raise RestartError(f"{model.cfg.model_name} has no linear output projection after its heads: {project}")
         return Layer(
@@ -130,11 +156,20 @@ def _take_apart(model: TransformerBridge, *, fused: bool) -> Decoder:
         d_head=model.cfg.d_head,
         d_model=model.cfg.d_model,
         d_vocab=model.cfg.d_vocab,
-        sliding_window=getattr(config, "sliding_window", None),
+        sliding_window=attention_window(config),
         fused=fused,
     )
 
 
 def _disagreement(parts: Decoder, tokens: Int[Tensor, "batch pos"], whole: Float[Tensor, "batch pos d_vocab"]) -> float:
-    ours = parts.unembed(parts.run_from(0, parts.embed(tokens), parts.positions(0, tokens.shape[1])))
-    return relative_error(ours, whole)
+    """The larger error of a whole pass, and of one position that goes on from stored keys, with room left after it."""
+    n_pos = tokens.shape[1]
+    n = max(1, n_pos - 2)
+    together = parts.unembed(parts.run_from(0, parts.embed(tokens), parts.positions(0, n_pos)))
+    store = KeyValues(len(tokens), n_pos)
+    store.aim(slice(0, len(tokens)), 0, n)
+    parts.run_from(0, parts.embed(tokens[:, :n]), parts.positions(0, n), store=store)
+    store.aim(slice(0, len(tokens)), n, n_pos)
+    after = parts.positions(n, n + 1, n_keys=n_pos)
+    step = parts.unembed(parts.run_from(0, parts.embed(tokens[:, n : n + 1], n), after, store=store))
+    return max(relative_error(together, whole), relative_error(step, whole[:, n : n + 1]))
