@@ -31,12 +31,13 @@ def build(
     """Build a suffix-array index of a corpus in a model's own tokens."""
     check_places({"corpus": corpus, "tokenizer": tokenizer, "out": out}, folders=["out"])
     from interp.data.counts.documents import token_documents
+    from interp.data.opening import corpus_name
     from interp.data.tally import Tally
     from interp.models.loading import load_tokenizer
 
     tally = Tally()
     documents = token_documents(corpus, load_tokenizer(tokenizer), text_column=text_column, split=split, tally=tally)
-    _build(documents, out, tokenizer, source=corpus)
+    _build(documents, out, tokenizer, source=corpus_name(corpus, split=split))
     say_left_out(corpus, tally)
 
 

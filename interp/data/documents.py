@@ -105,7 +105,7 @@ def _label(value: Any, column: str, i: int) -> str | None:
             f"column {column!r} of row {i} holds {type(value).__name__}, not a name; a field in it is named by a path, "
             f"{column}.FIELD"
         )
-    return str(value)
+    return str(value) or None
 
 
 def _refuse_halves(text: str, name: str) -> None:

@@ -4,7 +4,7 @@ Files are read here, row by row and with the columns that are asked for alone: n
 other rows, no path is a pattern, and nothing is asked of the network.
 
 - ``.parquet``: the needed columns, a batch of rows at a time.
-- ``.jsonl``, ``.json``: an object a line, or one array of objects (which is read whole).
+- ``.jsonl``, ``.json``: an object a line; or one array of objects or one object over many lines, read whole.
 - ``.csv``: commas, a header; an empty field is null.
 - ``.txt``: one document, with the columns ``text`` and ``file`` (its path). Line ends stay as they are.
 
@@ -134,8 +134,10 @@ def _parquet(handle: io.BufferedIOBase, columns: Sequence[str], name: str) -> It
 
 def _json(handle: io.BufferedIOBase, columns: Sequence[str], name: str) -> Iterator[Row]:
     first = handle.readline()
-    if first.removeprefix(_MARK).lstrip().startswith(b"["):
-        yield from (_object(row, f"entry {n}") for n, row in enumerate(json.loads(_decode(first + handle.read()))))
+    opening = first.removeprefix(_MARK).strip()
+    if opening.startswith(b"[") or opening == b"{":
+        whole = json.loads(_decode(first + handle.read()))
+        yield from (_object(row, f"entry {n}") for n, row in enumerate(whole if isinstance(whole, list) else [whole]))
         return
     for n, line in enumerate(_lines(handle, first), start=1):
         if line.strip():

@@ -62,6 +62,12 @@ def read_rows(
         raise WindowError(f"{where} cannot be read: {error}") from error
 
 
+def corpus_name(source: Source, *, split: str | None = None, config: str | None = None) -> str:
+    """What a corpus is called in results: its path or id, and which part was asked for."""
+    part = ", ".join(f"{kind} {name}" for kind, name in (("config", config), ("split", split)) if name is not None)
+    return (str(source) if isinstance(source, (str, Path)) else "dataset") + (f" ({part})" if part else "")
+
+
 def _local(source: str | Path) -> Path | None:
     """The file or folder of that name; ``None`` for a name that can only be one of the hub."""
     name = str(source)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from interp.data.documents import read_documents, tokenized
 from interp.data.domains import UNKNOWN
-from interp.data.opening import Source
+from interp.data.opening import Source, corpus_name
 from interp.data.tally import Tally
 from interp.data.tokenizers import tokenizer_fingerprint
 from interp.data.windows import WindowError, Windows
@@ -77,7 +76,7 @@ def stream_windows(
         tally=tally,
     )
     length = prefix_len + continuation_len
-    name = str(source) if isinstance(source, (str, Path)) else "dataset"
+    name = corpus_name(source, split=split, config=config)
     fingerprint = tokenizer_fingerprint(tokenizer)
     pending: list[tuple[str, str, list[int]]] = []
     n_yielded = 0

@@ -215,6 +215,30 @@ def test_nested_columns_are_named_by_a_path_and_null_is_no_name(tmp_path, form):
         documents(datasets.Dataset.from_list(NESTED), text_column="doc.text", domain_column="doc")
 
 
+@pytest.mark.parametrize("empty", [None, "", float("nan")])
+def test_an_empty_id_or_domain_is_none(tmp_path, empty):
+    path = write(
+        tmp_path / "c.jsonl", lines([{"text": "one", "id": empty, "set": empty}, {"text": "two", "id": 0, "set": 0}])
+    )
+    tally = Tally()
+    found = documents(path, tally, document_column="id", domain_column="set")
+    assert found == [("row-0", None, "one"), ("0", "0", "two")]
+    assert (tally.unnamed, tally.without_domain) == (1, 1)
+
+
+def test_the_domain_of_windows_without_one_is_unknown_and_is_not_looked_up(tokenizer):
+    corpus = datasets.Dataset.from_dict({"text": TEXTS, "set": ["a", None, "b"]})
+    options = {"max_windows": 99, "per_document": 1, "domain_column": "set"}
+    assert read_windows(corpus, tokenizer, **options).domain.tolist() == ["a", "unknown", "b"]
+    named = read_windows(corpus, tokenizer, **options, domains={"a": "A", "b": "B"})
+    assert named.domain.tolist() == ["A", "unknown", "B"]
+
+
+def test_one_object_over_many_lines_is_a_document(tmp_path):
+    path = write(tmp_path / "c.json", json.dumps(ROWS[1], indent=2).encode())
+    assert documents(path, document_column="id") == [("d1", None, TEXTS[1])]
+
+
 def test_a_column_that_a_row_lacks_is_null_there(tmp_path):
     path = write(
         tmp_path / "c.jsonl", lines([{"text": "one"}, {"text": "two", "id": 2, "set": float("nan")}, {"id": 3}])
@@ -302,6 +326,14 @@ def test_a_split_is_chosen_or_refused_with_what_there_is(split_source, tmp_path)
     for asked in (None, "train", "tset"):
         with pytest.raises(WindowError, match="has no split '(train|tset)'; it has test, validation"):
             documents(split_source, split=asked)
+
+
+def test_windows_are_named_by_what_was_asked_for(split_source, tokenizer):
+    given = {"max_windows": 1, "prefix_len": 1, "continuation_len": 1}
+    name = str(split_source) if isinstance(split_source, Path) else "dataset"
+    for split in SPLITS:
+        assert read_windows(split_source, tokenizer, split=split, **given).source == f"{name} (split {split})"
+    assert read_windows(datasets.Dataset.from_list(ROWS), tokenizer, **given).source == "dataset"
 
 
 def test_one_split_needs_no_name_and_names_that_say_no_split_are_one(tmp_path):
