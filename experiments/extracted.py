@@ -32,7 +32,7 @@ def scores_table(
 ) -> tuple[pd.DataFrame, list[Provenance]]:
     """Scores of the models, with ``family``, ``size``, ``n_params`` and ``prefix_log_prob``; measured once, then read.
 
-    A file of other models or windows is measured again.
+    A file of other models or windows is measured again: other weights or text, whatever the names and ids.
     """
     windows = experiment_windows(per_set=per_set, seed=seed)
     if not _holds(path, models, windows):
@@ -43,9 +43,13 @@ def scores_table(
 def _holds(path: Path, models: Sequence[str], windows: Windows) -> bool:
     if not path.exists():
         return False
-    table = read_table(path, columns=["model", "window"])
-    same = set(table["model"]) == set(models) and set(table["window"]) == set(windows.window)
-    return same and len(table) == len(models) * len(windows)
+    found = {record.model: record for record in read_provenance(path) if record.measurement == "extract"}
+    table = read_table(path, columns=["model"])
+    if set(found) != set(models) or table["model"].value_counts().to_dict() != dict.fromkeys(models, len(windows)):
+        return False
+    if any(record.windows_digest != windows.digest for record in found.values()):
+        return False
+    return not any(Provenance.of("extract", load_model(name), windows).differences(found[name]) for name in models)
 
 
 def _scores(name: str, *, table: str, per_set: int | None, seed: int) -> Part:

@@ -198,7 +198,8 @@ def main() -> None:
         if args.attention:
             models = list(read_falls(args.tables)[0])
             looking = partial(measure_attention, tables=args.tables)
-            measure_each(models, args.out, looking, per_set=args.per_set, seed=args.seed)
+            inputs = [args.tables / "by_window.parquet"]
+            measure_each(models, args.out, looking, inputs=inputs, per_set=args.per_set, seed=args.seed)
     draw(args.out, seed=args.seed)
 
 

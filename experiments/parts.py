@@ -1,8 +1,9 @@
 """Tables of an experiment, measured model by model: a run that is stopped goes on where it stopped.
 
 Each model's share of the tables is written when it is finished, to a folder of ``parts/`` beside them, with the
-settings it was measured with; one of other settings is measured again. When all models are there, their shares become
-the tables and are removed, so that a finished run is measured anew. One run at a time works in a folder.
+settings it was measured with and digests of what it was made from; one of others is measured again. When all models
+are there, their shares become the tables and are removed, so that a finished run is measured anew. One run at a time
+works in a folder.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from typing import Any
 
 import pandas as pd
 
+from interp.data.corpus import DOCUMENTS, WINDOWS
 from interp.files import (
     OutputError,
     check_outputs,
+    files_digest,
     is_empty,
     only_writer,
     remove_folder,
@@ -26,6 +29,8 @@ from interp.files import (
     safe_name,
     whole_folder,
 )
+from interp.models.checkpoint import LoadError
+from interp.models.loading import checkpoint_digest
 from interp.results import Provenance, read_provenance, read_table, write_table
 
 SETTINGS = "settings.json"
@@ -50,13 +55,18 @@ Measure = Callable[..., Part | None]
 """Takes a model's name and the settings; ``None`` for a model that has nothing to measure."""
 
 
-def measure_each(models: Sequence[str], out: Path, measure: Measure, **settings: Any) -> None:
+def measure_each(
+    models: Sequence[str], out: Path, measure: Measure, *, inputs: Sequence[Path] = (), **settings: Any
+) -> None:
     """Measure every model that has no finished part of these settings, then write the tables, one row group a model.
+
+    A part is of these settings only if the model's files, the shipped corpus and the inputs are what they were.
 
     Args:
         models: names, in the order of the tables' rows.
         out: folder of one experiment's tables.
         measure: called as ``measure(model, **settings)``.
+        inputs: files of earlier measurements that this one rests on.
         settings: everything that can change the numbers, as JSON can hold it. The code itself is not among it: a part
             that is taken over is announced with the revision it was measured at.
 
@@ -74,7 +84,7 @@ def measure_each(models: Sequence[str], out: Path, measure: Measure, **settings:
             # Another run may still be drawing its figures here.
             remove_leavings(out, older_than=3600.0)
             try:
-                _measure_each(models, out, measure, settings)
+                _measure_each(models, out, measure, inputs, settings)
             finally:
                 if is_empty(parts):
                     shutil.rmtree(parts)
@@ -82,10 +92,13 @@ def measure_each(models: Sequence[str], out: Path, measure: Measure, **settings:
         raise SystemExit(f"error: {error}") from error
 
 
-def _measure_each(models: Sequence[str], out: Path, measure: Measure, settings: Mapping[str, Any]) -> None:
-    wanted = json.loads(json.dumps(settings))
+def _measure_each(
+    models: Sequence[str], out: Path, measure: Measure, inputs: Sequence[Path], settings: Mapping[str, Any]
+) -> None:
+    digest = files_digest([DOCUMENTS, WINDOWS, *inputs])
     folders = [out / "parts" / safe_name(name) for name in models]
     for name, folder in zip(models, folders, strict=True):
+        wanted = json.loads(json.dumps({**settings, "made from": [_checkpoint(name), digest]}))
         if _settings(folder) == wanted:
             print(f"{name}: taken over from an unfinished run{_revision(folder)}", flush=True)
             continue
@@ -104,6 +117,14 @@ def _measure_each(models: Sequence[str], out: Path, measure: Measure, settings: 
         remove_folder(folder)
     if not tables:
         raise SystemExit(f"none of {', '.join(models)} had anything to measure")
+
+
+def _checkpoint(name: str) -> str:
+    """Digest of the model's files; empty where there is no such model, which loading it will say."""
+    try:
+        return checkpoint_digest(name)
+    except LoadError:
+        return ""
 
 
 def _settings(folder: Path) -> Mapping[str, Any] | None:

@@ -13,12 +13,13 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
+from xxhash import xxh3_128
 
 from interp.errors import InterpError
 
@@ -188,6 +189,17 @@ def is_lfs_pointer(path: Path) -> bool:
     """Whether Git LFS has left its pointer in a file's place."""
     with path.open("rb") as file:
         return file.read(24) == b"version https://git-lfs."
+
+
+def files_digest(paths: Iterable[Path]) -> str:
+    """Hash of the names and bytes of files (xxh3, 128 bits)."""
+    found = xxh3_128()
+    for path in paths:
+        found.update(f"{path.name} {path.stat().st_size}".encode())
+        with path.open("rb") as file:
+            while piece := file.read(2**24):
+                found.update(piece)
+    return found.hexdigest()
 
 
 def safe_name(name: str) -> str:

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -39,8 +40,9 @@ WINDOWS = ("windows_digest", "windows_tokenizer")
 IDENTITY = (*MODEL, *WINDOWS)
 
 
+@cache
 def _git_revision() -> str:
-    """Revision of the checkout that the code runs from; "unknown" outside one."""
+    """Revision of the checkout that the code runs from, when it was first asked; "unknown" outside one."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
@@ -135,7 +137,8 @@ class Provenance(Brief):
 
     def found(self) -> str:
         settings = (f"{name}={value}" for name, value in self.settings.items() if value is not None)
-        return shortened(f"{self.measurement} of {self.model} in {self.dtype}, {', '.join(settings)}", 120)
+        model = f"{self.model} at {self.model_revision}" if self.model_revision else self.model
+        return shortened(f"{self.measurement} of {model} in {self.dtype}, {', '.join(settings)}", 120)
 
 
 @runtime_checkable

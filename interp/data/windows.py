@@ -227,9 +227,9 @@ class Windows(Brief):
             yield where, self.tokens[where]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a window: ``window``, ``document``, ``domain``, ``count``, and ``digest`` of its text.
-
-        Ids count from 0 in every corpus; whether two tables are of the same windows, ``digest`` tells.
+        """One row a window: ``window``, ``document``, ``domain``, ``count``, and what tells the window from others:
+        ``digest`` of its ids and prefix length, and ``tokenizer``, empty where it is not known. Ids count from 0 in
+        every corpus.
         """
         return pd.DataFrame(
             {
@@ -238,6 +238,7 @@ class Windows(Brief):
                 "domain": self.domain,
                 "count": self.count,
                 "digest": self.digests,
+                "tokenizer": self.tokenizer or "",
             }
         )
 

@@ -189,7 +189,8 @@ def ablate_heads(
             memory_budget=memory_budget,
             progress=bar.update,
         )
-    return head_ablation("ablate_heads", model, windows, values, request)
+    chosen = None if heads is None else [[int(layer), int(head)] for layer, head in heads]
+    return head_ablation("ablate_heads", model, windows, values, request, heads=chosen)
 
 
 def head_ablation(
@@ -198,6 +199,7 @@ def head_ablation(
     windows: Windows,
     values: SweepValues,
     request: AblationRequest,
+    **settings: object,
 ) -> HeadAblation:
     """The result of a sweep, with its provenance."""
     return HeadAblation(
@@ -209,5 +211,5 @@ def head_ablation(
         memorized=values.memorized,
         score_clean=values.score_clean,
         score=values.score,
-        provenance=request.provenance(name, model, windows),
+        provenance=request.provenance(name, model, windows, **settings),
     )

@@ -55,8 +55,13 @@ def agreement(
         n_resamples: number of resamples; as many as the documents ask for unless given.
 
     Raises:
-        ComparisonError: fewer than two heads in both, no window, or a share outside 0 to 1.
+        ComparisonError: maps of different shapes, fewer than two heads in both, no window, or a share outside 0 to 1.
     """
+    if one.shape != other.shape or one.shape[-1] != len(documents):
+        raise ComparisonError(
+            f"maps of shapes {one.shape} and {other.shape} (layers, heads, windows) and {len(documents)} documents; "
+            "compare maps of one model on the same windows"
+        )
     both = ~(np.isnan(one).any(axis=-1) | np.isnan(other).any(axis=-1))
     n_heads = int(both.sum())
     if n_heads < 2 or len(documents) == 0:

@@ -223,7 +223,7 @@ def attention_targets(
             entropy[layer, :, where] = rearrange(
                 torch.special.entr(pattern).sum(-1).mean(-1), "b head -> head b"
             ).numpy()
-    settings = {"corpus": None if corpus is None else corpus.source, "rare_share": RARE_SHARE, "start": START}
+    settings = {"corpus": None if corpus is None else corpus.described, "rare_share": RARE_SHARE, "start": START}
     return AttentionTargets(
         share=share,
         uniform=uniform,

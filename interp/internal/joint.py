@@ -136,14 +136,15 @@ def ablate_sets(
                 if found.predicted is not None:
                     score[i, where] = run.score(kept, found.predicted, truth, windows.prefix_len).cpu().numpy()
                 bar.update(len(tokens))
+    ablated = tuple(tuple((int(layer), int(head)) for layer, head in heads) for heads in sets)
     return SetAblation(
         windows=windows,
         method=method,
-        sets=tuple(tuple((int(layer), int(head)) for layer, head in heads) for heads in sets),
+        sets=ablated,
         log_prob=log_prob,
         memorized=memorized,
         score=score,
-        provenance=request.provenance("ablate_sets", model, windows),
+        provenance=request.provenance("ablate_sets", model, windows, sets=ablated),
     )
 
 

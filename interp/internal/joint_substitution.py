@@ -133,6 +133,6 @@ def substitute_sets(
             n_draws=n_draws,
             batch_size=batch_size,
             seed=seed,
-            corpus=None if corpus is None else corpus.source,
+            corpus=None if corpus is None else corpus.described,
         ),
     )

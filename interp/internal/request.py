@@ -68,7 +68,7 @@ class AblationRequest(Brief):
             windows,
             method=self.method,
             **({} if self.metrics is None else {"metrics": list(self.metrics)}),
-            reference=None if reference is None else f"{len(reference)} windows of {reference.source}",
+            reference=None if reference is None else reference.described,
             mean_over=self.mean_over if self.method == "mean" else None,
             seed=self.seed,
             batch_size=self.batch_size,

@@ -204,7 +204,7 @@ def substitute(
         seed=seed,
     )
     settings = {"positions": position.tolist(), "n_draws": n_draws, "batch_size": batch_size, "seed": seed}
-    settings["corpus"] = None if corpus is None else corpus.source
+    settings["corpus"] = None if corpus is None else corpus.described
     return Substitution(
         position=position,
         log_prob=outcome.log_prob,

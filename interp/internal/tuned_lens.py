@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import kl_div
 from transformer_lens.model_bridge import TransformerBridge
+from xxhash import xxh3_128
 
 from interp.brief import Brief
 from interp.data.disjoint import by_text, overlapping, run_length
@@ -32,7 +33,7 @@ from interp.internal.finite import check_stream
 from interp.internal.layer_decoding import LayerDecoding
 from interp.internal.lens import check_lens, decode_points, lens_logits, lens_points
 from interp.models.hooks import activations
-from interp.models.identity import check_windows
+from interp.models.identity import ModelIdentity, check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.seeds import generator
@@ -58,6 +59,14 @@ class TunedLens(Brief):
         """The residual stream at point ``i`` in the final layer's terms."""
         weight, bias = self.weight[i].to(residual), self.bias[i].to(residual)
         return residual + residual @ weight.T + bias
+
+    @property
+    def digest(self) -> str:
+        """Hash of the translators, for the provenance of what is read through them."""
+        found = xxh3_128(" ".join(self.point).encode())
+        for values in (self.weight, self.bias):
+            found.update(values.detach().cpu().contiguous().numpy().data)
+        return found.hexdigest()
 
     def save(self, folder: Path) -> Path:
         """Write ``translators.safetensors`` and ``cfg.json`` into a folder."""
@@ -198,7 +207,7 @@ def tuned_lens(model: TransformerBridge, windows: Windows, lens: TunedLens, *, b
     """Layer decoding through the translators; the same result as ``logit_lens``, and equal to it at the last point.
 
     Raises:
-        ValueError: translators of a model of another shape.
+        ValueError: translators of another model: of another shape or other weights.
         WindowError: windows that share 32 tokens in a row with those the lens was trained on.
         WindowError, ActivationError, HookError: as ``logit_lens``.
     """
@@ -208,8 +217,20 @@ def tuned_lens(model: TransformerBridge, windows: Windows, lens: TunedLens, *, b
             f"the lens was trained on {lens.provenance.model} ({len(lens.point) - 1} layers, d_model "
             f"{lens.bias.shape[1]}); {model.cfg.model_name} has {model.cfg.n_layers} and {model.cfg.d_model}"
         )
-    refuse_overlap(Windows.from_tokens(lens.trained_on, prefix_len=1), windows)
+    identity = ModelIdentity.of(model)
     provenance = Provenance.of(
-        "tuned_lens", model, windows, trained=asdict(lens.provenance)["settings"], batch_size=batch_size
+        "tuned_lens",
+        identity,
+        windows,
+        lens=lens.digest,
+        trained_on=lens.provenance.windows_digest,
+        trained=asdict(lens.provenance)["settings"],
+        batch_size=batch_size,
     )
+    differences = provenance.differences(lens.provenance, of=("weights",))
+    if differences:
+        raise ValueError(
+            f"the lens was trained on other weights than this {identity.model}'s: {differences}; train it again"
+        )
+    refuse_overlap(Windows.from_tokens(lens.trained_on, prefix_len=1), windows)
     return decode_points(model, windows, points, translate=lens.translate, batch_size=batch_size, provenance=provenance)

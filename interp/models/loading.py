@@ -27,6 +27,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources import transformers as _  # noqa: F401 - registers boot_transformers
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from interp.files import files_digest
 from interp.models.checkpoint import PICKLES, LoadError, check_loading, read_config, refusing, weight_files
 from interp.models.hooks import note_built_in_hooks
 from interp.models.identity import remember_revision
@@ -36,6 +37,8 @@ from interp.models.small import TOKENIZER, WEIGHTS
 from interp.models.tokenizer import open_tokenizer
 from interp.models.verify import PROBE_LEN, TOLERANCE, probe_tokens, verify
 
+_READ = (".json", ".safetensors", ".model", ".txt")
+"""Kinds of files that a model and its tokenizer are read from."""
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
 
@@ -111,6 +114,19 @@ def load_tokenizer(name_or_path: str | Path, *, revision: str | None = None) -> 
     """
     name = str(name_or_path)
     return _tokenizer(name, _directory(name_or_path, revision))
+
+
+def checkpoint_digest(name_or_path: str | Path) -> str:
+    """Hash of a model's files as they are now, tokenizer included; names as ``load_model`` takes them.
+
+    What ``weights_digest`` says of a loaded model, this says without loading it.
+
+    Raises:
+        LoadError: no such model or directory, or no network and no local copy.
+    """
+    directory = _directory(name_or_path, None)
+    folders = [directory, TOKENIZER] if directory.parent == WEIGHTS else [directory]
+    return files_digest(file for folder in folders for file in sorted(folder.iterdir()) if file.suffix in _READ)
 
 
 def _device(device: str | torch.device | None) -> torch.device:

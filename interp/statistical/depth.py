@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
+from xxhash import xxh3_128_hexdigest
 
 from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
@@ -146,7 +147,13 @@ def depth(
         available=available,
         near_ties=near_ties,
         provenance=Provenance.of(
-            "depth", model, windows, batch_size=batch_size, near_tie=NEAR_TIE, through=decoder.through
+            "depth",
+            model,
+            windows,
+            further=xxh3_128_hexdigest(further.contiguous().numpy().data),
+            batch_size=batch_size,
+            near_tie=NEAR_TIE,
+            through=decoder.through,
         ),
     )
 

@@ -94,11 +94,13 @@ def compare(reference: Extraction, other: Extraction, *, dtype: str, batch_size:
     """Compare two extractions of the same windows.
 
     Raises:
-        ValueError: other windows, or another prefix length.
+        ValueError: other windows (also of the same ids), another prefix length, or another model or revision.
     """
-    same = np.array_equal(reference.windows.window, other.windows.window)
-    if not same or reference.windows.prefix_len != other.windows.prefix_len:
-        raise ValueError("extractions of different windows or prefix lengths cannot be compared")
+    if reference.windows.digest != other.windows.digest:
+        raise ValueError("extractions of different windows (text, ids, documents or prefix length) cannot be compared")
+    differences = other.provenance.differences(reference.provenance, of=("model", "model_revision", "tokenizer"))
+    if differences:
+        raise ValueError(f"extractions by different models cannot be compared: other {differences}")
     documents = reference.windows.document
     flipped = reference.memorized != other.memorized
     return Setting(

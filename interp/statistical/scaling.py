@@ -22,6 +22,7 @@ from jaxtyping import Float, Shaped
 from interp.brief import Brief
 from interp.statistical.fits import linear_fit, logistic_fit, logistic_rate, r_squared
 from interp.statistical.measured import ScoresError, check_columns, numbers, outcomes
+from interp.statistical.pairing import refuse_other_texts, window_key
 from interp.statistical.rates import Rates, estimates_frame, rates, score_bin
 from interp.stats import Estimate, from_resamples, resampled_means
 
@@ -77,8 +78,9 @@ def scaling(scores: pd.DataFrame, *, n_resamples: int | None = None, seed: int =
             family with two sizes, or a table that says two things of a model or a window, or none.
     """
     scores = _checked(scores, what="scaling")
+    key = window_key(scores, what="scaling")
     fits = [
-        _fit(str(family), group, n_resamples=n_resamples, seed=seed)
+        _fit(str(family), group, key, n_resamples=n_resamples, seed=seed)
         for family, group in scores.groupby("family", sort=True)
         if group["n_params"].nunique() > 1
     ]
@@ -110,9 +112,9 @@ class _Fit(NamedTuple):
     logistic_r2: float
 
 
-def _fit(family: str, group: pd.DataFrame, *, n_resamples: int | None, seed: int) -> _Fit:
+def _fit(family: str, group: pd.DataFrame, key: list[str], *, n_resamples: int | None, seed: int) -> _Fit:
     sizes = group.drop_duplicates("model").sort_values("n_params")
-    values, documents = _by_model(group, sizes["model"].to_list())
+    values, documents = _by_model(group, sizes["model"].to_list(), key)
     if np.isnan(values).any():
         raise ScoresError(
             f"the sizes of {family} were not asked about the same windows, or some were not measured; "
@@ -157,10 +159,11 @@ def family_ratios(
         was not measured. ``n_clusters`` is of the model that was asked about fewer documents.
 
     Raises:
-        ScoresError: fewer than two families have a model of that size, a size or factor that is none, and as
-            ``scaling``.
+        ScoresError: fewer than two families have a model of that size, a size or factor that is none, one window of one
+            document and tokenizer that is another text in another family, and as ``scaling``.
     """
     scores = _checked(scores, what="the ratio between families")
+    key = window_key(scores, what="the ratio between families")
     if not (0 < n_params < np.inf and within >= 1):
         raise ScoresError(f"n_params={n_params} and within={within}: a size is above 0, and a factor at least 1")
     models = scores.drop_duplicates("model")[["family", "model", "n_params"]]
@@ -170,7 +173,8 @@ def family_ratios(
     models = models.drop_duplicates("family").loc[lambda m: m["off"] <= np.log10(within)]
     if len(models) < 2:
         raise ScoresError(f"{len(models)} families have a model within a factor {within} of {n_params:g} parameters")
-    values, documents = _by_model(scores, models["model"].to_list())
+    refuse_other_texts(scores[scores["model"].isin(models["model"])], what="the ratio between families")
+    values, documents = _by_model(scores, models["model"].to_list(), key)
     means, _ = resampled_means(values, clusters=documents, seed=seed, n_resamples=n_resamples)
     n_measured = (~np.isnan(values)).sum(axis=0)
     whole = np.divide(np.nansum(values, axis=0), n_measured, out=np.full(len(models), np.nan), where=n_measured > 0)
@@ -205,6 +209,7 @@ def transitions(scores: pd.DataFrame, *, seed: int = 0) -> Rates:
         ScoresError: as ``scaling``; two models of one size in a family.
     """
     scores = _checked(scores, what="size transitions", also=("score",))
+    key = window_key(scores, what="size transitions")
     binned = scores.assign(bin=score_bin(numbers(scores["score"])))
     groups, estimates = [], []
     for family, group in binned.groupby("family", sort=True):
@@ -214,7 +219,7 @@ def transitions(scores: pd.DataFrame, *, seed: int = 0) -> Rates:
         models = sizes["model"].to_list()
         for small, large in pairwise(models):
             pair = group[group["model"] == small].merge(
-                group[group["model"] == large], on=["document", "window"], suffixes=("_from", "_to")
+                group[group["model"] == large], on=key, suffixes=("_from", "_to")
             )
             if len(pair) != (group["model"] == small).sum():
                 raise ScoresError(f"{small} and {large} were not asked about the same windows; select those both have")
@@ -248,9 +253,9 @@ def _checked(scores: pd.DataFrame, *, what: str, also: Sequence[str] = ()) -> pd
 
 
 def _by_model(
-    scores: pd.DataFrame, models: list[str]
+    scores: pd.DataFrame, models: list[str], key: list[str]
 ) -> tuple[Float[np.ndarray, "sample column"], Shaped[np.ndarray, " sample"]]:
     """Outcome of every window by model, NaN where a model was not asked, and the windows' documents."""
     wanted = scores[scores["model"].isin(models)]
-    table = wanted.pivot(index=["document", "window"], columns="model", values="memorized")[models]
+    table = wanted.pivot(index=key, columns="model", values="memorized")[models]
     return table.to_numpy(), table.index.get_level_values("document").to_numpy().astype(str)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from interp.models.registry import UnknownModelError, find
-from interp.results import Provenance, TableError, read_provenance, read_table
+from interp.results import MODEL, Provenance, TableError, read_provenance, read_table
 from interp.statistical.rates import ScoresError, check_columns
 
 
@@ -20,13 +20,15 @@ def read_scores(paths: Sequence[Path], *, of_families: bool = False) -> tuple[pd
         of_families: also give ``family`` and ``n_params``: those in a table, else the registry's.
 
     Raises:
-        ScoresError: a file that cannot be read or was not written by this suite, a window that a model has twice, or
-            a model whose family or size is neither in its table nor in the registry.
+        ScoresError: a file that cannot be read or was not written by this suite, a window that a model has twice,
+            tables of one model's name that are of other weights, another revision, tokenizer, dtype or attention, or of
+            other hooks, or a model whose family or size is neither in its table nor in the registry.
     """
     files = [file for path in paths for file in (sorted(path.glob("*.parquet")) if path.is_dir() else [path])]
     if not files:
         raise ScoresError(f"no tables of scores in {', '.join(map(str, paths))}")
     parts, provenance = [], []
+    measured: dict[str, tuple[Path, Provenance]] = {}
     for file in files:
         try:
             table, made = read_table(file), read_provenance(file)
@@ -37,11 +39,19 @@ def read_scores(paths: Sequence[Path], *, of_families: bool = False) -> tuple[pd
             table = table.assign(model=made[0].model)
         parts.append(_with_family(table, file) if of_families else table)
         provenance += made
+        for record in made:
+            earlier, first = measured.setdefault(record.model, (file, record))
+            differences = record.differences(first, of=MODEL)
+            if differences:
+                raise ScoresError(f"{file} and {earlier} are of two models called {record.model}: other {differences}")
     scores = pd.concat(parts, ignore_index=True)
     twice = scores.duplicated(["model", "window"])
     if twice.any():
         model, window = scores.loc[twice, ["model", "window"]].iloc[0]
-        raise ScoresError(f"window {window} of {model} is in these tables twice; give each table once")
+        raise ScoresError(
+            f"window {window} of {model} is in these tables twice; give each table once, and tables of one corpus at a "
+            "time: in each the ids count from 0"
+        )
     return scores, provenance
 
 

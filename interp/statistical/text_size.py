@@ -17,7 +17,8 @@ from jaxtyping import Float
 from transformers import PreTrainedTokenizerBase
 
 from interp.brief import Brief
-from interp.data.windows import Windows
+from interp.data.tokenizers import tokenizer_fingerprint
+from interp.data.windows import WindowError, Windows
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -53,7 +54,15 @@ def text_size(tokenizer: PreTrainedTokenizerBase, windows: Windows) -> TextSize:
 
     Returns:
         Sizes in the windows' order. A character cut by a window's edge is read as the replacement character.
+
+    Raises:
+        WindowError: windows of another tokenizer.
     """
+    if windows.tokenizer not in (None, tokenizer_fingerprint(tokenizer)):
+        raise WindowError(
+            f"windows of {windows.source} are token ids of the tokenizer {windows.tokenizer}, not of this one: "
+            "its text would not be theirs"
+        )
     texts = [text.encode() for text in tokenizer.batch_decode(windows.tokens)]
     bits = 8 / windows.tokens.shape[1]
     return TextSize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -194,3 +195,30 @@ def test_old_leavings_of_killed_runs_go(tmp_path: Path) -> None:
     os.utime(old, (0, 0))
     measure_each(["a"], tmp_path, Counting(), seed=0)
     assert sorted(p.name for p in tmp_path.iterdir()) == [new.name, "curves.parquet", "scores.parquet"]
+
+
+def test_parts_of_another_checkpoint_corpus_or_input_are_measured_again(
+    checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, rests_on = tmp_path / "model", tmp_path / "by_window.parquet"
+    shutil.copytree(checkpoints["Pythia"], model)
+    rests_on.write_text("measured earlier")
+
+    def measured_again() -> bool:
+        again = Counting(breaks_at="c")
+        with pytest.raises(KeyboardInterrupt):
+            measure_each([str(model), "c"], tmp_path / "out", again, inputs=[rests_on], seed=0)
+        return str(model) in again.asked
+
+    assert [measured_again(), measured_again()] == [True, False]
+    weights = model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")  # overwritten in place, as long as before
+    assert [measured_again(), measured_again()] == [True, False]
+    (model / "tokenizer.json").write_text((model / "tokenizer.json").read_text() + "\n")
+    assert [measured_again(), measured_again()] == [True, False]
+    rests_on.write_text("measured  anew")
+    assert [measured_again(), measured_again()] == [True, False]
+    corpus = tmp_path / "windows.parquet"
+    corpus.write_bytes(b"other windows")
+    monkeypatch.setattr("parts.WINDOWS", corpus)
+    assert [measured_again(), measured_again()] == [True, False]

@@ -18,6 +18,7 @@ def family(name: str, rates: dict[float, float], *, n: int = 200) -> pd.DataFram
                 "n_params": size,
                 "window": np.arange(n),
                 "document": [f"d{i}" for i in range(n)],
+                "digest": [f"text {i}" for i in range(n)],
                 "score": np.where(np.arange(n) < round(rate * n), 1.0, 0.125),
             }
         )
