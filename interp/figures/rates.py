@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
+from scipy.special import expit
 
 from interp.figures.style import FAMILY_COLOURS, REFERENCE_COLOUR, apply_style, translucent
 from interp.statistical.dose_response import DoseResponse
@@ -59,7 +60,7 @@ def draw_dose_response(result: DoseResponse, *, panel: str, line: str, caption: 
             )
             for fit in fits[(fits[panel] == name) & (fits[line] == label)].itertuples():
                 doses = np.geomspace(shown["count"].min(), shown["count"].max(), 100)
-                curve = 1 / (1 + np.exp(-(fit.intercept + fit.slope * np.log2(doses))))
+                curve = expit(fit.intercept + fit.slope * np.log2(doses))
                 hidden = {"showlegend": False, "hoverinfo": "skip", "row": 1, "col": column, **shared}
                 fig.add_scatter(x=doses, y=curve, mode="lines", line={"color": colour, "width": 1.5}, **hidden)
                 if not np.isnan(fit.value):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
+from scipy.special import expit
 
 from interp.figures.rates import colours_of, error_bars
 from interp.figures.style import REFERENCE_COLOUR, apply_style, translucent
@@ -50,7 +51,7 @@ def draw_scaling(result: Scaling, *, floor: float | None = None, caption: str = 
             intercepts, slopes = fits[fit]
             which = result.families.index(str(family))
             curve = intercepts[which] + slopes[which].value * np.log10(sizes)
-            curve = 1 / (1 + np.exp(-curve)) if fit == "logistic" else curve
+            curve = expit(curve) if fit == "logistic" else curve
             fig.add_scatter(
                 x=sizes,
                 y=curve,

@@ -69,7 +69,7 @@ class Overlap(Brief):
     @property
     def top(self) -> Bool[np.ndarray, "domain layer head"]:
         """Heads that are in the domain's top set however ties are broken."""
-        return np.isclose(self.membership, 1)
+        return _sure(self.membership)
 
     def to_frame(self) -> pd.DataFrame:
         """The pairs."""
@@ -92,8 +92,13 @@ def _shuffled(
     return rng.permuted(member.reshape(len(member), -1), axis=1).reshape(member.shape)
 
 
+def _sure(member: Float[np.ndarray, "*heads"]) -> Bool[np.ndarray, "*heads"]:
+    """Heads in the top set however ties are broken."""
+    return member == 1
+
+
 def _in_all(member: Float[np.ndarray, "domain layer head"]) -> Bool[np.ndarray, "layer head"]:
-    return np.asarray(np.isclose(member, 1).all(axis=0))
+    return np.asarray(_sure(member).all(axis=0))
 
 
 def overlap(
@@ -143,7 +148,7 @@ def overlap(
     # Over all heads both expectations are known exactly.
     n_top = round(float(member[0].sum()))
     table["expected_all_heads"] = expected_jaccard(universal.size, n_top, n_top)
-    expected["all_heads"] = float(np.isclose(member, 1).mean(axis=(1, 2)).prod())
+    expected["all_heads"] = float(_sure(member).mean(axis=(1, 2)).prod())
     return Overlap(
         domains=domains,
         membership=member,

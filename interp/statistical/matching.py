@@ -111,7 +111,7 @@ def match(
     score = score / spread if spread > 1e-9 else np.zeros_like(score)
     rows = []
     rng = generator(seed)
-    shuffled = rng.permutation(len(scores))
+    shuffled = rng.permutation(np.flatnonzero(used))
     for stratum in np.unique(strata[used]):
         inside = strata[shuffled] == stratum
         treated, untreated = (shuffled[kind[shuffled] & inside] for kind in (memorized, candidates))
