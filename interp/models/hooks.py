@@ -79,8 +79,14 @@ def attached_hooks(model: TransformerBridge) -> list[str]:
     found = ["every module"] if any(getattr(everywhere, f"_global{kind}") for kind in _KINDS) else []
     for name, module in named_modules(model).items():
         if any(id(fn) not in built_in and not fn.__module__.startswith(_HARMLESS) for fn in _hooks(module)):
-            found.append((module.name or name) if isinstance(module, HookPoint) else name)
+            found.append(_hook_point_name(model, module) if isinstance(module, HookPoint) else name)
     return found
+
+
+def _hook_point_name(model: TransformerBridge, point: HookPoint) -> str:
+    """The name that TransformerLens has always had for a point, where it has one: ``hook_z``, not ``o.hook_in``."""
+    names = [name for name, other in model.hook_dict.items() if other is point]
+    return next((name for name in names if name != point.name), str(point.name))
 
 
 def _check_names(model: TransformerBridge, names: Sequence[str]) -> None:
