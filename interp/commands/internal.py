@@ -62,7 +62,9 @@ def cumulative(
 
     ranks = ranking_half(run.memorized, seed=run.seed)
     if ranks.all():
-        raise WindowError("all memorized windows are of one document: none is left to measure the curve on")
+        raise WindowError(
+            "all memorized windows are of one document or share text: none is left to measure the curve on"
+        )
     ranking = ablate_heads(run.model, run.memorized.select(ranks), method=method, seed=run.seed, progress=True)
     result = cumulative_ablation(
         run.model,

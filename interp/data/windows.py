@@ -11,7 +11,7 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from xxhash import xxh3_64_hexdigest, xxh3_128
 
@@ -194,7 +194,7 @@ class Windows(Brief):
     def continuation_len(self) -> int:
         return self.tokens.shape[1] - self.prefix_len
 
-    def select(self, which: Bool[np.ndarray, " window"] | Int[np.ndarray, " kept"]) -> Windows:
+    def select(self, which: Shaped[np.ndarray, " which"]) -> Windows:
         """The windows where ``which`` is true, or those at its positions, in its order.
 
         Raises:

@@ -27,7 +27,6 @@ def draw_frequency(curves: pd.DataFrame, *, caption: str = "") -> go.Figure:
         x="position of the n-gram's last token (0: first of the continuation)",
         y=_MEAN_LOG,
         caption=caption,
-        intervals=curves,
     )
 
 
@@ -52,5 +51,4 @@ def draw_boundary(steps: pd.DataFrame, *, caption: str = "") -> go.Figure:
         x="n of the n-grams",
         y=f"step of {_MEAN_LOG}",
         caption=caption,
-        intervals=steps,
     )

@@ -36,7 +36,7 @@ def scores(seed: int = 0) -> pd.DataFrame:
             depth = np.where(score == 1, rng.integers(0, 6, N), np.nan)
             columns = {
                 "family": family, "model": f"{family}-{size}", "n_params": n_params,
-                "window": range(N), "document": [f"d{i // 2}" for i in range(N)],
+                "window": range(N), "digest": [f"t{i}" for i in range(N)], "document": [f"d{i // 2}" for i in range(N)],
                 "domain": ["code", "code", "prose"] * (N // 3), "count": count, "score": score, "memorized": score == 1,
                 "log2_count": np.log2(1 + count), "compressed_bits": rng.normal(size=N),
                 "prefix_log_prob": rng.normal(size=N), "ratio": ratio, "ratio_every_longer": np.minimum(2 * ratio, 1),
