@@ -105,12 +105,16 @@ def _examples(model: TransformerBridge, extraction: Extraction) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def measure_model(spec: ModelSpec, plan: DemoPlan) -> ModelResults:
-    """Extract with one small model, sweep its heads on what it has memorized and, if it is a large one, "
-    "decode its layers."""
+def _prepare_worker() -> None:
+    """Of a process that is the demo's own: what is set here is set for all that runs in it."""
     # Two models beside one another are faster than two threads on matrices this small.
     torch.set_num_threads(1)
     transformers.logging.disable_progress_bar()
+
+
+def measure_model(spec: ModelSpec, plan: DemoPlan) -> ModelResults:
+    """Extract with one small model, sweep its heads on what it has memorized and, if it is a large one, decode its
+    layers."""
     label: dict[str, Any] = {"model": spec.name, "family": spec.family, "size": _size(spec), "n_params": spec.n_params}
     model = load_model(spec.name)
     windows = planted_windows(sets=[HELD_OUT, *map(planted_set, REPETITIONS)], per_set=plan.per_set, seed=SEED)
@@ -138,7 +142,9 @@ def measure(plan: DemoPlan) -> DemoResults:
     done: dict[str, ModelResults] = {}
     # A forked process would inherit torch's threads in a state that can hang.
     with (
-        ProcessPoolExecutor(min(2, os.cpu_count() or 1), mp_context=get_context("spawn")) as pool,
+        ProcessPoolExecutor(
+            min(2, os.cpu_count() or 1), mp_context=get_context("spawn"), initializer=_prepare_worker
+        ) as pool,
         # Larger models take longer: counted in heads, what is left is estimated well.
         tqdm(total=sum(s.n_layers * s.n_heads for s in specs), unit="head", desc="small families") as bar,
     ):

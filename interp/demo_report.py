@@ -19,18 +19,14 @@ from interp.internal.ranking import top_size
 from interp.models.small import VOCAB_SIZE
 from interp.report import Section, write_report
 from interp.statistical.dose_response import DoseResponse, dose_response
-from interp.statistical.rates import rates, score_histogram
+from interp.statistical.rates import rate, rates, score_histogram
 from interp.statistical.scaling import scaling
-from interp.stats import Estimate, wilson
+from interp.stats import Estimate
+from interp.wording import behind, interval, percent
 
 
 def _rate(rows: pd.DataFrame) -> Estimate:
-    return wilson(int(rows["memorized"].sum()), len(rows))
-
-
-def _percent(estimate: Estimate) -> str:
-    """``"97 % [94, 99]"``."""
-    return f"{100 * estimate.value:.3g} % [{100 * estimate.low:.3g}, {100 * estimate.high:.3g}]"
+    return rate(rows["memorized"], rows["document"], seed=SEED)
 
 
 def _windows_sentence(scores: pd.DataFrame) -> str:
@@ -44,11 +40,10 @@ def _windows_sentence(scores: pd.DataFrame) -> str:
 
 
 def dose_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """Rate of M = 1 by model (rows) and repetition count (columns), with intervals where it is neither 0 nor 1."""
+    """Rate of M = 1 by model (rows) and repetition count (columns), with intervals."""
     table = rates(scores, by=("model", "count")).to_frame()
     table["cell"] = [
-        f"{value:.2f}" if value in {0, 1} else f"{value:.2f} [{low:.2f}, {high:.2f}]"
-        for value, low, high in table[["value", "low", "high"]].to_numpy()
+        f"{value:.2f} {interval(low, high, '.2f')}" for value, low, high in table[["value", "low", "high"]].to_numpy()
     ]
     wide = table.pivot_table(index="model", columns="count", values="cell", aggfunc="first")
     wide.columns = ["never shown" if count == 0 else f"{count:g}x" for count in wide.columns]
@@ -62,8 +57,8 @@ def dose_figure(scores: pd.DataFrame, fitted: DoseResponse) -> go.Figure:
         panel="size",
         line="family",
         caption=(
-            "Points: share of windows with M = 1, with 95 % intervals (the wider of Wilson's and the bootstrap over "
-            "documents). Curves: logistic in log2 of the count. Diamonds: half is memorized. Dotted: never shown. "
+            "Points: share of windows with M = 1, with 95 % intervals by document. Curves: logistic in log2 of the "
+            "count. Diamonds: half is memorized. Dotted: never shown. "
             f"Rests on {_windows_sentence(scores)}"
         ),
     )
@@ -73,17 +68,16 @@ def _dose_section(scores: pd.DataFrame) -> Section:
     largest = scores[scores["size"] == scores["size"].iloc[-1]]
     often, never = _rate(largest[largest["count"] == max(REPETITIONS)]), _rate(scores[scores["count"] == 0])
     fitted = dose_response(scores, by=("size", "family"), seed=SEED)
-    half = fitted.to_frame()
-    half = half[half["size"] == largest["size"].iloc[0]]
-    halves = ", ".join(f"{row.family} {row.value:.0f} [{row.low:.0f}, {row.high:.0f}]" for row in half.itertuples())
+    groups = zip(fitted.groups["size"], fitted.groups["family"], fitted.half, strict=True)
+    half = {family: estimate for size, family, estimate in groups if size == largest["size"].iloc[0]}
+    halves = ", ".join(f"{family} {estimate}" for family, estimate in half.items())
     return Section(
         title="Repetition makes memory",
         text=(
-            f"Of the windows shown {max(REPETITIONS)} times, the largest models recite {_percent(often)}; of "
-            "those never "
-            f"shown, all models together recite {_percent(never)}. The largest models memorize half of the "
-            "windows that "
-            f"were shown this many times: {halves}. Brackets are 95 % intervals."
+            f"Of the windows shown {max(REPETITIONS)} times, the largest models recite {percent(often)}"
+            f"{behind([often])}; of those never shown, all models together recite {percent(never)}{behind([never])}. "
+            "The largest models memorize half of the windows that were shown this many times: "
+            f"{halves}{behind(list(half.values()))}. Brackets are 95 % intervals."
         ),
         figures=[dose_figure(scores, fitted)],
         table=dose_table(scores),
@@ -110,14 +104,14 @@ def _scores_section(scores: pd.DataFrame) -> Section:
 
 def _scaling_section(scores: pd.DataFrame) -> Section:
     fitted = scaling(scores[scores["count"] > 0], seed=SEED)
-    linear = fitted.to_frame().query("fit == 'linear'")
-    slopes = ", ".join(f"{row.family} {row.value:+.2f} [{row.low:.2f}, {row.high:.2f}]" for row in linear.itertuples())
+    slopes = zip(fitted.families, fitted.linear_slope, strict=True)
+    said = ", ".join(f"{family} {slope}" for family, slope in slopes) + behind(fitted.linear_slope)
     return Section(
         title="Size",
         text=(
             "Rate over all planted windows against size. Rise for ten times the parameters, with 95 % "
             "bootstrap intervals "
-            f"over documents: {slopes}. Data, order and repetition are the same for all models, so what differs "
+            f"over documents: {said}. Data, order and repetition are the same for all models, so what differs "
             "between "
             "families at one size is architecture."
         ),

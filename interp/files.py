@@ -172,6 +172,15 @@ def remove_leavings(folder: Path, *, older_than: float = 0.0) -> None:
                 shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
 
 
+def sha256(path: Path) -> str:
+    """Digest of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(2**20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
 def sync(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk."""
     handle = os.open(path, os.O_RDONLY)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from interp.stats import Estimate, no_interval
+import numpy as np
+import pandas as pd
+
+from interp.stats import MIN_CLUSTERS, Estimate, no_interval
 
 
 def percent(estimate: Estimate) -> str:
@@ -19,5 +23,49 @@ def percent(estimate: Estimate) -> str:
     digits = min(4, max(0, 1 - math.floor(math.log10(width) + 1e-9))) if width > 0 else 1
     # Rounded first: what floating point leaves of a 0 may be negative, and "-0.0" would be said.
     shown = [f"{round(x, digits) + 0.0:.{digits}f}" for x in (value, low, high)]
-    interval = f"({no_interval(estimate.n_clusters)})" if math.isnan(width) else f"[{shown[1]}, {shown[2]}]"
-    return f"{shown[0]} % {interval}"
+    ends = f"({no_interval(estimate.n_clusters)})" if math.isnan(width) else f"[{shown[1]}, {shown[2]}]"
+    return f"{shown[0]} % {ends}"
+
+
+def interval(low: float, high: float, shown: str = ".3g") -> str:
+    """``"[0.1, 0.3]"``, or that there is none; ``shown`` is how Python is to format a number."""
+    return "(no interval)" if math.isnan(low) else f"[{low:{shown}}, {high:{shown}}]"
+
+
+def spread(numbers: Sequence[int] | pd.Series) -> str:
+    """``"12"``, or ``"5 to 12"``."""
+    least, most = int(np.min(numbers)), int(np.max(numbers))
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def of_documents(
+    windows: Sequence[int] | pd.Series, documents: Sequence[int] | pd.Series, *, kind: str = "windows"
+) -> str:
+    """What estimates rest on: ``"8 to 64 windows of 3 to 15 documents, fewer than 5 of which give no interval"``."""
+    few = f", fewer than {MIN_CLUSTERS} of which give no interval" if np.min(documents) < MIN_CLUSTERS else ""
+    return f"{spread(windows)} {kind} of {spread(documents)} documents{few}"
+
+
+def behind(estimates: Sequence[Estimate]) -> str:
+    """``" (64 windows of 15 documents)"``, to stand behind estimates in a sentence; nothing where none was measured."""
+    measured = [e for e in estimates if e.n]
+    return f" ({of_documents([e.n for e in measured], [e.n_clusters for e in measured])})" if measured else ""
+
+
+def rests_on(table: pd.DataFrame) -> str:
+    """A sentence on what the intervals of a table rest on, for captions; rows that were not measured do not count.
+
+    Args:
+        table: with the windows of each estimate in ``n_windows`` or ``n``, and its documents in ``n_documents`` or
+            ``n_clusters``.
+    """
+    windows, documents = (
+        next((table[name] for name in names if name in table), None)
+        for names in (("n_windows", "n"), ("n_documents", "n_clusters"))
+    )
+    if windows is None or documents is None:
+        return "The table does not say how many documents the intervals rest on."
+    measured = documents > 0
+    if not measured.any():
+        return "Nothing was measured."
+    return f"Each interval rests on {of_documents(windows[measured], documents[measured])}."

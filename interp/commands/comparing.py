@@ -47,12 +47,15 @@ def scaling(scores: Scores) -> Outcome:
     """Rate against log10(parameters) in each family: slope of a line and of a logistic curve, R2."""
     from interp.figures.scaling import draw_scaling
     from interp.statistical.scaling import scaling as measure
+    from interp.wording import behind
 
     result = measure(scores.table, seed=scores.seed)
     slopes = zip(result.families, result.linear_slope, strict=True)
     return scores.outcome(
         result.to_frame(),
-        "rise in rate for ten times the parameters: " + ", ".join(f"{family} {slope}" for family, slope in slopes),
+        "rise in rate for ten times the parameters: "
+        + ", ".join(f"{family} {slope}" for family, slope in slopes)
+        + behind(result.linear_slope),
         lambda: draw_scaling(result, caption=f"Linear (solid) and logistic (dashed) fits. {scores.rests_on}"),
     )
 
@@ -67,11 +70,15 @@ def ratios(
     """Ratio of memorization rates between families at one size."""
     from interp.figures.scaling import draw_family_ratios
     from interp.statistical.scaling import family_ratios
+    from interp.wording import interval, of_documents
 
     table = family_ratios(scores.table, n_params=n_params, within=within, seed=scores.seed)
     said = "no ratio is defined: no family recites anything"
-    for row in table.nlargest(1, "value").itertuples():
-        said = f"largest ratio {row.value:.3g} [{row.low:.3g}, {row.high:.3g}]: {row.family} over {row.other_family}"
+    for row in table.nlargest(1, "value").to_dict("records"):
+        said = (
+            f"largest ratio {row['value']:.3g} {interval(row['low'], row['high'])}: {row['family']} over "
+            f"{row['other_family']}, {of_documents([row['n']], [row['n_clusters']])}"
+        )
     family = reference or str(table["other_family"].iloc[0])
     return scores.outcome(table, said, lambda: draw_family_ratios(table, reference=family, caption=scores.rests_on))
 
@@ -99,12 +106,13 @@ def dose_response(scores: Scores) -> Outcome:
     """Rate against the number of showings, and the number at which half is memorized, by model."""
     from interp.figures.rates import draw_dose_response
     from interp.statistical.dose_response import dose_response as measure
+    from interp.wording import behind
 
     result = measure(scores.table, by=("family", "model"), seed=scores.seed)
     halves = ", ".join(f"{name} {half}" for name, half in zip(result.groups["model"], result.half, strict=True))
     return scores.outcome(
         result.to_frame(),
-        f"showings at which half is memorized: {halves}",
+        f"showings at which half is memorized: {halves}{behind(result.half)}",
         lambda: draw_dose_response(
             result, panel="family", line="model", caption=f"Diamonds: half is memorized. {scores.rests_on}"
         ),
@@ -123,11 +131,14 @@ def domains(
     from interp.data.corpus import STRUCTURAL_DOMAINS
     from interp.figures.domains import draw_domain_rates
     from interp.statistical.domains import domains as measure
+    from interp.wording import behind
 
     result = measure(scores.table, structural=structural or STRUCTURAL_DOMAINS, column=column, seed=scores.seed)
     shares = zip(result.structural.groups["model"], result.structural.estimates, strict=True)
     return scores.outcome(
         result.to_frame(),
-        "structural share of memorized windows: " + ", ".join(f"{model} {share}" for model, share in shares),
+        "structural share of memorized windows: "
+        + ", ".join(f"{model} {share}" for model, share in shares)
+        + behind(result.structural.estimates),
         lambda: draw_domain_rates(result, caption=scores.rests_on),
     )

@@ -79,8 +79,13 @@ def load(name: str, dtype: str) -> TransformerBridge:
     from interp.models.loading import load_model
     from interp.statistical.numerics import DTYPES
 
+    shown = transformers.logging.is_progress_bar_enabled()
     transformers.logging.disable_progress_bar()
-    return load_model(name, dtype=DTYPES[dtype])
+    try:
+        return load_model(name, dtype=DTYPES[dtype])
+    finally:
+        if shown:
+            transformers.logging.enable_progress_bar()
 
 
 @dataclass(frozen=True)

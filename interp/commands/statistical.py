@@ -36,6 +36,7 @@ def extract(
     from interp.figures.rates import draw_score_histogram
     from interp.statistical.extraction import extract as measure
     from interp.statistical.rates import rate, score_histogram
+    from interp.wording import behind
 
     result = measure(run.model, run.windows, batch_size=batch_size)
     table = result.to_frame()
@@ -43,8 +44,8 @@ def extract(
     histogram = score_histogram(table.assign(model=run.name), by=("model",), seed=run.seed)
     return Outcome.of(
         result,
-        f"{run.name}: memorization rate {found} over {found.n} windows of {found.n_clusters} documents",
-        lambda: draw_score_histogram(histogram, panel="model", caption=f"{found.n} windows; 95 % intervals."),
+        f"{run.name}: memorization rate {found}{behind([found])}",
+        lambda: draw_score_histogram(histogram, panel="model", caption="95 % intervals."),
     )
 
 
@@ -68,6 +69,7 @@ def flags(
     from interp.statistical.flags import write_flags
     from interp.statistical.rates import rate
     from interp.statistical.scores import read_scores
+    from interp.wording import behind
 
     bridge, tally = load(model, dtype), Tally()
     stream = stream_windows(
@@ -84,9 +86,8 @@ def flags(
     parts = write_flags(bridge, stream, out, batch_size=batch_size)
     say_left_out(corpus, tally)
     scores, _ = read_scores(parts)
-    typer.echo(
-        f"{model}: memorization rate {rate(scores['memorized'], scores['document'])}; {len(parts)} parts in {out}"
-    )
+    found = rate(scores["memorized"], scores["document"])
+    typer.echo(f"{model}: memorization rate {found}{behind([found])}; {len(parts)} parts in {out}")
 
 
 @measuring(app, per_set=16)
@@ -96,10 +97,12 @@ def compress(run: Run) -> Outcome:
     from interp.statistical.compression import compress as measure
     from interp.statistical.compression import ratio_distribution
     from interp.stats import bootstrap_mean
+    from interp.wording import behind
 
     result = measure(run.model, run.windows)
     mean = bootstrap_mean(result.ratio, clusters=run.windows.document, seed=run.seed)
     said = f"{run.name}: {mean.n} of {len(run.windows)} windows are memorized; mean compression ratio {mean}"
+    said += behind([mean])
 
     def draw() -> go.Figure:
         shares = ratio_distribution(result.to_frame().assign(model=run.name), seed=run.seed)
@@ -187,10 +190,12 @@ def predict(
     from interp.figures.prediction import draw_auc
     from interp.statistical.prediction import ALL
     from interp.statistical.prediction import predict as measure
+    from interp.wording import behind
 
     table, factors, provenance = factors_table(run, index, matched=matched)
     result = measure(table, factors=factors, seed=run.seed)
     said = f"{run.name}: AUC {result.auc[ALL]} of {', '.join(factors)}, on documents not learned from"
+    said += behind([result.auc[ALL]])
     return Outcome(
         result.to_frame(),
         provenance,
@@ -199,7 +204,7 @@ def predict(
             result.to_frame().assign(model=run.name),
             panel="model",
             line="model",
-            caption=f"{len(table)} windows, five folds of documents; 95 % intervals.",
+            caption="Five folds of documents; 95 % intervals.",
         ),
     )
 
@@ -214,17 +219,19 @@ def numerics(
     """Measure how often M = 1 flips in bfloat16 and float16, and at other batch sizes, against float32."""
     from interp.figures.numerics import draw_numerics
     from interp.statistical.numerics import numerics as measure
+    from interp.wording import behind
 
     sizes = batch_size or [64, 7]
     result = measure(run.name, run.windows, batch_sizes=sizes, seed=run.seed)
     worst = max(result.settings, key=lambda setting: setting.flip_rate.value)
     said = f"{run.name}: flip rate at most {worst.flip_rate} ({worst.dtype}, batches of {worst.batch_size})"
+    said += behind([worst.flip_rate])
     return Outcome.of(
         result,
         said,
         lambda: draw_numerics(
             result.to_frame().assign(model=run.name),
             reference=f"float32 in batches of {sizes[0]}",
-            caption=f"{len(run.windows)} windows; 95 % intervals.",
+            caption="95 % intervals.",
         ),
     )

@@ -29,7 +29,9 @@ def token_ids(ids: Any) -> Int[Tensor, "window pos"]:
     given = _array(ids, "token ids")
     if given.ndim != 2 or given.dtype.kind not in "iu":
         raise WindowError(f"token ids must be a matrix of integers, not {given.dtype} of shape {given.shape}")
-    return torch.from_numpy(_int64(given, "token ids"))
+    # A tensor that is made in inference mode could never take part in a gradient.
+    with torch.inference_mode(False):
+        return torch.from_numpy(_int64(given, "token ids"))
 
 
 def window_ids(ids: Any) -> Int[np.ndarray, " window"]:

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from interp.figures.style import DIVERGING, apply_style
 from interp.internal.ablation import HeadAblation
 from interp.internal.methods import AblationError, Metric
+from interp.wording import interval, of_documents
 
 UNITS = {"log_prob": "nats a token", "rate": "share of windows", "score": "mean M"}
 
@@ -30,7 +31,7 @@ def head_heatmap(ablation: HeadAblation, *, metric: Metric = "log_prob", title: 
     limit = float(np.nanmax(np.abs(importance))) or 1.0
     hover = [
         [
-            f"{e.value:+.3g} [{e.low:.3g}, {e.high:.3g}] {UNITS[metric]}<br>{e.n} windows, {e.n_clusters} documents"
+            f"{e.value:+.3g} {interval(e.low, e.high)} {UNITS[metric]}<br>{e.n} windows, {e.n_clusters} documents"
             for e in row
         ]
         for row in ablation.importance_intervals(metric)
@@ -56,7 +57,8 @@ def head_heatmap(ablation: HeadAblation, *, metric: Metric = "log_prob", title: 
     fig.update_yaxes(dtick=max(1, n_layers // 8), range=[-0.5, n_layers - 0.5], showgrid=False, zeroline=False)
     fig.update_layout(height=360)
     empty = int(np.isnan(importance).sum())
-    caption = f"Fall of the true continuation under {ablation.method} ablation, {len(ablation.windows)} windows."
+    caption = f"Fall of the true continuation under {ablation.method} ablation, "
+    caption += f"{of_documents([len(ablation.windows)], [ablation.windows.n_documents])}."
     caption += f" {empty} of {importance.size} heads were not ablated and stay empty." if empty else ""
     return apply_style(
         fig,

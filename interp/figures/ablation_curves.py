@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 
 from interp.figures.curves import panels, reference, rests_on
 from interp.figures.style import DIVERGING, GROUP_COLOURS, REFERENCE_COLOUR, apply_style, translucent
+from interp.wording import interval
 
 IMPORTANT, RANDOM = GROUP_COLOURS["memorized"], REFERENCE_COLOUR
 _COLUMNS = 3
@@ -42,10 +43,10 @@ def head_maps(table: pd.DataFrame, *, metric: str = "log_prob", unit: str = "nat
     for name, at in zip(names, places, strict=True):
         heads = table[table["model"] == name]
         text = [
-            f"{v:+.3g} [{low:.3g}, {high:.3g}] {unit}<br>{n} windows"
-            for v, low, high, n in heads[[column, f"{column}_low", f"{column}_high", "n_windows"]].itertuples(
-                index=False
-            )
+            f"{v:+.3g} {interval(low, high)} {unit}<br>{n} windows, {n_documents} documents"
+            for v, low, high, n, n_documents in heads[
+                [column, f"{column}_low", f"{column}_high", "n_windows", "n_documents"]
+            ].itertuples(index=False)
         ]
         fig.add_trace(
             go.Heatmap(
@@ -57,8 +58,8 @@ def head_maps(table: pd.DataFrame, *, metric: str = "log_prob", unit: str = "nat
         )  # fmt: skip
     bar = {"title": "over the<br>largest", "thickness": 12, "len": 300, "lenmode": "pixels", "y": 1, "yanchor": "top"}
     fig.update_layout(coloraxis={"colorscale": DIVERGING, "cmin": -1, "cmax": 1, "colorbar": bar})
-    caption = f"Intervals on hover: 95 % bootstrap by document. Windows: {_spread(table['n_windows'])} a model."
-    apply_style(fig, title=f"Head importance ({metric})", x="head", y="layer", caption=caption)
+    caption = "Intervals on hover: 95 % by document."
+    apply_style(fig, title=f"Head importance ({metric})", x="head", y="layer", caption=caption, intervals=table)
     return fig.update_layout(margin_t=90, title={"y": 1, "yanchor": "top", "pad": {"t": 16}})
 
 
@@ -96,9 +97,9 @@ def cumulative_curve(
             )  # fmt: skip
     caption = (
         "Bands: 95 % by document where the most important go first; lowest to highest of the random orders. "
-        f"Windows: {_spread(table['n_windows'])} a model; the ranking was made on others."
+        "The ranking was made on other windows."
     )
-    return apply_style(fig, title="Heads ablated together", x="heads ablated", y=unit, caption=caption)
+    return apply_style(fig, title="Heads ablated together", x="heads ablated", y=unit, caption=caption, intervals=table)
 
 
 _LEFT = {
@@ -125,7 +126,7 @@ def estimate_against_exact(table: pd.DataFrame) -> go.Figure:
 
     Args:
         table: columns ``model``, ``layer``, ``head``, ``estimate`` and ``importance_log_prob``, each with its
-            ``_low`` and ``_high``, and ``n_windows``.
+            ``_low`` and ``_high``, ``n_windows`` and ``n_documents``.
     """
     names = list(table["model"].unique())
     fig, places = _grid(len(names), names)
@@ -144,13 +145,13 @@ def estimate_against_exact(table: pd.DataFrame) -> go.Figure:
             ),
             **at,
         )  # fmt: skip
-    caption = f"Bars: 95 % bootstrap by document. Dotted: equality. Windows: {_spread(table['n_windows'])} a model."
     return apply_style(
         fig,
         title="Gradient estimate against the exact sweep",
         x="exact fall (nats a token)",
         y="estimated fall (nats a token)",
-        caption=caption,
+        caption="Bars: 95 % bootstrap by document. Dotted: equality.",
+        intervals=table,
     )
 
 
@@ -158,7 +159,8 @@ def agreement_by_pair(table: pd.DataFrame) -> go.Figure:
     """Rank correlation of importance maps, a row for each pair of methods, a point a model.
 
     Args:
-        table: columns ``model``, ``one``, ``other``, ``spearman``, ``spearman_low``, ``spearman_high``, ``n_windows``.
+        table: columns ``model``, ``one``, ``other``, ``spearman``, ``spearman_low``, ``spearman_high``, ``n_windows``
+            and ``n_documents``.
     """
     pairs = list(dict.fromkeys(table["one"] + " / " + table["other"]))
     models = list(table["model"].unique())
@@ -176,12 +178,13 @@ def agreement_by_pair(table: pd.DataFrame) -> go.Figure:
     fig.add_vline(x=0, line={"color": REFERENCE_COLOUR, "dash": "dot"}, annotation_text="no relation")
     fig.update_yaxes(tickvals=list(range(len(pairs))), ticktext=pairs, autorange="reversed", zeroline=False)
     fig.update_layout(height=160 + 9 * len(pairs) * min(len(models), 8))
-    caption = (
-        f"A point a model, in the order of the other figures; bars: 95 % bootstrap by document. Windows: "
-        f"{_spread(table['n_windows'])} a model."
-    )
     return apply_style(
-        fig, title="How far ablation methods agree on heads", x="Spearman correlation over heads", y="", caption=caption
+        fig,
+        title="How far ablation methods agree on heads",
+        x="Spearman correlation over heads",
+        y="",
+        caption="A point a model, in the order of the other figures; bars: 95 % bootstrap by document.",
+        intervals=table,
     )
 
 
@@ -216,11 +219,8 @@ def attribution_bars(
     logit = float(table.loc[table["part"] == "logit", "mean"].item())
     fig.update_yaxes(autorange="reversed")
     fig.update_layout(height=120 + 22 * (len(labels) + 1))
-    caption = (
-        f"The shares sum to the mean logit, {logit:.3g}. Bars: 95 % bootstrap by document, "
-        f"{_spread(table['n_windows'])} windows. Direct paths only."
-    )
-    return apply_style(fig, title=title, x="share of the logit", y="", caption=caption)
+    caption = f"The shares sum to the mean logit, {logit:.3g}. Bars: 95 % bootstrap by document. Direct paths only."
+    return apply_style(fig, title=title, x="share of the logit", y="", caption=caption, intervals=table)
 
 
 def _label(part: str, layer: Any, head: Any) -> str:
@@ -238,8 +238,3 @@ def _errors(table: pd.DataFrame, column: str) -> dict[str, object]:
         "thickness": 1,
         "width": 0,
     }
-
-
-def _spread(counts: pd.Series) -> str:
-    low, high = int(np.min(counts)), int(np.max(counts))
-    return f"{low}" if low == high else f"{low} to {high}"

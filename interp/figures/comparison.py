@@ -9,6 +9,7 @@ from plotly.subplots import make_subplots
 
 from interp.figures.style import FAMILY_COLOURS, REFERENCE_COLOUR, apply_style, translucent
 from interp.internal.similarity import FamilySimilarity, Representation
+from interp.wording import interval, of_documents
 
 _NULLS = {
     "expected_all_heads": ("random sets", "line-ew-open"),
@@ -96,10 +97,13 @@ def similarity_heatmap(found: FamilySimilarity, *, finding: str = "") -> go.Figu
     fig.update_yaxes(autorange="reversed", scaleanchor="x")
     fig.update_xaxes(showticklabels=False)  # the names of the rows, which would lie over the caption
     kind = {"depth": "profiles over relative depth", "sorted": "sorted importance curves"}[found.representation]
+    within, across, difference = (
+        f"{e.value:.3g} {interval(e.low, e.high)}" for e in (found.within, found.across, found.difference)
+    )
     caption = (
-        f"{finding} Cosine of {kind}. Within a family {found.within}, across {found.across}, difference "
-        f"{found.difference}, permutation p = {found.p_value:.3g} ({len(names)} models, "
-        f"{int(np.triu(found.compared, 1).sum())} pairs compared; 95 % bootstrap intervals). "
+        f"{finding} Cosine of {kind}. Within a family {within}, across {across}, difference {difference}, "
+        f"permutation p = {found.p_value:.3g} ({len(names)} models, {int(np.triu(found.compared, 1).sum())} pairs "
+        f"compared; 95 % bootstrap intervals, over {found.within.n_clusters} families or models). "
         "Order: average linkage on 1 - cosine."
     )
     return apply_style(fig, title="Similarity of head importance between models", caption=caption.strip())
@@ -174,11 +178,7 @@ def concentration_by_model(gini: pd.DataFrame, *, finding: str = "") -> go.Figur
 
 
 def _rests_on(table: pd.DataFrame) -> str:
-    spans = (
-        f"{table[c].min()}" if table[c].min() == table[c].max() else f"{table[c].min()} to {table[c].max()}"
-        for c in ("n", "n_documents")
-    )
-    return "{} memorized windows of {} documents a model".format(*spans)
+    return of_documents(table["n"], table["n_documents"], kind="memorized windows")
 
 
 def _places(table: pd.DataFrame) -> list[pd.Series]:

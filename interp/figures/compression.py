@@ -45,7 +45,7 @@ def draw_ratio_distribution(shares: pd.DataFrame, *, panel: str, line: str, capt
                 mode="lines",
                 line={"color": colour, "shape": "hv"},
                 name=str(label),
-                hovertext=f"{rows['n'].iloc[0]} windows",
+                hovertext=f"{rows['n'].iloc[0]} windows of {rows['n_clusters'].iloc[0]} documents",
                 showlegend=label not in labelled,
                 **group,
                 **place,
@@ -53,7 +53,7 @@ def draw_ratio_distribution(shares: pd.DataFrame, *, panel: str, line: str, capt
             labelled.add(label)
     fig.add_vline(x=0.5, line={"color": REFERENCE_COLOUR, "dash": "dash", "width": 1})
     fig.update_xaxes(range=[0, 1.02]).update_yaxes(range=[0, 1.02])
-    apply_style(fig, title="How much of the prefix is needed", caption=caption)
+    apply_style(fig, title="How much of the prefix is needed", caption=caption, intervals=shares)
     fig.update_xaxes(title_text=_RATIO, col=(len(panels) + 1) // 2)
     return fig.update_yaxes(title_text="share of memorized windows", col=1)
 
@@ -86,14 +86,17 @@ def draw_compression(summary: pd.DataFrame, *, line: str, caption: str = "") -> 
     fig.add_vline(x=0.5, line={"color": REFERENCE_COLOUR, "dash": "dash"}, annotation_text="0.5")
     fig.update_xaxes(range=[0, 1.02]).update_yaxes(autorange="reversed")
     fig.update_layout(scattermode="group", scattergap=0.25, height=160 + 40 * summary["model"].nunique())
-    return apply_style(fig, title="Compression ratio of memorized windows", x=_RATIO, y="", caption=caption)
+    return apply_style(
+        fig, title="Compression ratio of memorized windows", x=_RATIO, y="", caption=caption, intervals=summary
+    )
 
 
 def draw_text_size(sizes: pd.DataFrame, *, caption: str = "") -> go.Figure:
     """Compressed size of the text by domain and group, with 95 % intervals, a panel for each compressor.
 
     Args:
-        sizes: columns ``compressor``, ``domain``, ``group``, ``value``, ``low``, ``high``; bits a token.
+        sizes: columns ``compressor``, ``domain``, ``group``, ``value``, ``low``, ``high``, ``n``,
+            ``n_documents``; bits a token.
         caption: what is seen.
     """
     compressors, groups = list(sizes["compressor"].unique()), list(sizes["group"].unique())
@@ -117,5 +120,5 @@ def draw_text_size(sizes: pd.DataFrame, *, caption: str = "") -> go.Figure:
             )
     fig.update_layout(scattermode="group", scattergap=0.4)
     fig.update_yaxes(rangemode="tozero")
-    apply_style(fig, title="How predictable the text is by itself", x="", caption=caption)
+    apply_style(fig, title="How predictable the text is by itself", x="", caption=caption, intervals=sizes)
     return fig.update_yaxes(title_text="compressed size (bits a token)", col=1)

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interp.figures.style import GROUP_COLOURS, REFERENCE_COLOUR, translucent
+from interp.wording import interval, of_documents
 
 _SPARE_COLOURS = ("#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _DASHES = ("solid", "dot", "dash")
@@ -73,13 +74,22 @@ def panels(curves: pd.DataFrame, *, x: str, by: str = "model", step: bool = Fals
                     name=label,
                     legendgroup=label,
                     showlegend=i == 0,
-                    customdata=line[["low", "high", "n"]],
-                    hovertemplate="%{y:.4g} [%{customdata[0]:.4g}, %{customdata[1]:.4g}], n = %{customdata[2]}",
+                    customdata=hover(line),
+                    hovertemplate="%{y:.4g} %{customdata}",
                 ),
                 **at,
             )
     fig.update_layout(height=_PANEL_HEIGHT * n_rows + 120, hovermode="x")
     return fig
+
+
+def hover(rows: pd.DataFrame) -> list[str]:
+    """Interval of each row, and the windows and documents that it rests on."""
+    columns = ["low", "high", "n_windows" if "n_windows" in rows else "n", "n_documents"]
+    return [
+        f"{interval(low, high, '.4g')}, {windows} windows of {documents} documents"
+        for low, high, windows, documents in rows[columns].itertuples(index=False)
+    ]
 
 
 def reference(fig: go.Figure, y: float, label: str) -> go.Figure:
@@ -99,13 +109,7 @@ def rests_on(curves: pd.DataFrame) -> str:
     measured = curves[curves["value"].notna()]
     parts = []
     for group, rows in measured.groupby("group", sort=False):
-        windows, documents = (
-            f"{rows[column].min()}"
-            if rows[column].min() == rows[column].max()
-            else f"{rows[column].min()} to {rows[column].max()}"
-            for column in ("n", "n_documents")
-        )
-        parts.append(f"{group}: {windows} windows of {documents} documents")
+        parts.append(f"{group}: {of_documents(rows['n'], rows['n_documents'])}")
     names = list(measured["model"].unique()) if "model" in measured else []
     # The panels say which they are.
     models = f" {len(names)} models." if len(names) > 3 else f" Models: {', '.join(names)}." if names else ""

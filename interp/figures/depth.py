@@ -32,5 +32,11 @@ def draw_depth(summary: pd.DataFrame, *, panel: str, line: str, caption: str = "
                     trace.showlegend = False
                 fig.add_trace(trace, row=1, col=column)
     fig.update_yaxes(range=[0, 1.02])
-    apply_style(fig, title="Recitation beyond the continuation", x="tokens beyond the continuation", caption=caption)
+    apply_style(
+        fig,
+        title="Recitation beyond the continuation",
+        x="tokens beyond the continuation",
+        caption=caption,
+        intervals=known,
+    )
     return fig.update_yaxes(title_text="share still exact (memorized windows)", col=1)

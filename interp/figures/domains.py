@@ -19,6 +19,7 @@ def draw_domain_rates(result: Domains, *, of: str = "model", caption: str = "") 
         x="memorization rate (share with M = 1)",
         y="",
         caption=caption,
+        intervals=frame,
     )
 
 
@@ -32,7 +33,12 @@ def draw_domain_shares(result: Domains, *, of: str = "model", caption: str = "")
     for value in result.windows.to_frame().groupby("domain")["value"].mean().round(6).unique():
         fig.add_vline(x=value, line={"color": REFERENCE_COLOUR, "dash": "dash", "width": 1})
     return apply_style(
-        fig, title="Domains of memorized windows", x="share of the memorized windows", y="", caption=caption
+        fig,
+        title="Domains of memorized windows",
+        x="share of the memorized windows",
+        y="",
+        caption=caption,
+        intervals=frame,
     )
 
 
@@ -42,13 +48,19 @@ def draw_structural_share(result: Domains, *, of: str = "model", line: str = "mo
 
     The dashed line is the structural share of the windows asked about.
     """
-    fig = _points(result.structural.to_frame(), of, line)
+    frame = result.structural.to_frame()
+    fig = _points(frame, of, line)
     floor = result.structural_windows.to_frame()["value"].mean()
     fig.add_vline(
         x=floor, line={"color": REFERENCE_COLOUR, "dash": "dash"}, annotation_text="share of the windows asked about"
     )
     return apply_style(
-        fig, title="Structural text among memorized windows", x="structural share", y="", caption=caption
+        fig,
+        title="Structural text among memorized windows",
+        x="structural share",
+        y="",
+        caption=caption,
+        intervals=frame,
     )
 
 

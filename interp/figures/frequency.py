@@ -27,6 +27,7 @@ def draw_frequency(curves: pd.DataFrame, *, caption: str = "") -> go.Figure:
         x="position of the n-gram's last token (0: first of the continuation)",
         y=_MEAN_LOG,
         caption=caption,
+        intervals=curves,
     )
 
 
@@ -51,4 +52,5 @@ def draw_boundary(steps: pd.DataFrame, *, caption: str = "") -> go.Figure:
         x="n of the n-grams",
         y=f"step of {_MEAN_LOG}",
         caption=caption,
+        intervals=steps,
     )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from interp.figures.curves import panels, reference, rests_on
+from interp.figures.curves import hover, panels, reference, rests_on
 from interp.figures.style import apply_style
 from interp.internal.layer_decoding import Quantity
 
@@ -64,20 +63,20 @@ def layer_by_position(curves: pd.DataFrame, quantity: Quantity, *, group: str, f
         finding: a sentence on what is seen, in front of the caption.
     """
     rows = curves[(curves["group"] == group) & curves["value"].notna()]
-    wide = {column: rows.pivot(index="depth", columns="position", values=column) for column in ("value", "low", "high")}
+    rows = rows.assign(hover=hover(rows))
+    wide = {column: rows.pivot(index="depth", columns="position", values=column) for column in ("value", "hover")}
     title, unit = _TITLE[quantity]
     fig = go.Figure(
         go.Heatmap(
             z=wide["value"],
             x=wide["value"].columns,
             y=wide["value"].index,
-            customdata=np.stack([wide["low"], wide["high"]], axis=-1),
+            customdata=wide["hover"],
             zmin=0 if quantity == "probability" else None,
             zmax=1 if quantity == "probability" else None,
             colorscale="Viridis",
             colorbar={"title": {"text": unit, "side": "right"}},
-            hovertemplate="layer %{y}, token %{x}<br>%{z:.3g} "
-            "[%{customdata[0]:.3g}, %{customdata[1]:.3g}]<extra></extra>",
+            hovertemplate="layer %{y}, token %{x}<br>%{z:.3g} %{customdata}<extra></extra>",
         )
     )
     return apply_style(

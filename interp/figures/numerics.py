@@ -57,5 +57,5 @@ def draw_numerics(table: pd.DataFrame, *, reference: str, caption: str = "") -> 
     fig.update_layout(scattermode="group", scattergap=0.25, height=160 + 44 * table["model"].nunique())
     fig.update_yaxes(autorange="reversed").update_xaxes(tickformat=".0%", rangemode="tozero")
     fig.update_xaxes(tickformat=".1%", col=1)
-    apply_style(fig, title="Number format and batch size", caption=caption).update_layout(margin_t=80)
+    apply_style(fig, title="Number format and batch size", caption=caption, intervals=table).update_layout(margin_t=80)
     return fig.update_xaxes(title_text=f"share of windows, against {reference}", col=2)

@@ -40,7 +40,9 @@ def draw_auc(table: pd.DataFrame, *, panel: str, line: str, caption: str = "") -
     fig.update_layout(
         scattermode="group", scattergap=0.3, height=160 + table["factors"].nunique() * max(30, 10 * len(lines))
     )
-    apply_style(fig, title="What predicts that a window is memorized", caption=caption).update_layout(margin_t=80)
+    apply_style(fig, title="What predicts that a window is memorized", caption=caption, intervals=table).update_layout(
+        margin_t=80
+    )
     fig.update_xaxes(title_text="AUC on documents not learned from (0.5: chance)", col=(len(panels) + 1) // 2)
     return fig.update_yaxes(autorange="reversed")
 
@@ -80,7 +82,7 @@ def draw_reliability(table: pd.DataFrame, *, panel: str, line: str, caption: str
             row=1,
             col=place,
         )
-    apply_style(fig, title="Is the prediction calibrated?", caption=caption)
+    apply_style(fig, title="Is the prediction calibrated?", caption=caption, intervals=table)
     x = "predicted probability of M = 1 (mean of a tenth of the windows)"
     fig.update_xaxes(title_text=x, col=(len(panels) + 1) // 2)
     return fig.update_yaxes(title_text="observed rate of M = 1", col=1)

@@ -73,7 +73,9 @@ def draw_dose_response(result: DoseResponse, *, panel: str, line: str, caption: 
     ticks = [f"{c:g}" if i % 2 == 0 else "" for i, c in enumerate(counts)]
     fig.update_xaxes(type="log", tickvals=counts, ticktext=ticks)
     fig.update_yaxes(range=[-0.03, 1.03])
-    apply_style(fig, title="Memorization against repetition", x="times shown in training", caption=caption)
+    apply_style(
+        fig, title="Memorization against repetition", x="times shown in training", caption=caption, intervals=points
+    )
     return fig.update_yaxes(title_text="memorization rate (share with M = 1)", col=1)
 
 
@@ -107,7 +109,9 @@ def draw_rates(
     if floor is not None:
         fig.add_hline(y=floor, line={"color": REFERENCE_COLOUR, "dash": "dash"}, annotation_text="never shown")
     fig.update_yaxes(rangemode="tozero")
-    return apply_style(fig, title=title, x=x, y="memorization rate (share with M = 1)", caption=caption)
+    return apply_style(
+        fig, title=title, x=x, y="memorization rate (share with M = 1)", caption=caption, intervals=frame
+    )
 
 
 def draw_score_histogram(result: Rates, *, panel: str, caption: str = "") -> go.Figure:
@@ -132,7 +136,7 @@ def draw_score_histogram(result: Rates, *, panel: str, caption: str = "") -> go.
             col=i % n_columns + 1,
         )
     fig.update_layout(height=220 * n_rows + 130)
-    apply_style(fig, title="Scores are bipolar or not", caption=caption)
+    apply_style(fig, title="Scores are bipolar or not", caption=caption, intervals=frame)
     fig.update_xaxes(title_text="score M (share of right tokens)", row=n_rows)
     fig.update_yaxes(title_text="share of windows", col=1)
     return fig

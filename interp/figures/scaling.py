@@ -14,6 +14,7 @@ from interp.figures.rates import colours_of, error_bars
 from interp.figures.style import REFERENCE_COLOUR, apply_style, translucent
 from interp.statistical.rates import SCORE_BINS, Rates, ScoresError
 from interp.statistical.scaling import Scaling
+from interp.wording import interval
 
 
 def draw_scaling(result: Scaling, *, floor: float | None = None, caption: str = "") -> go.Figure:
@@ -71,6 +72,7 @@ def draw_scaling(result: Scaling, *, floor: float | None = None, caption: str = 
         x="parameters (log scale)",
         y="memorization rate (share with M = 1)",
         caption=caption,
+        intervals=points,
     )
 
 
@@ -101,6 +103,7 @@ def draw_family_ratios(ratios: pd.DataFrame, *, reference: str, caption: str = "
         x=f"rate / rate of {rows['other_model'].iloc[0]}",
         y="",
         caption=caption,
+        intervals=rows,
     )
 
 
@@ -140,7 +143,10 @@ def draw_transitions(moves: Rates, *, family: str, caption: str = "") -> go.Figu
                 "target": [place[node] for node in targets],
                 "value": windows,
                 "color": [translucent(hexes[SCORE_BINS.index(name)], 0.35) for _, name in sources],
-                "customdata": [f"{r.value:.1%} [{r.low:.1%}, {r.high:.1%}]" for r in frame.itertuples()],
+                "customdata": [
+                    f"{value:.1%} {interval(low, high, '.1%')}"
+                    for value, low, high in frame[["value", "low", "high"]].to_numpy()
+                ],
                 "hovertemplate": "%{value} windows: %{customdata} of %{source.label}<extra></extra>",
             },
         )
@@ -149,7 +155,7 @@ def draw_transitions(moves: Rates, *, family: str, caption: str = "") -> go.Figu
         fig.add_annotation(
             x=i / max(1, len(models) - 1), y=1.06, text=model, showarrow=False, xref="paper", yref="paper"
         )
-    return apply_style(fig, title=f"How windows of {family} move between score bins", caption=caption)
+    return apply_style(fig, title=f"How windows of {family} move between score bins", caption=caption, intervals=frame)
 
 
 def _sizes(nodes: list[tuple[str, str]], windows: list[int]) -> Counter[tuple[str, str]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import plotly.graph_objects as go
 
 from interp.errors import InterpError
+from interp.wording import rests_on
 
 
 class FigureError(InterpError, ValueError):
@@ -30,7 +32,13 @@ DIVERGING = "RdBu_r"
 
 
 def apply_style(
-    fig: go.Figure, *, title: str, x: str | None = None, y: str | None = None, caption: str = ""
+    fig: go.Figure,
+    *,
+    title: str,
+    x: str | None = None,
+    y: str | None = None,
+    caption: str = "",
+    intervals: pd.DataFrame | None = None,
 ) -> go.Figure:
     """Apply the suite's template to a figure and return it.
 
@@ -41,7 +49,10 @@ def apply_style(
             given.
         y: the same for y, of several panels left of the first of each row.
         caption: what is seen, with the windows and models it rests on.
+        intervals: the estimates whose intervals are drawn, so that the caption says how many documents they rest on.
     """
+    if intervals is not None:
+        caption = f"{caption.rstrip('. ')}. {rests_on(intervals)}" if caption else rests_on(intervals)
     fig.update_layout(
         template="plotly_white",
         title={"text": title, "x": 0.0, "xref": "paper", "font": {"size": 16}},

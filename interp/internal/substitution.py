@@ -152,7 +152,7 @@ def substituted(
         raise ValueError(f"n_draws={n_draws}: at least one substitute is needed")
     tokens = windows.tokens if corpus is None else corpus.tokens
     unigrams = np.bincount(tokens.numpy().ravel(), minlength=model.cfg.d_vocab).astype(np.float64)
-    decoder = TextDecoder.of(model, windows.tokens[:1])
+    decoder = TextDecoder.of(model, windows.tokens[:1], stepwise=False)
     clean, _ = _outcome(model, decoder, windows, windows.tokens, batch_size=batch_size)
     drawn = {p: draw_substitutes(windows, p, n_draws=n_draws, unigrams=unigrams, seed=seed) for p in used}
     fall, recited = np.empty((len(windows), len(sets))), np.empty((len(windows), len(sets)))

@@ -84,13 +84,14 @@ class TextDecoder(Brief):
 
     @classmethod
     @torch.no_grad()
-    def of(cls, model: TransformerBridge, probe: Int[Tensor, "batch pos"]) -> TextDecoder:
+    def of(cls, model: TransformerBridge, probe: Int[Tensor, "batch pos"], *, stepwise: bool = True) -> TextDecoder:
         """The decoder of a model as it is now; of the plain model only if that gives the bridge's logits on the probe.
 
         Args:
             model: a booted model.
             probe: one or two of the texts that are to be decoded, at their whole length: a window of attention, or a
                 hook, may act beyond the first positions only.
+            stepwise: whether texts are to be read position by position, and not only whole ones.
 
         Raises:
             DecodingError: neither gives the logits of the whole model, the last position read by itself.
@@ -103,27 +104,39 @@ class TextDecoder(Brief):
         for through, way in ways.items():
             if way is not None:
                 decoder = cls(way.get_decoder(), way.get_output_embeddings(), hf.config, device, through)
-                error = decoder._disagreement(tokens, whole, hooked=bool(hooks))
+                error = decoder._disagreement(tokens, whole, stepwise=stepwise, hooked=bool(hooks))
                 # Fused and stepwise attention round differently, by a few units of the type that the model runs in.
-                if error <= (30 * torch.finfo(whole.dtype).eps if through == "plain" else STEPWISE):
+                rounding = 30 * torch.finfo(whole.dtype).eps
+                if error <= (rounding if through == "plain" else max(rounding, STEPWISE)):
                     return decoder
         raise DecodingError(
-            f"{model.cfg.model_name} read position by position differs from the whole text by {error:.2g} of its logits"
+            f"{model.cfg.model_name} "
+            + ("read position by position" if stepwise else "without its wrapper")
+            + f" differs from the whole model by {error:.2g} of its logits"
             + (
-                f"; it is hooked at {', '.join(hooks)}: a hook must do the same to one position as to a whole text"
+                f"; it is hooked at {', '.join(hooks)}: a hook must act inside the model, and on one position as on a "
+                "whole text"
                 if hooks
                 else "; its text cannot be decoded here"
             )
         )
 
     def _disagreement(
-        self, tokens: Int[Tensor, "batch pos"], whole: Float[Tensor, "batch pos d_vocab"], *, hooked: bool
+        self,
+        tokens: Int[Tensor, "batch pos"],
+        whole: Float[Tensor, "batch pos d_vocab"],
+        *,
+        stepwise: bool,
+        hooked: bool,
     ) -> float:
         """How far the logits are from those of the whole model, as a share of these; infinite where there are none.
 
-        All but the last two positions are read together and then one by itself, as in decoding: another one in each of
-        two rows, and the same one in both. With the room that is left after it the mask is the one of decoding as well.
+        Step by step all but the last two positions are read together and then one by itself, as in decoding: another
+        one in each of two rows, and the same one in both. With the room that is left after it the mask is the one of
+        decoding as well.
         """
+        if not stepwise:
+            return relative_error(self.logits(self.hidden(tokens)), whole)
         n, two = max(1, tokens.shape[1] - 2), [0, -1]
         rows, store = tokens[two], KeyValues(2, tokens.shape[1])
         at = torch.tensor([n - 1, n], device=tokens.device)

@@ -43,8 +43,9 @@ def hook_name(site: str, layer: int) -> str:
     return f"blocks.{layer}.{'attn.' if in_attention else ''}{site}"
 
 
-_CAPTURING = ("transformer_lens.model_bridge", "transformers.utils.output_capturing")
-"""Modules whose torch hooks read activations for the model's own use and change nothing."""
+_HARMLESS = ("transformer_lens.model_bridge", "transformers.utils.output_capturing", "transformers.modeling_utils")
+"""Modules whose torch hooks change no activation: they catch some for the model's own use, or, once gradient
+checkpointing was switched on, let the embeddings require a gradient."""
 
 
 def named_modules(model: TransformerBridge) -> dict[str, nn.Module]:
@@ -72,15 +73,20 @@ def _hooks(module: nn.Module) -> Iterator[Callable[..., Any]]:
 def attached_hooks(model: TransformerBridge) -> list[str]:
     """Where something is attached to the model: hook points with a hook, and modules with a torch hook of any kind.
 
-    Blocks of a bridge, and Hugging Face models once asked for hidden states, catch some of their own activations with
-    torch hooks; these change nothing and do not count, nor do hooks that the model was booted with.
+    The libraries' own torch hooks that change nothing do not count, nor do hooks that the model was booted with.
     """
     everywhere, built_in = nn.modules.module, _BUILT_IN.get(model, frozenset())
     found = ["every module"] if any(getattr(everywhere, f"_global{kind}") for kind in _KINDS) else []
     for name, module in named_modules(model).items():
-        if any(id(fn) not in built_in and not fn.__module__.startswith(_CAPTURING) for fn in _hooks(module)):
-            found.append((module.name or name) if isinstance(module, HookPoint) else name)
+        if any(id(fn) not in built_in and not fn.__module__.startswith(_HARMLESS) for fn in _hooks(module)):
+            found.append(_hook_point_name(model, module) if isinstance(module, HookPoint) else name)
     return found
+
+
+def _hook_point_name(model: TransformerBridge, point: HookPoint) -> str:
+    """The name that TransformerLens has always had for a point, where it has one: ``hook_z``, not ``o.hook_in``."""
+    names = [name for name, other in model.hook_dict.items() if other is point]
+    return next((name for name in names if name != point.name), str(point.name))
 
 
 def _check_names(model: TransformerBridge, names: Sequence[str]) -> None:

@@ -31,6 +31,7 @@ from interp.files import files_digest
 from interp.models.checkpoint import PICKLES, LoadError, check_loading, read_config, refusing, weight_files
 from interp.models.hooks import note_built_in_hooks
 from interp.models.identity import remember_revision
+from interp.models.measuring import settled_process
 from interp.models.registry import UnknownModelError, known
 from interp.models.rotation import convert_rotated
 from interp.models.small import TOKENIZER, WEIGHTS
@@ -71,6 +72,14 @@ def load_model(
         VerificationError: a model that loads, but whose logits or hooks are not what the measurements rely on.
     """
     target, chosen = _device(device), _dtype(dtype)
+    # Booting draws random numbers that nothing needs, and some buffers take the default dtype.
+    with settled_process(target), torch.random.fork_rng([target] if target.type == "cuda" else []):
+        return _load(name_or_path, target, chosen, revision)
+
+
+def _load(
+    name_or_path: str | Path, target: torch.device, chosen: torch.dtype, revision: str | None
+) -> TransformerBridge:
     name = str(name_or_path)
     directory = _directory(name_or_path, revision)
     config = read_config(name, directory)
@@ -80,7 +89,9 @@ def load_model(
     _check_vocabulary(name, tokenizer, hf_model)
     # Models without learned or rotary positions (ALiBi) name no longest text.
     n_ctx = getattr(hf_model.config, "max_position_embeddings", PROBE_LEN)
-    tokens = probe_tokens(n_ctx, hf_model.config.vocab_size).to(target)
+    # What GPT-Neo calls the span of its local layers, and what others do.
+    span = getattr(hf_model.config, "window_size", None) or getattr(hf_model.config, "sliding_window", None) or 0
+    tokens = probe_tokens(n_ctx, hf_model.config.vocab_size, local_span=span).to(target)
     with refusing(f"transformers cannot run {name}"):
         expected = _hf_logits(hf_model, tokens)
     architecture = type(hf_model).__name__
@@ -242,5 +253,4 @@ def _hf_model(
 
 
 def _hf_logits(hf_model: PreTrainedModel, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab"]:
-    with torch.no_grad():
-        return hf_model(input_ids=tokens, use_cache=False).logits
+    return hf_model(input_ids=tokens, use_cache=False).logits

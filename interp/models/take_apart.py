@@ -86,7 +86,8 @@ def decoder(model: TransformerBridge, probe: Int[Tensor, "batch pos"] | None = N
     if hooks:
         raise RestartError(
             f"{model.cfg.model_name} is hooked at {', '.join(hooks)}, and hooks do not act on a model that is taken "
-            "apart: remove them (model.reset_hooks()), or ablate heads by interp.internal.ablation_reference"
+            "apart: remove them (model.reset_hooks()), or ablate heads the slow way, by ablate_heads_plainly of "
+            "interp.internal.ablation_reference"
         )
     tokens = (random_probe(model, min(model.cfg.n_ctx, 64)) if probe is None else probe).to(model.cfg.device)
     whole = logits(model, tokens)
@@ -125,7 +126,9 @@ def _take_apart(model: TransformerBridge, *, fused: bool) -> Decoder:
     def layer(block: Any, kind: str) -> Layer:
         attention, project = block.attn.original_component, _linear(part(block.attn, "o"))
         if not isinstance(project, nn.Linear):
-            raise RestartError(f"{model.cfg.model_name} has no linear output projection after its heads: {project}")
+            raise RestartError(
+                f"{model.cfg.model_name} has no plain linear projection after its heads: {type(project).__name__}"
+            )
         return Layer(
             norm1=part(block, "ln1"),
             attention=_bare(attention, config, projection=block.attn.o.original_component),
@@ -143,7 +146,7 @@ def _take_apart(model: TransformerBridge, *, fused: bool) -> Decoder:
 
     unembed = part(model, "unembed")
     if not isinstance(unembed, nn.Linear):
-        raise RestartError(f"{model.cfg.model_name} has no linear unembedding: {unembed}")
+        raise RestartError(f"{model.cfg.model_name} has no plain linear unembedding: {type(unembed).__name__}")
     return Decoder(
         layers=tuple(layer(block, kind) for block, kind in zip(model.blocks, kinds, strict=True)),
         embed_module=part(model, "embed"),

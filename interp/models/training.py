@@ -88,6 +88,7 @@ def _next_token_loss(model: PreTrainedModel, tokens: Int[Tensor, "batch pos"]) -
     )
 
 
+@torch.random.fork_rng([])
 def train_small_model(
     model_config: PretrainedConfig,
     tokens: Integer[np.ndarray, "window pos"],

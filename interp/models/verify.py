@@ -22,6 +22,10 @@ The softmax of some attentions runs in float32 whatever the model's dtype, hence
 PROBE_LEN = 24
 """Tokens of a probe window."""
 
+LONGEST_PROBE = 512
+"""Tokens up to which a probe window reaches beyond a local span of attention on load. Where that is longer still, the
+ways that a measurement takes are compared on its own windows, and a model is Hugging Face's on trust there."""
+
 
 class VerificationError(InterpError, RuntimeError):
     """A loaded model whose hooks or logits are not what the measurements rely on."""
@@ -39,10 +43,12 @@ def relative_error(ours: Float[Tensor, "*batch d_vocab"], whole: Float[Tensor, "
     return float(error.nan_to_num(torch.inf))
 
 
-def probe_tokens(n_ctx: int, d_vocab: int) -> Int[Tensor, "batch pos"]:
-    """Two windows of fixed random ids, as long as the context allows, up to ``PROBE_LEN``."""
+def probe_tokens(n_ctx: int, d_vocab: int, *, local_span: int = 0) -> Int[Tensor, "batch pos"]:
+    """Two windows of fixed random ids, as long as the context allows, up to ``PROBE_LEN``; further where the attention
+    of some layers has a local span, up to ``LONGEST_PROBE``."""
+    n_pos = min(n_ctx, max(PROBE_LEN, min(local_span + PROBE_LEN, LONGEST_PROBE)))
     generator = torch.Generator().manual_seed(0)
-    return torch.randint(0, d_vocab, (2, min(PROBE_LEN, n_ctx)), generator=generator)
+    return torch.randint(0, d_vocab, (2, n_pos), generator=generator, device="cpu")
 
 
 def verify(

@@ -1,8 +1,8 @@
 """Memorization rates with intervals, and the histogram of scores.
 
 A window is memorized when greedy decoding from its prefix gives its continuation exactly, M = 1; the rate is
-the share of such windows (arXiv 2603.21658, "memorization rate"). The interval is Wilson's, 95 %, and wider
-where windows cut from one document go together (ours; ``interp.stats.clustered_rate``).
+the share of such windows (arXiv 2603.21658, "memorization rate"). The interval is Wilson's, 95 %, at the
+number of outcomes that are as good as independent where windows of one document go together (``interp.stats``).
 
 Everything derived from scores in this package takes one table with a row for each window and model: the columns
 ``window``, ``document``, ``domain``, ``count``, ``score`` and ``memorized`` of ``Extraction.to_frame()``, and

@@ -24,6 +24,7 @@ def heads(model: str) -> pd.DataFrame:
             "layer": [0, 0, 1, 1],
             "head": [0, 1, 0, 1],
             "n_windows": 7,
+            "n_documents": [6, 6, 5, 6],
             "importance_log_prob": value,
             "importance_log_prob_low": value - 0.1,
             "importance_log_prob_high": value + 0.2,
@@ -42,17 +43,18 @@ def test_head_maps_are_symmetric_and_each_over_its_own_largest() -> None:
         np.testing.assert_allclose(map_.z, [1.0, -0.5, 0.0, 0.2])
     assert "1 = 0.5 nats a token" in fig.layout.annotations[0].text
     assert "1 = 0.005 nats a token" in fig.layout.annotations[1].text
-    assert "+0.5 [0.4, 0.7]" in fig.data[0].customdata[0]
-    assert "7" in fig.layout.meta["caption"]
+    assert "+0.5 [0.4, 0.7] nats a token<br>7 windows, 6 documents" in fig.data[0].customdata[0]
+    assert fig.layout.meta["caption"].endswith("Each interval rests on 7 windows of 5 to 6 documents.")
 
 
 def test_cumulative_curve_shows_both_orders_with_bands() -> None:
-    table = pd.DataFrame({"model": "a", "n_ablated": [0, 1], "n_windows": 9})
+    table = pd.DataFrame({"model": "a", "n_ablated": [0, 1], "n_windows": 9, "n_documents": 4})
     for name in ("rate", "rate_low", "rate_high", "random_rate", "random_rate_min", "random_rate_max"):
         table[name] = [1.0, 0.5]
     fig = cumulative_curve(table)
     assert {trace.name for trace in fig.data if trace.name} == {"most important first", "random order"}
     assert sum(trace.fill == "tonexty" for trace in fig.data) == 2
+    assert "9 windows of 4 documents, fewer than 5 of which give no interval" in fig.layout.meta["caption"]
 
 
 def test_estimate_against_exact_has_bars_and_equality() -> None:
@@ -66,7 +68,7 @@ def test_agreement_by_pair() -> None:
     """A row a pair; the models of a row stand beside one another, within it."""
     rows = [
         {"model": model, "one": "zero", "other": other, "spearman": value, "spearman_low": value - 0.3,
-         "spearman_high": value + 0.2, "n_windows": 5}
+         "spearman_high": value + 0.2, "n_windows": 5, "n_documents": 5}
         for model, values in (("a", (0.5, 0.1)), ("b", (0.4, 0.2)))
         for other, value in zip(("mean", "resample"), values, strict=True)
     ]  # fmt: skip
@@ -90,6 +92,7 @@ def test_attribution_bars_sum_to_the_logit() -> None:
             "low": [0.4, 2.0, -1.5, 0.2, 2.5],
             "high": [0.6, 4.0, -0.5, 0.3, 3.0],
             "n_windows": 5,
+            "n_documents": 5,
         }
     )
     (bars,) = attribution_bars(table, n_parts=2).data

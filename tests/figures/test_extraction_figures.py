@@ -20,6 +20,7 @@ def test_ratio_distribution_has_a_band_around_each_step() -> None:
             "low": [0, 0.3, 1],
             "high": [0, 0.6, 1],
             "n": 9,
+            "n_clusters": 7,
         }
     )
     fig = draw_ratio_distribution(shares, panel="size", line="family")
@@ -27,6 +28,8 @@ def test_ratio_distribution_has_a_band_around_each_step() -> None:
     np.testing.assert_allclose([low.y, curve.y, high.y], [[0, 0.3, 1], [0, 0.4, 1], [0, 0.6, 1]])
     assert {trace.line.shape for trace in fig.data} == {"hv"}
     assert "ratio" in fig.layout.xaxis.title.text
+    assert curve.hovertext == "9 windows of 7 documents"
+    assert fig.layout.meta["caption"] == "Each interval rests on 9 windows of 7 documents."
 
 
 def test_compression_shows_both_lengths_with_intervals() -> None:
@@ -38,6 +41,8 @@ def test_compression_shows_both_lengths_with_intervals() -> None:
             "value": [0.3, 0.5, 0.9],
             "low": [0.2, 0.3, 0.8],
             "high": [0.4, 0.6, 1.0],
+            "n": 8,
+            "n_clusters": 8,
         }
     )
     shortest, longer = draw_compression(summary, line="domain").data
@@ -56,6 +61,8 @@ def test_text_size_has_a_point_for_each_group_and_compressor() -> None:
             "value": [9.0, 8, 10, 11],
             "low": 7.0,
             "high": 12.0,
+            "n": 8,
+            "n_documents": 8,
         }
     )
     fig = draw_text_size(sizes)
@@ -74,6 +81,8 @@ def test_depth_has_a_band_and_leaves_out_what_is_not_known() -> None:
             "value": [1, 0.5, np.nan],
             "low": [1, 0.4, np.nan],
             "high": [1, 0.7, np.nan],
+            "n": 30,
+            "n_clusters": [9, 9, 0],
         }
     )
     around, line = draw_depth(summary, panel="size", line="family").data

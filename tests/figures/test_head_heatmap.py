@@ -13,16 +13,16 @@ from interp.internal.methods import AblationError
 
 
 def test_every_head_and_its_interval(model: TransformerBridge, windows: Windows) -> None:
-    ablation = ablate_heads(model, windows.select(np.arange(6)))
+    ablation = ablate_heads(model, windows)
     fig = head_heatmap(ablation)
     cells = fig.data[0]
     np.testing.assert_array_equal(np.asarray(cells.z, dtype=float), ablation.importance())
     assert cells.zmin == -cells.zmax == -np.abs(ablation.importance()).max()
     e = ablation.importance_intervals()[2][1]
     assert cells.customdata[2][1].startswith(f"{e.value:+.3g} [{e.low:.3g}, {e.high:.3g}] nats a token")
-    assert "6 windows, 3 documents" in cells.customdata[2][1]
+    assert "12 windows, 6 documents" in cells.customdata[2][1]
     assert (fig.layout.xaxis.title.text, fig.layout.yaxis.title.text) == ("head", "layer")
-    assert fig.layout.meta["caption"].endswith("zero ablation, 6 windows.")
+    assert fig.layout.meta["caption"].endswith("zero ablation, 12 windows of 6 documents.")
 
 
 def test_heads_that_were_not_ablated_stay_empty(models: dict[str, TransformerBridge], windows: Windows) -> None:

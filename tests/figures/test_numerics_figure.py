@@ -12,7 +12,7 @@ from interp.statistical.numerics import SHARES
 def test_each_setting_has_its_points_and_intervals_in_every_panel() -> None:
     settings = [("float32", 7), ("bfloat16", 64), ("bfloat16", 7)]
     rows = [
-        {"model": model, "dtype": dtype, "batch_size": size, "n": 100, "gained": 1, "lost": 2}
+        {"model": model, "dtype": dtype, "batch_size": size, "n": 100, "n_documents": 40, "gained": 1, "lost": 2}
         | {
             share + end: value
             for share in SHARES
@@ -32,4 +32,5 @@ def test_each_setting_has_its_points_and_intervals_in_every_panel() -> None:
     assert flips[1].marker.color == flips[2].marker.color != flips[0].marker.color
     assert flips[0].marker.symbol == flips[2].marker.symbol != flips[1].marker.symbol
     assert [t.showlegend for t in fig.data] == [True] * 3 + [False] * 6
+    assert fig.layout.meta["caption"] == "seen. Each interval rests on 100 windows of 40 documents."
     assert "float32 in batches of 64" in fig.layout.xaxis2.title.text

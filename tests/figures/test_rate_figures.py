@@ -51,7 +51,7 @@ def test_dose_response_draws_every_rate_with_its_interval(scores: pd.DataFrame) 
     assert list(drawn.y) == row["value"].tolist()
     assert np.allclose(np.array(drawn.y) + np.array(drawn.error_y.array), row["high"])
     assert drawn.marker.color == FAMILY_COLOURS["Pythia"]
-    assert fig.layout.meta["caption"] == "windows of two families"
+    assert fig.layout.meta["caption"] == "windows of two families. Each interval rests on 20 windows of 20 documents."
     # Each family once in the legend.
     assert sorted(t.name for t in fig.data if t.showlegend) == ["OLMo2", "Pythia"]
 

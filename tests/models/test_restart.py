@@ -118,7 +118,7 @@ def test_a_model_that_does_not_come_apart_is_refused(tmp_path: Path) -> None:
         return activation + 1.0
 
     hooked = model.hooks(fwd_hooks=[("blocks.1.mlp.hook_out", shift)])
-    with hooked, pytest.raises(RestartError, match=r"is hooked at blocks\.1\.mlp\.hook_out"):
+    with hooked, pytest.raises(RestartError, match=r"is hooked at blocks\.1\.hook_mlp_out"):
         decoder(model)
     # A wrapper that does more than what it wraps: its parts do not show it.
     model.blocks[2].mlp.hook_out.forward = shift

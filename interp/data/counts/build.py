@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Int
@@ -31,6 +32,7 @@ from interp.data.counts.manifest import (
     table_file,
     token_file,
 )
+from interp.files import is_empty, only_writer, sha256, whole_file
 
 SHARD_TOKENS = 2**28
 """Tokens of a shard: its suffix array is sorted at once and takes 8 bytes a token (2 GiB)."""
@@ -47,6 +49,8 @@ def build_index(
     progress: bool = True,
 ) -> CountIndex:
     """Index a corpus, or go on with an interrupted build of the same corpus.
+
+    One process at a time builds in a directory; another waits, and finds the index finished.
 
     Args:
         documents: token ids of each document; no n-gram crosses from one to the next.
@@ -66,45 +70,55 @@ def build_index(
     """
     engine = f"tokengrams {importlib.metadata.version('tokengrams')}"
     wanted = Manifest(source=source, tokenizer=tokenizer, d_vocab=d_vocab, shard_tokens=shard_tokens, engine=engine)
-    out.mkdir(parents=True, exist_ok=True)
-    earlier: tuple[Shard, ...] = ()
-    if (out / MANIFEST).exists():
-        there = read_manifest(out)
-        differing = there.describes(wanted)
-        if differing:
-            raise CountIndexError(
-                f"{out} holds an index with another "
-                + ", ".join(f"{name} ({getattr(there, name)!r}, not {getattr(wanted, name)!r})" for name in differing)
-                + "; give another directory"
-            )
-        earlier = there.shards
-    elif any(out.iterdir()):
-        raise CountIndexError(f"{out} is not empty and holds no index; give another directory")
-
-    manifest = wanted
-    if not earlier:
-        manifest.write(out)
-    with tqdm(unit="token", unit_scale=True, disable=not progress, desc=f"index of {source}") as bar:
-        stream = _checked(documents, d_vocab)
-        for number, shard in enumerate(_write_shards(stream, out, manifest, bar)):
-            if number < len(earlier):
-                if shard != earlier[number]:
+    with only_writer(out, wait=True):
+        earlier = _earlier(out, wanted)
+        manifest = wanted
+        if earlier is None:
+            manifest.write(out)
+        known = earlier.shards if earlier else ()
+        with tqdm(unit="token", unit_scale=True, disable=not progress, desc=f"index of {source}") as bar:
+            corpus = _Corpus(_checked(documents, d_vocab), manifest, bar)
+            while not corpus.ended:
+                number = len(manifest.shards)
+                if earlier and earlier.finished and number == len(known):
                     raise CountIndexError(
-                        f"shard {number} of {source} is not what {out} was built from: the corpus has changed; "
-                        "give another directory"
+                        f"{source} goes on after the end of the corpus of {out}; give another directory"
                     )
-                token_file(out, number).with_suffix(".partial").unlink()
-            else:
-                _finish_shard(out, number, d_vocab)
-            manifest = manifest.with_shard(shard)
-            if number >= len(earlier):
-                manifest.write(out)
-    if not manifest.shards:
-        raise CountIndexError(f"{source} has no documents; there is nothing to index")
-    if len(manifest.shards) < len(earlier):
-        raise CountIndexError(f"{source} ends before the corpus that {out} was built from; give another directory")
-    Manifest(**{**vars(manifest), "finished": True}).write(out)
+                if number < len(known):
+                    shard = corpus.shard(known[number].table_sha256)
+                    if shard != known[number]:
+                        raise CountIndexError(
+                            f"shard {number} of {source} is not what {out} was built from: the corpus has changed; "
+                            "give another directory"
+                        )
+                    manifest = manifest.with_shard(shard)
+                else:
+                    manifest = manifest.with_shard(_write_shard(corpus, out, number))
+                    manifest.write(out)
+        if not manifest.shards:
+            raise CountIndexError(f"{source} has no documents; there is nothing to index")
+        if len(manifest.shards) < len(known):
+            raise CountIndexError(f"{source} ends before the corpus that {out} was built from; give another directory")
+        if not (earlier and earlier.finished):
+            replace(manifest, finished=True).write(out)
     return open_index(out, tokenizer=tokenizer)
+
+
+def _earlier(out: Path, wanted: Manifest) -> Manifest | None:
+    """What an earlier build of this index left; refused where it is another one."""
+    if not (out / MANIFEST).exists():
+        if not is_empty(out):
+            raise CountIndexError(f"{out} is not empty and holds no index; give another directory")
+        return None
+    there = read_manifest(out)
+    differing = there.describes(wanted)
+    if differing:
+        raise CountIndexError(
+            f"{out} holds an index with another "
+            + ", ".join(f"{name} ({getattr(there, name)!r}, not {getattr(wanted, name)!r})" for name in differing)
+            + "; give another directory"
+        )
+    return there
 
 
 def _checked(documents: Iterable[Int[np.ndarray, " _pos"]], d_vocab: int) -> Iterator[Int[np.ndarray, " _pos"]]:
@@ -120,30 +134,47 @@ def _checked(documents: Iterable[Int[np.ndarray, " _pos"]], d_vocab: int) -> Ite
         yield ids
 
 
-def _write_shards(
-    documents: Iterator[Int[np.ndarray, " _pos"]], out: Path, manifest: Manifest, bar: tqdm
-) -> Iterator[Shard]:
-    """Write token files, each named ``.partial``, and yield what is in each."""
-    number, ids = 0, next(documents, None)
-    while ids is not None:
+@dataclass
+class _Corpus:
+    """Documents, taken a shard at a time."""
+
+    documents: Iterator[Int[np.ndarray, " _pos"]]
+    manifest: Manifest
+    bar: tqdm
+
+    def __post_init__(self) -> None:
+        self._next = next(self.documents, None)
+
+    @property
+    def ended(self) -> bool:
+        return self._next is None
+
+    def pieces(self) -> Iterator[Int[np.ndarray, " _pos"]]:
+        """Each document of the next shard, and its separator."""
+        n_tokens = 0
+        while self._next is not None and n_tokens < self.manifest.shard_tokens:
+            yield np.append(self._next, self.manifest.d_vocab)
+            n_tokens += len(self._next) + 1
+            self.bar.update(len(self._next))
+            self._next = next(self.documents, None)
+
+    def shard(self, table_sha256: str, file: BinaryIO | None = None) -> Shard:
+        """Facts on the next shard, which is written to a file where one is given."""
         digest, n_tokens, n_documents = hashlib.sha256(), 0, 0
-        with token_file(out, number).with_suffix(".partial").open("wb") as file:
-            while ids is not None and n_tokens < manifest.shard_tokens:
-                piece = np.append(ids, manifest.d_vocab).astype(manifest.dtype).tobytes()
-                file.write(piece)
-                digest.update(piece)
-                n_tokens, n_documents = n_tokens + len(ids) + 1, n_documents + 1
-                bar.update(len(ids))
-                ids = next(documents, None)
-            file.flush()
-            os.fsync(file.fileno())
-        yield Shard(n_tokens=n_tokens, n_documents=n_documents, sha256=digest.hexdigest())
-        number += 1
+        for piece in self.pieces():
+            written = piece.astype(self.manifest.dtype).tobytes()
+            digest.update(written)
+            if file is not None:
+                file.write(written)
+            n_tokens, n_documents = n_tokens + len(piece), n_documents + 1
+        return Shard(n_tokens=n_tokens, n_documents=n_documents, sha256=digest.hexdigest(), table_sha256=table_sha256)
 
 
-def _finish_shard(out: Path, number: int, d_vocab: int) -> None:
-    """Sort the suffixes of a shard; both files get their names when they are whole."""
+def _write_shard(corpus: _Corpus, out: Path, number: int) -> Shard:
+    """Write the next shard and sort its suffixes; each file gets its name when it is whole."""
     tokens, table = token_file(out, number), table_file(out, number)
-    os.replace(tokens.with_suffix(".partial"), tokens)
-    MemmapIndex.build(str(tokens), str(table.with_suffix(".partial")), vocab=d_vocab + 1, verbose=False)
-    os.replace(table.with_suffix(".partial"), table)
+    with whole_file(tokens) as partial, partial.open("wb") as file:
+        shard = corpus.shard("", file)
+    with whole_file(table) as partial:
+        MemmapIndex.build(str(tokens), str(partial), vocab=corpus.manifest.d_vocab + 1, verbose=False)
+    return replace(shard, table_sha256=sha256(table))

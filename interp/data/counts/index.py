@@ -12,6 +12,7 @@ from tokengrams import ShardedMemmapIndex
 from interp.brief import Brief
 from interp.data.counts.manifest import CountIndexError, Manifest, read_manifest, table_file, token_file
 from interp.data.windows import Windows
+from interp.files import sha256
 
 TABLE_BYTES = 8
 """Bytes of a suffix in the engine's table."""
@@ -62,12 +63,15 @@ class CountIndex(Brief):
 def open_index(path: Path, *, tokenizer: str | None = None) -> CountIndex:
     """Open a finished index.
 
+    Every byte is read and compared with its digest, since a damaged table gives wrong counts without a sign: 0.1 s for
+    10 million tokens, and as long as the disk needs for 10 bytes a token of an index that is not in memory.
+
     Args:
         path: directory that ``build_index`` wrote.
         tokenizer: ``tokenizer_fingerprint`` of the tokenizer whose ids will be looked up; not checked unless given.
 
     Raises:
-        CountIndexError: no index, a half-built one, one with missing or cut files, or one of another tokenizer.
+        CountIndexError: no index, a half-built one, one with missing or damaged files, or one of another tokenizer.
     """
     manifest = read_manifest(path)
     if not manifest.finished:
@@ -80,15 +84,18 @@ def open_index(path: Path, *, tokenizer: str | None = None) -> CountIndex:
         )
     paths = []
     for number, shard in enumerate(manifest.shards):
-        sizes = {
-            token_file(path, number): shard.n_tokens * manifest.dtype.itemsize,
-            table_file(path, number): shard.n_tokens * TABLE_BYTES,
+        facts = {
+            token_file(path, number): (shard.n_tokens * manifest.dtype.itemsize, shard.sha256),
+            table_file(path, number): (shard.n_tokens * TABLE_BYTES, shard.table_sha256),
         }
-        for file, size in sizes.items():
+        again = "the index is damaged; build it again in another directory"
+        for file, (size, digest) in facts.items():
             if not file.is_file() or file.stat().st_size != size:
                 found = file.stat().st_size if file.is_file() else "no"
-                raise CountIndexError(f"{file} has {found} bytes, not {size}: the index is damaged; build it again")
-        paths.append(tuple(str(file) for file in sizes))
+                raise CountIndexError(f"{file} has {found} bytes, not {size}: {again}")
+            if sha256(file) != digest:
+                raise CountIndexError(f"{file} holds other bytes than were written: {again}")
+        paths.append(tuple(str(file) for file in facts))
     return CountIndex(path=path, manifest=manifest, engine=ShardedMemmapIndex(paths, vocab=manifest.d_vocab + 1))
 
 

@@ -6,8 +6,10 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field, TypeAdapter, ValidationError
 
 from interp.brief import Brief
 from interp.data.tokenizers import tokenizer_fingerprint
@@ -17,7 +19,9 @@ from interp.files import write_text
 __all__ = ["CountIndexError", "Manifest", "Shard", "read_manifest", "table_file", "token_file", "tokenizer_fingerprint"]
 
 MANIFEST = "manifest.json"
-_FORMAT = 1
+_FORMAT = 2
+
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class CountIndexError(InterpError, ValueError):
@@ -28,11 +32,13 @@ class CountIndexError(InterpError, ValueError):
 class Shard:
     """One piece of the corpus: a token file and its suffix array."""
 
-    n_tokens: int
+    n_tokens: Annotated[int, Field(gt=1)]
     """Tokens, separators among them."""
-    n_documents: int
-    sha256: str
+    n_documents: Annotated[int, Field(gt=0)]
+    sha256: Digest
     """Hash of the token file."""
+    table_sha256: Digest
+    """Hash of the suffix array's file."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,9 +49,9 @@ class Manifest(Brief):
     """Where the corpus came from."""
     tokenizer: str
     """Fingerprint of the tokenizer that made the ids."""
-    d_vocab: int
+    d_vocab: Annotated[int, Field(gt=0, lt=2**32 - 1)]
     """Ids are below this; ``d_vocab`` itself separates documents."""
-    shard_tokens: int
+    shard_tokens: Annotated[int, Field(gt=0)]
     engine: str
     shards: tuple[Shard, ...] = ()
     """Finished shards, in order."""
@@ -84,17 +90,30 @@ def read_manifest(directory: Path) -> Manifest:
     """Read an index's manifest, finished or not.
 
     Raises:
-        CountIndexError: there is none, or it was written by another version.
+        CountIndexError: there is none, it is damaged, or it was written by another version.
     """
     path = directory / MANIFEST
     if not path.is_file():
         raise CountIndexError(
             f"{directory} holds no {MANIFEST}: it is not an index; build one with `interp index build`"
         )
-    facts = json.loads(path.read_text())
-    if facts.get("format") != _FORMAT:
-        raise CountIndexError(f"{path} has format {facts.get('format')}, this version reads {_FORMAT}; build it again")
-    return Manifest(**{**facts, "shards": tuple(Shard(**shard) for shard in facts["shards"])})
+    text = path.read_bytes()
+    try:
+        facts = json.loads(text)
+        if isinstance(facts, dict) and facts.get("format") != _FORMAT:
+            raise CountIndexError(
+                f"{path} has format {facts.get('format')!r}, this version reads {_FORMAT}; build the index again in "
+                "another directory"
+            )
+        return TypeAdapter(Manifest).validate_json(text, strict=True)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        what = f"{'.'.join(map(str, wrong['loc'])) or 'it'}: {wrong['msg']}, not {str(wrong['input'])[:80]}"
+        raise CountIndexError(f"{path} is damaged ({what}); build the index again in another directory") from error
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, CountIndexError):
+            raise
+        raise CountIndexError(f"{path} is damaged ({error}); build the index again in another directory") from error
 
 
 def token_file(directory: Path, shard: int) -> Path:

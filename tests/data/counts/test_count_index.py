@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
+import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,3 +158,132 @@ def test_documents_of_any_dataset(tmp_path: Path) -> None:
     assert [tokenizer.decode(i) for i in ids] == ["int main(void)", "the sea"]
     with pytest.raises(WindowError, match=r"no column 'body'; it has \['text'\]"):
         next(token_documents(tmp_path / "texts.jsonl", tokenizer, text_column="body"))
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import numpy as np
+from interp.data.counts.build import build_index
+from interp.data.counts.index import open_index
+from interp.data.counts.manifest import CountIndexError
+from kills import killed_at_each_call, run_in_child
+
+documents, root, k = [np.arange(i, i + 40) % 60 for i in range(5)], Path(sys.argv[1]), 0
+asked = np.array([[0, 1], [4, 5], [59, 0], [5, 4]])
+expected = [sum((d[:-1] == a).astype(int) @ (d[1:] == b) for d in documents) for a, b in asked]
+
+def build():
+    facts = dict(d_vocab=60, tokenizer="t", source="s", shard_tokens=100, progress=False)
+    assert build_index(iter(documents), root / str(k), **facts).count(asked).tolist() == expected
+
+def read():  # no index, a half-built one, or all of it
+    try:
+        assert open_index(root / str(k)).count(asked).tolist() == expected
+    except CountIndexError:
+        pass
+
+for _ in killed_at_each_call(build):
+    if k % 3 == 0:  # each is a process
+        assert run_in_child(read) == 0, k
+        assert run_in_child(build) == 0, k
+    k += 1
+print(k)
+"""
+
+
+def test_a_build_killed_at_any_moment_goes_on_to_the_same_index(tmp_path: Path) -> None:
+    # In a process of its own: the engine's threads do not outlive a fork.
+    run = [sys.executable, "-c", KILLED, str(tmp_path)]
+    here = Path(__file__).parents[2]
+    paths = os.pathsep.join([str(here), str(here.parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(run, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": paths})
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.splitlines()[-1]) > 15
+    for out in (tmp_path / str(k) for k in range(0, 15, 3)):
+        assert {p.name for p in out.iterdir()} == {
+            ".interp.lock", "manifest.json", *(f"{kind}-0000{i}.{ending}" for i in (0, 1) for kind, ending in FILES)
+        }  # fmt: skip
+
+
+FILES = (("tokens", "bin"), ("table", "idx"))
+
+
+def test_a_second_build_waits_and_both_end_well(tmp_path: Path) -> None:
+    documents, out = random_documents(300), tmp_path / "index"
+    settings = {"d_vocab": 300, "tokenizer": "t", "source": "random", "shard_tokens": 100, "progress": False}
+    started, go_on, built = threading.Event(), threading.Event(), []
+
+    def slow() -> Iterator[np.ndarray]:
+        yield from documents[:20]
+        started.set()
+        assert go_on.wait(20)
+        yield from documents[20:]
+
+    first = threading.Thread(target=lambda: built.append(build_index(slow(), out, **settings)))
+    second = threading.Thread(target=lambda: built.append(build_index(iter(documents), out, **settings)))
+    first.start()
+    assert started.wait(20)
+    second.start()
+    second.join(0.2)
+    assert second.is_alive()
+    go_on.set()
+    first.join(20)
+    second.join(20)
+    asked = np.array(list(brute_force(documents, 3)))
+    expected = [brute_force(documents, 3)[tuple(g)] for g in asked.tolist()]
+    assert [index.count(asked).tolist() for index in built] == [expected, expected]
+
+
+def test_a_flipped_bit_of_an_index_is_refused(tmp_path: Path) -> None:
+    """The size stays, and without the digest the counts are other ones, or the engine dies."""
+    out = tmp_path / "index"
+    build(random_documents(300), out, d_vocab=300, shard_tokens=100)
+    rng = np.random.default_rng(0)
+    for file in (token_file(out, 0), token_file(out, 2), table_file(out, 1)):
+        whole = file.read_bytes()
+        for bit in rng.integers(0, 8 * len(whole), 10).tolist():
+            flipped = bytearray(whole)
+            flipped[bit // 8] ^= 1 << bit % 8
+            file.write_bytes(flipped)
+            with pytest.raises(CountIndexError, match=rf"{file.name} holds other bytes than were written"):
+                open_index(out)
+        file.write_bytes(whole)
+    open_index(out)
+
+
+def test_a_finished_index_does_not_grow(tmp_path: Path) -> None:
+    """Its corpus ends with a shard, and a longer one begins the same."""
+    documents, out = [np.arange(99)] * 4, tmp_path / "index"
+    build(documents[:2], out, d_vocab=300, shard_tokens=100)
+    before = (out / "manifest.json").read_bytes()
+    with pytest.raises(CountIndexError, match="goes on after the end of the corpus"):
+        build(documents, out, d_vocab=300, shard_tokens=100)
+    assert (out / "manifest.json").read_bytes() == before
+    assert build(documents[:2], out, d_vocab=300, shard_tokens=100).manifest.n_tokens == 198
+
+
+def changed(facts: dict, **given: object) -> str:
+    return json.dumps(facts | given)
+
+
+def test_a_manifest_that_is_damaged_or_absurd_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "index"
+    build(random_documents(300), out, d_vocab=300)
+    path = out / "manifest.json"
+    facts = json.loads(path.read_text())
+    (shard,) = facts["shards"]
+    texts = ["", "[]", "null", "3", '"text"', "{", "{}", "[" * 100_000, "\xff"]
+    texts += [changed(facts, format=value) for value in (1, 3, None, "2")]
+    texts += [changed(facts, d_vocab=value) for value in (-5, 0, 2**40, "300", 1.5, None, True)]
+    texts += [changed(facts, shard_tokens=0), changed(facts, finished="yes"), changed(facts, tokenizer=None)]
+    texts += [changed(facts, shards=value) for value in (None, {}, [[]], [3], [{}])]
+    texts += [changed(facts, shards=[shard | {"n_tokens": -1}]), changed(facts, shards=[shard | {"sha256": "0"}])]
+    texts += [changed(facts, shards=[{name: shard[name] for name in ("n_tokens", "n_documents", "sha256")}])]
+    for text in texts:
+        path.write_bytes(text.encode("latin-1"))
+        with pytest.raises(CountIndexError, match=r"manifest\.json (is damaged|has format)") as refused:
+            open_index(out)
+        assert len(str(refused.value)) < 500 + len(str(out))
+    path.write_text(json.dumps(facts))
+    open_index(out)
