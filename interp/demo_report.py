@@ -26,24 +26,26 @@ from interp.wording import behind, interval, percent
 
 
 def _rate(rows: pd.DataFrame) -> Estimate:
+    """Rate over several models. One window of all of them is no independent one, nor are those of one document."""
     return rate(rows["memorized"], rows["document"], seed=SEED)
 
 
 def _windows_sentence(scores: pd.DataFrame) -> str:
     first = scores[scores["model"] == scores["model"].iloc[0]]
-    shown = first[first["count"] > 0]
+    shown, held_out = first[first["count"] > 0], first[first["count"] == 0]
     return (
-        f"{len(shown)} planted windows ({shown['count'].nunique()} repetition counts, "
-        f"{shown['domain'].nunique()} domains) "
-        f"and {len(first) - len(shown)} held-out ones, the same for all {scores['model'].nunique()} models."
+        f"{len(shown)} planted windows of {shown['document'].nunique()} documents "
+        f"({shown['count'].nunique()} repetition counts, {shown['domain'].nunique()} domains) "
+        f"and {len(held_out)} held-out ones of {held_out['document'].nunique()} documents, "
+        f"the same for all {scores['model'].nunique()} models."
     )
 
 
 def dose_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """Rate of M = 1 by model (rows) and repetition count (columns), with intervals."""
+    """Rate of M = 1 by model (rows) and repetition count (columns), its interval under it."""
     table = rates(scores, by=("model", "count")).to_frame()
     table["cell"] = [
-        f"{value:.2f} {interval(low, high, '.2f')}" for value, low, high in table[["value", "low", "high"]].to_numpy()
+        f"{value:.2f}\n{interval(low, high, '.2f')}" for value, low, high in table[["value", "low", "high"]].to_numpy()
     ]
     wide = table.pivot_table(index="model", columns="count", values="cell", aggfunc="first")
     wide.columns = ["never shown" if count == 0 else f"{count:g}x" for count in wide.columns]
@@ -90,7 +92,7 @@ def _scores_section(scores: pd.DataFrame) -> Section:
         title="Scores",
         text=(
             "The score M is the share of continuation tokens that are generated right. "
-            f"{ends:.0%} of all windows lie at M = 0 or M = 1."
+            f"{100 * ends:.0f} % of all windows lie at M = 0 or M = 1."
         ),
         figures=[
             draw_score_histogram(
@@ -109,11 +111,9 @@ def _scaling_section(scores: pd.DataFrame) -> Section:
     return Section(
         title="Size",
         text=(
-            "Rate over all planted windows against size. Rise for ten times the parameters, with 95 % "
-            "bootstrap intervals "
-            f"over documents: {said}. Data, order and repetition are the same for all models, so what differs "
-            "between "
-            "families at one size is architecture."
+            "Rate over all planted windows against size. Rise for ten times the parameters, with 95 % bootstrap "
+            f"intervals over documents: {said}. Data, order and repetition are the same for all models, so what "
+            "differs between families at one size is architecture."
         ),
         figures=[
             draw_scaling(
@@ -137,11 +137,10 @@ def _layers_section(results: DemoResults) -> Section:
     return Section(
         title="Layers",
         text=(
-            "Final norm and unembedding on the residual stream after each layer (logit lens). The mean "
-            "probability of the "
-            f"true token is, in memorized windows, {passage('memorized')}; in unmemorized windows, "
-            f"{passage('unmemorized')} (means over the families). Unmemorized means M = 0: such windows start "
-            "with a miss."
+            "Final norm and unembedding on the residual stream after each layer (logit lens). The mean probability of "
+            f"the true token is, in memorized windows, {passage('memorized')}; in unmemorized windows, "
+            f"{passage('unmemorized')} (means over the families). Unmemorized means M = 0: such windows start with a "
+            "miss."
         ),
         figures=[
             layer_curves(results.layers, "probability", d_vocab=VOCAB_SIZE, finding="Largest model of each family."),
@@ -162,10 +161,9 @@ def _heads_section(results: DemoResults) -> Section:
     return Section(
         title="Heads",
         text=(
-            "Each head's output z is set to zero at all positions, one head at a time. Colour: nats a token "
-            "that the true "
-            "continuation of memorized windows loses; hover for the 95 % interval over documents. The top fifth of the "
-            f"heads carries {min(shares):.0%} to {max(shares):.0%} of the summed fall, by model."
+            "Each head's output z is set to zero at all positions, one head at a time. Colour: nats a token that the "
+            "true continuation of memorized windows loses; hover for the 95 % interval over documents. The top fifth "
+            f"of the heads carries {100 * min(shares):.0f} to {100 * max(shares):.0f} % of the summed fall, by model."
             + (f" Not measured, since nothing was memorized: {', '.join(missing)}." if missing else "")
         ),
         figures=[head_heatmap(ablation, title=name) for name, ablation in results.ablations.items()],
@@ -188,11 +186,9 @@ def write_demo_report(results: DemoResults, out: Path) -> Path:
         out / "report.html",
         title="How six small language-model families memorize",
         lead=(
-            f"{scores['model'].nunique()} models of {scores['family'].nunique()} architectures, trained from "
-            "scratch on one "
-            "corpus in one order, in which chosen windows stood 1 to 256 times and others never. A window is "
-            "64 tokens: 32 are given, "
-            "32 must follow; it is memorized when greedy decoding gives all 32."
+            f"{scores['model'].nunique()} models of {scores['family'].nunique()} architectures, trained from scratch "
+            "on one corpus in one order, in which chosen windows stood 1 to 256 times and others never. A window is 64 "
+            "tokens: 32 are given, 32 must follow; it is memorized when greedy decoding gives all 32."
         ),
         sections=[
             _dose_section(scores),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import numbers
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +45,22 @@ def _figure_html(figure: go.Figure, name: str, *, alone: bool) -> Markup:
     return Markup(page)
 
 
+def _shown(value: object) -> object:
+    """A cell: large numbers whole and in groups of three digits, others to three digits; empty where not measured."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return "" if value is None else value
+    if math.isnan(value):
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _texts(table: pd.DataFrame) -> list[Hashable]:
+    """Columns of running text."""
+    return [
+        name for name in table if any(isinstance(x, str) and max(map(len, x.split("\n"))) > 40 for x in table[name])
+    ]
+
+
 def write_report(
     path: Path, *, title: str, lead: str, sections: Sequence[Section], provenance: Sequence[Provenance]
 ) -> Path:
@@ -58,9 +76,7 @@ def write_report(
     environment = Environment(
         loader=PackageLoader("interp", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["number"] = lambda x: (
-        f"{x:,.3g}" if isinstance(x, float) else f"{x:,}" if isinstance(x, int) else x
-    )
+    environment.filters["number"] = _shown
     page = environment.get_template("report.html.j2").render(
         title=title,
         lead=lead,
@@ -74,6 +90,7 @@ def write_report(
                 ],
                 "captions": [(f.layout.meta or {}).get("caption", "") for f in section.figures],
                 "rows": [] if section.table is None else section.table.to_dict("records"),
+                "texts": [] if section.table is None else _texts(section.table),
             }
             for section in sections
         ],

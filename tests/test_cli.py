@@ -10,6 +10,7 @@ from threading import Thread
 import numpy as np
 import pandas as pd
 import pytest
+from html_pages import drawn, n_drawn, numbers, said
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -21,6 +22,13 @@ from interp.results import read_provenance
 from interp.statistical import prediction
 
 MODEL = "pythia-small-0.2m"
+
+
+def figure_of(page):
+    """Traces and layout of the one figure of a page, which is not empty."""
+    ((data, layout),) = drawn(page.read_text()).values()
+    assert n_drawn(data) > 0
+    return data, layout
 
 
 def invoke(*arguments):
@@ -78,7 +86,7 @@ def test_measures_a_random_model_that_recites_nothing(run, checkpoints, tmp_path
     assert pd.read_parquet(out)["window"].nunique() == 8 if command != "perturb" else out.exists()
     (found,) = read_provenance(out)
     assert (found.windows, found.settings["prefix_len"]) == ("shipped corpus", 32)
-    assert "95 %" in page.read_text()
+    assert "95 %" in said(figure_of(page)[1])
 
 
 OWN_OPTIONS = {
@@ -100,25 +108,33 @@ MEASURING = (
 def test_measures_memorized_windows_and_draws_them(run, tmp_path, command):
     out, page = tmp_path / "o.parquet", tmp_path / "o.html"
     sets = ("--set", "planted-256", "--set", "held_out", "--per-set", 2)
-    said = run(command, MODEL, "--out", out, "--figure", page, *sets, *OWN_OPTIONS.get(command, ())).stdout
-    assert said.splitlines()[0].startswith(f"{MODEL}: ")
-    assert str(out) in said
+    told = run(command, MODEL, "--out", out, "--figure", page, *sets, *OWN_OPTIONS.get(command, ())).stdout
+    assert told.splitlines()[0].startswith(f"{MODEL}: ")
+    assert str(out) in told
     assert len(pd.read_parquet(out)) > 0
     assert {found.model for found in read_provenance(out)} == {MODEL}
     # The figure carries what it rests on; of a head map the intervals stand in the text of each head.
-    assert "95 %" in page.read_text() or command == "ablate"
+    data, layout = figure_of(page)
+    assert "95 %" in said(layout) or command == "ablate"
+    assert layout["title"]["text"]
+    if command == "ablate":
+        table = pd.read_parquet(out)
+        np.testing.assert_array_equal(numbers(data[0]["z"]).ravel(), table["importance_log_prob"])
+        assert "8 windows of" in said(layout)
 
 
 def test_screening_ablates_the_heads_that_could_be_the_most_important(run, tmp_path):
     sets = ("--set", "planted-256", "--per-set", 2)
     out, page = tmp_path / "screened.parquet", tmp_path / "o.html"
     run("ablate", MODEL, "--out", tmp_path / "all.parquet", *sets)
-    said = run("ablate", MODEL, "--screen", 0.06, "--out", out, "--figure", page, *sets).stdout
+    told = run("ablate", MODEL, "--screen", 0.06, "--out", out, "--figure", page, *sets).stdout
     exact, screened = pd.read_parquet(tmp_path / "all.parquet"), pd.read_parquet(out)
     ablated = screened["importance_log_prob"].notna()
     assert 0 < ablated.sum() < len(exact) == 16
-    assert f"{ablated.sum()} of 16 heads ablated" in said
-    assert f"{16 - ablated.sum()} of 16 heads were not ablated" in page.read_text()
+    assert f"{ablated.sum()} of 16 heads ablated" in told
+    data, layout = figure_of(page)
+    assert f"{16 - ablated.sum()} of 16 heads were not ablated" in said(layout)
+    assert n_drawn(data) == ablated.sum()
     assert screened["estimate"].notna().all()
     for column in ("importance_log_prob", "importance_rate_low"):
         np.testing.assert_allclose(screened.loc[ablated, column], exact.loc[ablated, column], atol=1e-6)
@@ -144,9 +160,9 @@ def test_predicts_and_says_which_factors_are_left_out(run, tmp_path, monkeypatch
     pd.DataFrame({"text": ["some words and others. " * 80]}).to_parquet(tmp_path / "c.parquet")
     given = ("predict", MODEL, "--out", tmp_path / "p.parquet", "--corpus", tmp_path / "c.parquet")
     assert "is one factor" in refused(*given)
-    said = invoke(*given).stderr
-    assert "left out: count is not known of every window" in said
-    assert "left out: domain is the same for all windows" in said
+    told = invoke(*given).stderr
+    assert "left out: count is not known of every window" in told
+    assert "left out: domain is the same for all windows" in told
 
 
 def test_extracts_from_another_corpus_by_domain(run, checkpoints, tmp_path):
@@ -185,6 +201,18 @@ COMPARING = {
 }
 
 
+DRAWN = {
+    "rates": len,
+    "histogram": len,
+    "scaling": lambda table: len(table) // 2,
+    "ratios": lambda table: 1,
+    "transitions": lambda table: (table["n_windows"] > 0).sum() // 2,
+    "dose-response": lambda table: 2 * len(table),
+    "domains": lambda table: 1,
+}
+"""Numbers that the figure draws of the table, at least."""
+
+
 @pytest.mark.parametrize("command", COMPARING)
 def test_tables_of_scores_are_compared(run, scores, tmp_path, command):
     options, column = COMPARING[command]
@@ -193,7 +221,9 @@ def test_tables_of_scores_are_compared(run, scores, tmp_path, command):
     table = pd.read_parquet(out)
     assert {column, "value", "low", "high"} <= set(table)
     assert len(read_provenance(out)) == 3
-    assert page.stat().st_size > 100_000
+    data, layout = figure_of(page)
+    assert DRAWN[command](table) <= n_drawn(data)
+    assert "95 %" in said(layout)
 
 
 def test_a_rate_is_that_of_the_table(run, scores, tmp_path):
@@ -292,11 +322,11 @@ def test_frequency_counts_the_shipped_corpus_as_it_was_shown(run, tmp_path, monk
     index, out, page = tmp_path / "index", tmp_path / "o.parquet", tmp_path / "o.html"
     run("index", "shipped", "--out", index)
     given = (MODEL, "--index", index, "--longest", 2, "--set", "planted-256", "--set", "held_out", "--per-set", 2)
-    said = run("frequency", *given, "--out", out, "--figure", page).stdout
-    assert "8 of 16 whole windows" in said
+    told = run("frequency", *given, "--out", out, "--figure", page).stdout
+    assert "8 of 16 whole windows" in told
     table = pd.read_parquet(out)
     np.testing.assert_array_equal(table["window_count"], table["count"])
-    assert "matched" in page.read_text()
+    assert {"memorized", "unmemorized"} <= {trace.get("name") for trace in figure_of(page)[0]}
     run("frequency", *given, "--out", tmp_path / "again.parquet", "--parts", tmp_path / "parts")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "again.parquet"), table)
     assert "1 to 32" in refused("frequency", *given[:3], "--longest", 40, "--out", out, "--set", "held_out")
@@ -325,9 +355,9 @@ def service():
 
 def test_a_public_index_is_asked_and_estimates_are_flagged(run, service, tmp_path):
     given = ("index", "web", "two words", "--cache", tmp_path / "answers.sqlite", "--url", service)
-    said = run(*given, "--model", "pythia-160m").output
-    assert said.startswith("7 (2 tokens")
-    assert "an estimate" in said
+    told = run(*given, "--model", "pythia-160m").output
+    assert told.startswith("7 (2 tokens")
+    assert "an estimate" in told
     assert "no public index" in refused(*given, "--model", MODEL)
     assert "no model is called" in refused(*given, "--model", "pythia")
 

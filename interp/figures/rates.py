@@ -136,7 +136,7 @@ def draw_score_histogram(result: Rates, *, panel: str, caption: str = "") -> go.
             col=i % n_columns + 1,
         )
     fig.update_layout(height=220 * n_rows + 130)
-    apply_style(fig, title="Scores are bipolar or not", caption=caption, intervals=frame)
+    apply_style(fig, title="Windows by score", caption=caption, intervals=frame)
     fig.update_xaxes(title_text="score M (share of right tokens)", row=n_rows)
     fig.update_yaxes(title_text="share of windows", col=1)
     return fig
