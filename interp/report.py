@@ -49,9 +49,10 @@ def _shown(value: object) -> object:
     """A cell: large numbers whole and in groups of three digits, others to three digits; empty where not measured."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         return "" if value is None else value
-    if math.isnan(value):
+    number = float(value)
+    if math.isnan(number):
         return ""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
 
 
 def _texts(table: pd.DataFrame) -> list[Hashable]:
