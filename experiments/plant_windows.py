@@ -16,6 +16,7 @@ from interp.data.corpus import DOCUMENTS, WINDOWS
 from interp.data.planting import cut_windows, plant
 from interp.files import whole_file, whole_files
 from interp.models.small import N_CTX, TOKENIZER, VOCAB_SIZE
+from interp.shipped import write_digests
 
 SEED = 0
 END_OF_TEXT = "<|endoftext|>"
@@ -53,6 +54,7 @@ def main() -> None:
     windows = plant(cut_windows(documents, [e.ids for e in token_ids], seed=SEED), seed=SEED)
     with whole_file(WINDOWS) as partial:
         windows.to_parquet(partial, compression="zstd", compression_level=19, index=False)
+    write_digests()
     print(windows.groupby(["domain", "set"])["count"].agg(["size", "sum"]).to_string())
     print(
         f"{sum(len(e.ids) for e in token_ids):,} tokens, {len(windows):,} windows, {windows['count'].sum():,} showings"

@@ -8,7 +8,8 @@ One thread a worker: on matrices this small, two single-threaded models are fast
 from __future__ import annotations
 
 import argparse
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ import torch
 
 from interp.data.corpus import WINDOWS
 from interp.data.planting import training_order
-from interp.models.small import SHAPES, SMALL_FAMILIES, small_config, small_model_name
+from interp.models.small import SHAPES, SMALL_FAMILIES, WEIGHTS, small_config, small_model_name
 from interp.models.training import TrainingConfig, train_small_model
+from interp.processes import worker_pool
+from interp.shipped import write_digests
 
 ORDER_SEED = 0
 LEARNING_RATES = {"0.2m": 6e-3, "0.5m": 5e-3, "1.2m": 4e-3}
@@ -39,13 +42,18 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="models trained at the same time")
     parser.add_argument("--models", nargs="*", help="registry names; all 18 unless given")
     args = parser.parse_args()
+    unknown = sorted({*(args.models or ())} - {small_model_name(*job) for job in product(SMALL_FAMILIES, SHAPES)})
+    if unknown:
+        parser.error(f"no small model is called {', '.join(unknown)}")
     # The longest runs first, so that no worker is left with one of them at the end.
     jobs = [(family, size) for size in reversed(SHAPES) for family in SMALL_FAMILIES]
     if args.models:
         jobs = [job for job in jobs if small_model_name(*job) in args.models]
-    with ProcessPoolExecutor(args.workers) as pool:
+    with worker_pool(args.workers) as pool:
         for done in as_completed([pool.submit(train, family, size, args.out) for family, size in jobs]):
             print(f"finished {done.result().name}", flush=True)
+    if args.out.resolve() == WEIGHTS:
+        write_digests()
 
 
 if __name__ == "__main__":

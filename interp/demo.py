@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from interp.internal.ablation import HeadAblation, ablate_heads
 from interp.internal.lens import logit_lens
 from interp.models.loading import load_model
 from interp.models.registry import ModelSpec, small_models
+from interp.processes import worker_pool
 from interp.results import Provenance, write_table
 from interp.seeds import generator
 from interp.statistical.extraction import Extraction, extract
@@ -140,11 +140,8 @@ def measure(plan: DemoPlan) -> DemoResults:
     """Measure the small families, two models at a time, with a progress bar."""
     specs = [spec for spec in small_models() if _size(spec) in plan.sizes]
     done: dict[str, ModelResults] = {}
-    # A forked process would inherit torch's threads in a state that can hang.
     with (
-        ProcessPoolExecutor(
-            min(2, os.cpu_count() or 1), mp_context=get_context("spawn"), initializer=_prepare_worker
-        ) as pool,
+        worker_pool(min(2, os.cpu_count() or 1), prepare=_prepare_worker) as pool,
         # Larger models take longer: counted in heads, what is left is estimated well.
         tqdm(total=sum(s.n_layers * s.n_heads for s in specs), unit="head", desc="small families") as bar,
     ):

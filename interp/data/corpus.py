@@ -16,6 +16,7 @@ from interp.data.windows import WindowError, Windows
 from interp.models.small import TOKENIZER
 from interp.seeds import check_seed
 from interp.several import several
+from interp.shipped import check_shipped
 
 CORPUS = Path(__file__).parent / "corpus"
 DOCUMENTS = CORPUS / "documents.parquet"
@@ -27,13 +28,13 @@ STRUCTURAL_DOMAINS = ("code", "formula", "legal")
 
 def documents() -> pd.DataFrame:
     """The documents: ``document``, ``domain``, ``title``, ``source``, ``licence``, ``text``."""
-    return pd.read_parquet(DOCUMENTS)
+    return pd.read_parquet(check_shipped(DOCUMENTS, "data/corpus/documents.parquet"))
 
 
 @cache
 def manifest() -> pd.DataFrame:
     """One row a window: its id, document, domain, ``start`` (token offset), ``set``, ``count`` (exact), tokens."""
-    return pd.read_parquet(WINDOWS)
+    return pd.read_parquet(check_shipped(WINDOWS, "data/corpus/windows.parquet"))
 
 
 @cache

@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from tenacity import (
 )
 
 from interp.errors import InterpError
+from interp.files import check_outputs
 from interp.several import several
 
 API_URL = "https://api.infini-gram.io/"
@@ -82,8 +84,12 @@ class InfiniGram:
     def __post_init__(self) -> None:
         self._last_start = float("-inf")
         self._client = httpx.Client(timeout=self.timeout)
+        check_outputs({"cache": self.cache})
         self.cache.parent.mkdir(parents=True, exist_ok=True)
-        with sqlite3.connect(self.cache) as answers:
+        with self._answers() as answers:
+            others = answers.execute("SELECT name FROM sqlite_master WHERE tbl_name != 'answers'").fetchall()
+            if others:
+                raise InfiniGramError(f"{self.cache} is a database of something else; choose another file")
             answers.execute(
                 "CREATE TABLE IF NOT EXISTS answers (url TEXT, idx TEXT, query TEXT, answer TEXT, "
                 "PRIMARY KEY (url, idx, query))"
@@ -97,15 +103,29 @@ class InfiniGram:
         """
         if not query:
             raise InfiniGramError("an empty query counts every token of the corpus; give a text")
-        with sqlite3.connect(self.cache) as answers:
+        with self._answers() as answers:
             key = (self.url, self.index, query)
             kept = answers.execute("SELECT answer FROM answers WHERE url=? AND idx=? AND query=?", key).fetchone()
             if kept is None:
                 answer = self._ask_until_answered(query)
                 answers.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", (*key, json.dumps(answer)))
             else:
-                answer = json.loads(kept[0])
+                found = _kept(kept[0])
+                if found is None:
+                    raise InfiniGramError(f"an answer in {self.cache} is damaged; remove the file, and ask again")
+                answer = found
         return WebCount(int(answer["count"]), bool(answer["approx"]), len(answer["token_ids"]))
+
+    @contextmanager
+    def _answers(self) -> Iterator[sqlite3.Connection]:
+        """The file of answers; what was inserted is on the disk when the block ends well."""
+        try:
+            with closing(sqlite3.connect(self.cache)) as answers, answers:
+                yield answers
+        except sqlite3.DatabaseError as error:
+            raise InfiniGramError(
+                f"{self.cache} cannot be used for answers ({error}); remove it if it is damaged, or choose another file"
+            ) from error
 
     def count_all(self, queries: str | Sequence[str]) -> pd.DataFrame:
         """One row a query: ``query``, ``count``, ``approximate``, ``n_tokens``. Answers outlive a failure."""
@@ -167,6 +187,14 @@ class InfiniGram:
         if not _complete(answer):
             raise _TransientError(f"an answer without count, approx and token_ids: {response.text[:80]!r}")
         return answer
+
+
+def _kept(text: str) -> dict[str, Any] | None:
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return None
+    return answer if _complete(answer) else None
 
 
 def _complete(answer: Any) -> bool:

@@ -29,6 +29,8 @@ from xxhash import xxh3_128
 from interp.brief import Brief
 from interp.data.disjoint import by_text, overlapping, run_length
 from interp.data.windows import WindowError, Windows
+from interp.errors import InterpError
+from interp.files import sha256, whole_file, write_text
 from interp.internal.finite import check_stream
 from interp.internal.layer_decoding import LayerDecoding
 from interp.internal.lens import check_lens, decode_points, lens_logits, lens_points
@@ -39,6 +41,11 @@ from interp.results import Provenance
 from interp.seeds import generator
 
 N_CHECKS = 10
+_TENSORS = "translators.safetensors"
+
+
+class TunedLensError(InterpError, ValueError):
+    """A saved lens that is damaged."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -70,22 +77,33 @@ class TunedLens(Brief):
 
     def save(self, folder: Path) -> Path:
         """Write ``translators.safetensors`` and ``cfg.json`` into a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: getattr(self, name).contiguous() for name in ("weight", "bias", "trained_on")}
-        save_file(tensors, folder / "translators.safetensors")
+        with whole_file(folder / _TENSORS) as partial:
+            save_file(tensors, partial)
         cfg = {"point": self.point, "held_out_kl": self.held_out_kl.tolist(), "provenance": asdict(self.provenance)}
-        (folder / "cfg.json").write_text(json.dumps(cfg, indent=1))
+        cfg["sha256"] = sha256(folder / _TENSORS)
+        write_text(folder / "cfg.json", json.dumps(cfg, indent=1))
         return folder
 
     @classmethod
     def load(cls, folder: Path) -> TunedLens:
-        """Read what ``save`` wrote."""
-        cfg = json.loads((folder / "cfg.json").read_text())
+        """Read what ``save`` wrote.
+
+        Raises:
+            TunedLensError: translators that are damaged, or of another training than ``cfg.json`` is.
+        """
+        try:
+            cfg = json.loads((folder / "cfg.json").read_text(encoding="utf-8"))
+            digest = cfg["sha256"]
+        except (ValueError, LookupError, TypeError) as error:
+            raise TunedLensError(f"{folder / 'cfg.json'} describes no tuned lens; train the lens again") from error
+        if sha256(folder / _TENSORS) != digest:
+            raise TunedLensError(f"{folder / _TENSORS} is not what cfg.json beside it describes; train the lens again")
         return cls(
             point=tuple(cfg["point"]),
             held_out_kl=np.asarray(cfg["held_out_kl"], dtype=np.float64),
             provenance=Provenance(**cfg["provenance"]),
-            **load_file(folder / "translators.safetensors"),
+            **load_file(folder / _TENSORS),
         )
 
 

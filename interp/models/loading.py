@@ -37,6 +37,7 @@ from interp.models.rotation import convert_rotated
 from interp.models.small import TOKENIZER, WEIGHTS
 from interp.models.tokenizer import open_tokenizer
 from interp.models.verify import PROBE_LEN, TOLERANCE, probe_tokens, verify
+from interp.shipped import check_shipped
 
 _READ = (".json", ".safetensors", ".model", ".txt")
 """Kinds of files that a model and its tokenizer are read from."""
@@ -69,6 +70,7 @@ def load_model(
             not a causal language model's (see ``interp.models.checkpoint``); weights that are missing, unused, NaN or
             infinite; no tokenizer or another model's; an architecture that TransformerLens cannot wrap; or a device
             or number format that cannot be used.
+        ShippedFileError: shipped weights that are damaged.
         VerificationError: a model that loads, but whose logits or hooks are not what the measurements rely on.
     """
     target, chosen = _device(device), _dtype(dtype)
@@ -192,7 +194,7 @@ def _directory(name_or_path: str | Path, revision: str | None) -> Path:
     shipped = WEIGHTS / spec.name
     if not shipped.is_dir():
         raise LoadError(f"the shipped weights of {name} are not in {shipped}; train them with experiments/train_zoo.py")
-    return shipped
+    return check_shipped(shipped, f"models/weights/{spec.name}")
 
 
 def _from_hub(hub_id: str, revision: str | None) -> Path:
@@ -218,7 +220,7 @@ def _from_hub(hub_id: str, revision: str | None) -> Path:
 
 def _tokenizer(name: str, directory: Path) -> PreTrainedTokenizerBase:
     # The small models share one tokenizer, kept with the corpus that it was made from.
-    source = TOKENIZER if directory.parent == WEIGHTS else directory
+    source = check_shipped(TOKENIZER, "data/corpus/tokenizer") if directory.parent == WEIGHTS else directory
     if not any((source / file).exists() for file in _TOKENIZER_FILES):
         raise LoadError(
             f"{name} has no tokenizer in {source}: one of {', '.join(_TOKENIZER_FILES)} is needed; "

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ from einops import rearrange
 from jaxtyping import Int, Integer
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+
+from interp.files import only_writer, whole_file, whole_files, write_text
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ def train_small_model(
 ) -> Path:
     """Train one model on the windows in the given order and save it in Hugging Face format.
 
-    A run that was killed goes on from its last checkpoint; a finished one is not run again.
+    A run that was killed goes on from its last checkpoint; a finished one is not run again. One process at a time
+    trains in a directory; another waits, and finds it finished.
 
     Args:
         model_config: architecture and shape.
@@ -110,10 +112,19 @@ def train_small_model(
     Returns:
         ``out``.
     """
-    record = out / "training.json"
-    if record.exists():
-        return out
-    out.mkdir(parents=True, exist_ok=True)
+    with only_writer(out, wait=True):
+        if not (out / "training.json").exists():
+            _train(model_config, tokens, order, out, config)
+    return out
+
+
+def _train(
+    model_config: PretrainedConfig,
+    tokens: Integer[np.ndarray, "window pos"],
+    order: Int[np.ndarray, " showing"],
+    out: Path,
+    config: TrainingConfig,
+) -> None:
     torch.manual_seed(config.seed)
     model = AutoModelForCausalLM.from_config(model_config, attn_implementation="eager").train()
     weights = _MasterWeights(model.float(), config)
@@ -149,14 +160,15 @@ def train_small_model(
                 "losses": losses,
                 "seconds": elapsed,
             }
-            torch.save(state, checkpoint.with_suffix(".tmp"))
-            os.replace(checkpoint.with_suffix(".tmp"), checkpoint)
+            with whole_file(checkpoint) as partial:
+                torch.save(state, partial)
 
     model.float()
     with torch.no_grad():
         for p, trained in zip([p for p in model.parameters() if p.requires_grad], weights.high, strict=True):
             p.copy_(trained)
-    model.half().save_pretrained(out)
+    with whole_files(out) as folder:
+        model.half().save_pretrained(folder)
     summary = {
         "settings": asdict(config),
         "n_steps": n_steps,
@@ -165,6 +177,6 @@ def train_small_model(
         "seconds": round(seconds + time.monotonic() - started, 1),
         "torch": torch.__version__,
     }
-    record.write_text(json.dumps(summary, indent=2) + "\n")
+    # Last, since it says that all is there.
+    write_text(out / "training.json", json.dumps(summary, indent=2) + "\n")
     checkpoint.unlink(missing_ok=True)
-    return out

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from interp.data.infini_gram import InfiniGram, InfiniGramError, WebCount
+from interp.data.infini_gram import API_URL, InfiniGram, InfiniGramError, WebCount
+from interp.files import OutputError
 
 GOOD = {"count": 12, "approx": False, "latency": 0.5, "token_ids": [3, 4], "tokens": ["a", "b"]}
 
@@ -158,3 +161,27 @@ def test_no_server_and_no_query(tmp_path: Path) -> None:
         nobody.count("a")
     with pytest.raises(InfiniGramError, match="empty query"):
         nobody.count("")
+
+
+def test_a_file_of_something_else_is_refused_and_stays(tmp_path):
+    other = tmp_path / "other.sqlite"
+    with contextlib.closing(sqlite3.connect(other)) as database, database:
+        database.execute("CREATE TABLE places (name TEXT)")
+    text = tmp_path / "text"
+    text.write_text("mine, and long enough to be looked at as a database of 512 bytes" * 20)
+    damaged = tmp_path / "damaged.sqlite"
+    InfiniGram("i", cache=damaged)
+    with contextlib.closing(sqlite3.connect(damaged)) as database, database:
+        database.execute("INSERT INTO answers VALUES (?, 'i', 'q', '{\"count\": -1}')", (API_URL,))
+    for cache, said in (
+        (other, "of something else"),
+        (text, "not a database"),
+        (damaged, "an answer in .* is damaged"),
+    ):
+        before = cache.read_bytes()
+        with pytest.raises(InfiniGramError, match=said):
+            InfiniGram("i", cache=cache).count("q")
+        assert cache.read_bytes() == before
+    for cache in (tmp_path, Path("/dev/null"), text / "below"):
+        with pytest.raises(OutputError):
+            InfiniGram("i", cache=cache)

@@ -12,7 +12,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import WindowError, Windows
 from interp.internal.lens import logit_lens
-from interp.internal.tuned_lens import TunedLens, refuse_overlap, train_tuned_lens, tuned_lens
+from interp.internal.tuned_lens import TunedLens, TunedLensError, refuse_overlap, train_tuned_lens, tuned_lens
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,13 @@ def test_training(model: TransformerBridge, windows: Windows, training: Windows,
     np.testing.assert_array_equal(tuned_lens(model, windows, loaded).kl, tuned.kl)
     assert loaded.provenance == lens.provenance
     np.testing.assert_array_equal(loaded.held_out_kl, lens.held_out_kl)
+    translators = tmp_path / "lens" / "translators.safetensors"
+    translators.write_bytes(translators.read_bytes()[:-1] + b"?")
+    with pytest.raises(TunedLensError, match="is not what cfg.json beside it describes"):
+        TunedLens.load(tmp_path / "lens")
+    (tmp_path / "lens" / "cfg.json").write_text("[]")
+    with pytest.raises(TunedLensError, match="describes no tuned lens"):
+        TunedLens.load(tmp_path / "lens")
 
 
 def test_kept_step_is_the_best(models: dict[str, TransformerBridge], windows: Windows, training: Windows) -> None:

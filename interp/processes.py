@@ -1,0 +1,36 @@
+"""Worker processes that end with the process that started them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import connection
+
+
+def worker_pool(n: int, *, prepare: Callable[[], None] | None = None) -> ProcessPoolExecutor:
+    """A pool of processes that end when this one does, also when it is killed and can tell them nothing.
+
+    They are spawned: a forked process would inherit torch's threads in a state that can hang.
+
+    Args:
+        n: processes.
+        prepare: called in each when it starts; a function that can be imported.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(n, mp_context=spawn, initializer=_end_with_parent, initargs=(prepare,))
+
+
+def _end_with_parent(prepare: Callable[[], None] | None) -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    if prepare is not None:
+        prepare()
