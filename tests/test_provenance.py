@@ -19,7 +19,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import LlamaConfig
 
 import interp
-from interp.data.windows import Windows
+from interp.data.windows import WindowError, Windows
 from interp.internal.ablation import ablate_heads
 from interp.internal.ablation_reference import ablate_heads_plainly
 from interp.internal.attention_targets import attention_targets
@@ -196,6 +196,15 @@ def test_provenance_changes_with_whatever_changes_the_numbers(name: str, own: Tr
         assert seen[-1] not in seen[:-1], change.__name__
     assert before["tokenizer"] != "no tokenizer" == seen[-1]["tokenizer"]
     assert before["measurement"] == name
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_windows_of_another_tokenizer_are_refused_in_every_measurement(
+    name: str, own: TransformerBridge, few: Windows
+) -> None:
+    foreign = replace(few, tokenizer="0123456789abcdef")
+    with pytest.raises(WindowError, match="another tokenizer"):
+        MEASURES[name](own, foreign)
 
 
 def test_another_dtype_is_another_provenance_or_refused(tiny: Path, few: Windows) -> None:

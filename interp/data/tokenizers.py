@@ -30,11 +30,11 @@ _known: WeakKeyDictionary[PreTrainedTokenizerBase, tuple[list[int], int, str]] =
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
     """Hash of the vocabulary and of how text is split into it, 16 hexadecimal digits.
 
-    It covers each token's id, the rules of a fast tokenizer (normalizer, pre-tokenizer, merges, added tokens) and the
-    ids of a probe text by the tokenizer's own call. What is put around a text (BOS, padding) is left out, since windows
-    are cut without it.
+    It covers each token's id, the rules of a fast tokenizer (normalizer, pre-tokenizer, merges, added tokens) or the
+    model of sentencepiece, and the ids of a probe text by the tokenizer's own call. What is put around a text (BOS,
+    padding) is left out, since windows are cut without it.
     """
-    ids = [int(i) for i in tokenizer(PROBE, add_special_tokens=False, verbose=False)["input_ids"]]
+    ids = _probe_ids(tokenizer)
     known = _known.get(tokenizer)
     # The rest is costly; a tokenizer that was changed since then shows it in these two, for what matters.
     if known is not None and known[:2] == (ids, len(tokenizer)):
@@ -45,12 +45,31 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
     return found
 
 
+def count_as(tokenizer: PreTrainedTokenizerBase, fingerprint: str) -> None:
+    """Give a tokenizer, as it is now, the fingerprint of the one that it was made from.
+
+    TransformerLens adds tokens to a model's tokenizer where it lacks one for the end or for padding: to the text of a
+    corpus it is still the model's own.
+    """
+    _known[tokenizer] = _probe_ids(tokenizer), len(tokenizer), fingerprint
+
+
+def _probe_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    try:
+        return [int(i) for i in tokenizer(PROBE, add_special_tokens=False, verbose=False)["input_ids"]]
+    except Exception:  # words without a token for unknown ones: the vocabulary and the rules tell it
+        return []
+
+
 def _by_id(vocabulary: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
     return sorted(vocabulary, key=lambda item: (item[1], item[0]))
 
 
 def _rules(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any] | None:
-    """How a fast tokenizer splits text; ``None`` for one that does not say."""
+    """How a fast tokenizer or sentencepiece splits text; ``None`` for one that does not say."""
+    proto = getattr(getattr(tokenizer, "sp_model", None), "serialized_model_proto", None)
+    if proto is not None:
+        return {"sentencepiece": hashlib.sha256(proto()).hexdigest()}
     to_str = getattr(getattr(tokenizer, "backend_tokenizer", None), "to_str", None)
     if to_str is None:
         return None

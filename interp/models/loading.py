@@ -27,6 +27,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources import transformers as _  # noqa: F401 - registers boot_transformers
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from interp.data.tokenizers import count_as, tokenizer_fingerprint
 from interp.files import files_digest
 from interp.models.checkpoint import PICKLES, LoadError, check_loading, read_config, refusing, weight_files
 from interp.models.hooks import note_built_in_hooks
@@ -87,6 +88,7 @@ def _load(
     config = read_config(name, directory)
     weight_files(name, directory)
     tokenizer = _tokenizer(name, directory)
+    fingerprint = tokenizer_fingerprint(tokenizer)
     hf_model = _hf_model(name, directory, config, target, chosen)
     _check_vocabulary(name, tokenizer, hf_model)
     # Models without learned or rotary positions (ALiBi) name no longest text.
@@ -102,6 +104,8 @@ def _load(
             str(directory), hf_model=hf_model, tokenizer=tokenizer, device=target, dtype=chosen
         )
     model.cfg.model_name = name
+    if model.tokenizer is not None:
+        count_as(model.tokenizer, fingerprint)
     remember_revision(model, revision, directory)
     model.eval()
     note_built_in_hooks(model)
