@@ -74,8 +74,10 @@ def count(
 
     from interp.data.counts.index import open_index
     from interp.data.counts.manifest import tokenizer_fingerprint
+    from interp.data.documents import refuse_halves
     from interp.models.loading import load_tokenizer
 
+    refuse_halves(text, "the text to count")
     own = load_tokenizer(tokenizer)
     opened = open_index(path, tokenizer=tokenizer_fingerprint(own))
     ids = np.array([own(text, add_special_tokens=False)["input_ids"]], dtype=np.int64)

@@ -213,7 +213,10 @@ def predict(
 def numerics(
     run: Run,
     batch_size: Annotated[
-        list[int] | None, typer.Option(help="windows in a pass, several times; the first is the reference's; 64 and 7")
+        list[int] | None,
+        typer.Option(
+            help="windows in a pass, several times; the first is the reference's; 64 and 7", min=1, max=2**31 - 1
+        ),
     ] = None,
 ) -> Outcome:
     """Measure how often M = 1 flips in bfloat16 and float16, and at other batch sizes, against float32."""

@@ -60,7 +60,7 @@ def read_documents(
             text = ""
         if not isinstance(text, str):
             raise WindowError(f"column {text_column!r} of document {name!r} holds {type(text).__name__}, not text")
-        _refuse_halves(text, name)
+        refuse_halves(text, f"document {name!r}")
         tally.documents += 1
         tally.empty += not text
         tally.unnamed += document_column is not None and given is None
@@ -108,10 +108,15 @@ def _label(value: Any, column: str, i: int) -> str | None:
     return str(value) or None
 
 
-def _refuse_halves(text: str, name: str) -> None:
+def refuse_halves(text: str, what: str) -> None:
+    """Refuse a text that no tokenizer and no file can take; ``what`` names it.
+
+    Raises:
+        WindowError: half of a character stands in it.
+    """
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise WindowError(
-            f"document {name!r} has half of a character (a lone surrogate) at character {error.start}: it is no text"
+            f"{what} has half of a character (a lone surrogate) at character {error.start}: it is no text"
         ) from error

@@ -30,6 +30,7 @@ from tenacity import (
     wait_random,
 )
 
+from interp.data.documents import refuse_halves
 from interp.errors import InterpError
 from interp.files import check_outputs
 from interp.several import several
@@ -82,6 +83,7 @@ class InfiniGram:
     """Seconds before the second attempt; doubled for each further one, up to a minute, with jitter."""
 
     def __post_init__(self) -> None:
+        _check_url(self.url)
         self._last_start = float("-inf")
         self._client = httpx.Client(timeout=self.timeout)
         check_outputs({"cache": self.cache})
@@ -103,6 +105,7 @@ class InfiniGram:
         """
         if not query:
             raise InfiniGramError("an empty query counts every token of the corpus; give a text")
+        refuse_halves(query, "the query")
         with self._answers() as answers:
             key = (self.url, self.index, query)
             kept = answers.execute("SELECT answer FROM answers WHERE url=? AND idx=? AND query=?", key).fetchone()
@@ -195,6 +198,15 @@ def _kept(text: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return answer if _complete(answer) else None
+
+
+def _check_url(url: str) -> None:
+    try:
+        known = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise InfiniGramError(f"{url!r} is no address: {error}") from error
+    if known.scheme not in {"http", "https"} or not known.host:
+        raise InfiniGramError(f"{url!r} is no address of a service; it begins with https:// and a name")
 
 
 def _complete(answer: Any) -> bool:

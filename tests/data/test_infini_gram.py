@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from interp.data.infini_gram import API_URL, InfiniGram, InfiniGramError, WebCount
+from interp.data.windows import WindowError
 from interp.files import OutputError
 
 GOOD = {"count": 12, "approx": False, "latency": 0.5, "token_ids": [3, 4], "tokens": ["a", "b"]}
@@ -185,3 +186,16 @@ def test_a_file_of_something_else_is_refused_and_stays(tmp_path):
     for cache in (tmp_path, Path("/dev/null"), text / "below"):
         with pytest.raises(OutputError):
             InfiniGram("i", cache=cache)
+
+
+@pytest.mark.parametrize("url", ["", "x", "file:///etc/passwd", "http://", "http://[::1", "\ud800"])
+def test_an_address_of_no_service_is_refused_before_it_is_asked(url, tmp_path):
+    with pytest.raises(InfiniGramError, match="is no address"):
+        InfiniGram("v4", cache=tmp_path / "answers.sqlite", url=url)
+    assert not list(tmp_path.iterdir())
+
+
+def test_half_a_character_is_no_query(tmp_path):
+    client = InfiniGram("v4", cache=tmp_path / "answers.sqlite", url="http://127.0.0.1:1/")
+    with pytest.raises(WindowError, match="the query has half of a character"):
+        client.count("a \ud800")
