@@ -26,16 +26,18 @@ def factors_table(
 
     from interp.data.counts.index import open_index, window_counts
     from interp.data.counts.manifest import tokenizer_fingerprint
+    from interp.statistical.frequency import frequency_provenance
     from interp.statistical.groups import equally_shown
     from interp.statistical.prediction import FACTORS, UNMATCHED
     from interp.statistical.prefix import prefix_log_prob
     from interp.statistical.text_size import text_size
 
     prefix = prefix_log_prob(run.model, run.windows)
-    if index is None:
-        counts = run.windows.count
-    else:
-        counts = window_counts(open_index(index, tokenizer=tokenizer_fingerprint(run.model.tokenizer)), run.windows)
+    counts, measured = run.windows.count, [run.extraction.provenance, prefix.provenance]
+    if index is not None:
+        opened = open_index(index, tokenizer=tokenizer_fingerprint(run.model.tokenizer))
+        counts = window_counts(opened, run.windows)
+        measured.append(frequency_provenance(opened, run.windows, []))
     table = run.extraction.to_frame().assign(
         prefix_log_prob=prefix.to_frame()["prefix_log_prob"],
         compressed_bits=text_size(run.model.tokenizer, run.windows).zlib,
@@ -51,4 +53,4 @@ def factors_table(
             typer.echo(f"left out: {name} is the same for all windows", err=True)
         else:
             factors[name] = column
-    return table, factors, [run.extraction.provenance, prefix.provenance]
+    return table, factors, measured
