@@ -77,6 +77,9 @@ def parse(doc: str | None) -> argparse.Namespace:
     parser.add_argument("--scores", type=Path, default=None, help="table of scores; in --out unless given")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    unknown = sorted({*args.models} - {spec.name for spec in small_models()})
+    if unknown:
+        parser.error(f"no small model is called {', '.join(unknown)}")
     args.scores = args.scores or args.out / "scores.parquet"
     return args
 

@@ -158,7 +158,7 @@ def compare_families(out: Path, provenance: list[Provenance], *, seed: int) -> l
     return found
 
 
-def draw(out: Path, *, seed: int) -> None:
+def draw(out: Path, *, attention: bool, seed: int) -> None:
     write_figure(overlap_by_model(read_table(out / "overlap.parquet")), out / "overlap.html")
     write_figure(universal_heads(read_table(out / "universal.parquet")), out / "universal.html")
     write_figure(concentration_by_model(read_table(out / "concentration.parquet")), out / "concentration.html")
@@ -166,7 +166,7 @@ def draw(out: Path, *, seed: int) -> None:
     for kind in REPRESENTATIONS:
         rows = profiles[profiles["representation"] == kind]
         write_figure(importance_profiles(rows, kind), out / f"profiles-{kind}.html")
-    if (out / "attention.parquet").exists():
+    if attention and (out / "attention.parquet").exists():
         correlations = read_table(out / "attention.parquet")
         for over in ("within_layers", "all_heads"):
             write_figure(importance_correlations(correlations, over=over), out / f"attention-{over}.html")
@@ -200,7 +200,7 @@ def main() -> None:
             looking = partial(measure_attention, tables=args.tables)
             inputs = [args.tables / "by_window.parquet"]
             measure_each(models, args.out, looking, inputs=inputs, per_set=args.per_set, seed=args.seed)
-    draw(args.out, seed=args.seed)
+    draw(args.out, attention=args.attention, seed=args.seed)
 
 
 if __name__ == "__main__":
