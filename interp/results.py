@@ -136,7 +136,7 @@ class Provenance(Brief):
         )
 
     def found(self) -> str:
-        settings = (f"{name}={value}" for name, value in self.settings.items() if value is not None)
+        settings = (f"{name}={value}" for name, value in self.settings.items() if value not in (None, []))
         model = f"{self.model} at {self.model_revision}" if self.model_revision else self.model
         return shortened(f"{self.measurement} of {model} in {self.dtype}, {', '.join(settings)}", 120)
 

@@ -72,6 +72,17 @@ def test_figures_are_drawn_with_their_data(page):
     assert "Plotly.newPlot" in page
 
 
+def test_a_page_is_one_document_and_a_figure_alone_has_a_tool_bar(page, tmp_path):
+    assert page.count("<html") == page.count("<body") == 1
+    assert '"displayModeBar": "hover"' in page
+    assert page.count("height:450px") == 2
+    beside = Section(title="b", text="t", figures=[go.Figure(go.Scatter(y=[1]))] * 2, columns=2)
+    other = write_report(tmp_path / "b.html", title="t", lead="l", sections=[beside], provenance=[]).read_text()
+    assert '"displayModeBar": false' in other
+    assert "repeat(2, minmax(0, 1fr))" in other
+    assert 'id="b-0"' in other
+
+
 def test_numbers_are_grouped_in_their_cells(page):
     texts = [[text for _, text in row] for row in cells(page)]
     assert texts[0][1:] == ["1,234", "0.123", "98,765", "True", "5,678"]

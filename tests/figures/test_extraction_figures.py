@@ -88,3 +88,16 @@ def test_depth_has_a_band_and_leaves_out_what_is_not_known() -> None:
     around, line = draw_depth(summary, panel="size", line="family").data
     np.testing.assert_allclose(line.y, [1, 0.5])
     np.testing.assert_allclose(around.y, [1, 0.7, 0.4, 1])
+
+
+def test_depth_has_a_panel_for_each_size_and_one_entry_a_family_in_the_legend() -> None:
+    at = [(size, family, d) for size in ("s", "l") for family in ("Pythia", "OLMo1") for d in (0, 4)]
+    summary = pd.DataFrame(at, columns=["size", "family", "at"]).assign(
+        value=[1, 0.5] * 4, low=[1, 0.4] * 4, high=[1, 0.7] * 4, n=9, n_clusters=7, n_at_risk=9
+    )
+    fig = draw_depth(summary, panel="size", line="family")
+    lines = [trace for trace in fig.data if trace.name and trace.showlegend is not False and len(trace.x) == 2]
+    assert [trace.name for trace in lines] == ["Pythia", "OLMo1"]
+    assert {trace.xaxis for trace in fig.data} == {"x", "x2"}
+    # Beside one another, not below.
+    assert fig.layout.yaxis.domain == fig.layout.yaxis2.domain
