@@ -84,3 +84,22 @@ def test_sankey_keeps_every_window(scores: pd.DataFrame) -> None:
     assert sum(fig.data[0].link.value) == 200
     with pytest.raises(ValueError, match="no moves of 'OLMo9'"):
         draw_transitions(transitions(scores), family="OLMo9")
+
+
+def test_each_curve_is_that_of_its_own_group_and_meets_its_diamond(scores: pd.DataFrame) -> None:
+    result = dose_response(scores, by=("family", "size"), n_resamples=20)
+    fig = draw_dose_response(result, panel="size", line="family")
+    sizes = {"x": "0.2m", "x2": "0.5m", "x3": "1.2m"}
+    diamonds = [trace for trace in fig.data if trace.marker.symbol == "diamond-open"]
+    found = {(trace.name, sizes[trace.xaxis]): (trace.x[0], trace.y[0]) for trace in diamonds}
+    halves = zip(result.groups.itertuples(index=False), result.half, strict=True)
+    assert found == {(group.family, group.size): (half.value, 0.5) for group, half in halves}
+    assert len(found) == 6
+    for curve in (trace for trace in fig.data if trace.mode == "lines"):
+        half, _ = found[curve.name, sizes[curve.xaxis]]
+        assert np.interp(np.log(half), np.log(curve.x), curve.y) == pytest.approx(0.5, abs=0.01)
+    entries = [trace.name for trace in fig.data if trace.showlegend is not False]
+    assert sorted(entries) == ["OLMo2", "Pythia"]
+    # The rate of windows never shown of each group, and one half across all panels.
+    assert [shape.y0 for shape in fig.layout.shapes].count(0.5) == 3
+    assert [shape.y0 for shape in fig.layout.shapes].count(0.0) == 6
