@@ -13,6 +13,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import WindowError, Windows
 from interp.models.decoding import DecodingError
+from interp.models.loading import load_model
 from interp.statistical.extraction import extract
 from interp.statistical.flags import memorized_flags, write_flags
 
@@ -152,3 +153,19 @@ def test_refuses_nan_and_a_batch_of_none(models: dict[str, TransformerBridge], w
         handle.remove()
     with pytest.raises(WindowError, match="batch_size"):
         list(memorized_flags(model, [windows], batch_size=0))
+
+
+def test_parts_of_other_text_or_weights_under_the_same_names_are_not_taken_over(
+    checkpoints: dict[str, Path], windows: Windows, tmp_path: Path
+) -> None:
+    model = load_model(checkpoints["Pythia"], device="cpu")
+    write_flags(model, [windows], tmp_path)
+    with pytest.raises(WindowError, match=r"other windows digest .*choose an empty folder"):
+        write_flags(model, [replace(windows, tokens=windows.tokens.flip(1))], tmp_path)
+    model.cfg.model_revision = "step1000"
+    with pytest.raises(WindowError, match=r"other model revision \(step1000, not none recorded\)"):
+        write_flags(model, [windows], tmp_path)
+    model.cfg.model_revision = ""
+    next(model.original_model.parameters()).data[0, 0] += 1
+    with pytest.raises(WindowError, match="other weights"):
+        write_flags(model, [windows], tmp_path)

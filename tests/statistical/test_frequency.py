@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,3 +124,11 @@ def test_a_stream_goes_on_and_refuses_foreign_parts(windows: Windows, index: Cou
 def test_a_mask_of_other_windows_is_refused(windows: Windows, index: CountIndex) -> None:
     with pytest.raises(WindowError, match=r"bool of shape \(2,\); it must be a mask, true or false, over 6"):
         frequency(index, windows, lengths=(2,)).boundary({"memorized": MEMORIZED[:2]})
+
+
+def test_parts_of_other_text_with_the_same_ids_are_not_taken_over(
+    windows: Windows, index: CountIndex, tmp_path: Path
+) -> None:
+    stream_frequency(index, [windows], tmp_path, lengths=(2,))
+    with pytest.raises(CountIndexError, match=r"other windows digest .*choose an empty folder"):
+        stream_frequency(index, [replace(windows, tokens=windows.tokens.flip(1))], tmp_path, lengths=(2,))
