@@ -3,32 +3,42 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check bench experiments clean
+.PHONY: help demo test check docs bench experiments clean
+
+help:  ## what can be made
+	@grep -E "^[a-z]+:.*##" $(MAKEFILE_LIST) | sed -E "s/:[^#]*## /\t/" | expand -t 14
 
 demo: .venv/ready  ## weights to report: figures/demo/report.html
 	$(BIN)/interp demo
 
 test: check  ## linting, types and tests
 	@echo "== tests"
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --cov=interp --cov-report=
+	@echo "== share of the lines that the tests run"
+	@$(BIN)/coverage report --format=total
 
-check: .venv/ready  ## linting and types
+check: .venv/ready  ## linting, types, which room imports which, documentation
 	@echo "== ruff"
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	@echo "== mypy"
 	$(BIN)/mypy
+	@echo "== rooms"
+	$(BIN)/lint-imports --no-logo
+	@echo "== documentation"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --config-file docs/mkdocs.yml
 
-# These read one table of scores, which the first measures; the comparison of heads reads the tables of their ablation.
-SCORED := scaling frequency domains prediction
-SCORES := figures/scaling/scores.parquet
-CLAIMS := compression_ratio depth numerics layer_decoding noise_recovery head_ablation cumulative_ablation
+docs: .venv/ready  ## the documentation as pages: build/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --config-file docs/mkdocs.yml
+	@echo build/site/index.html
+
+# Domains reads the scores that scaling measured; the comparison of heads reads the tables of their ablation.
+CLAIMS := scaling domains frequency prediction compression_ratio depth numerics layer_decoding noise_recovery \
+	head_ablation head_comparison cumulative_ablation
 
 experiments: .venv/ready  ## every claim on the small families, with figures and a page each in figures/
-	rm -f $(SCORES)
-	for claim in $(SCORED); do echo "== $$claim"; $(BIN)/python experiments/$$claim.py --scores $(SCORES) --out figures/$$claim || exit 1; done
+	rm -f figures/scaling/scores.parquet
 	for claim in $(CLAIMS); do echo "== $$claim"; $(BIN)/python experiments/$$claim.py --out figures/$$claim || exit 1; done
-	$(BIN)/python experiments/head_comparison.py --tables figures/head_ablation --out figures/head_comparison
 	$(BIN)/python experiments/pages.py
 
 bench: .venv/ready  ## every benchmark, as ratios measured in one run
@@ -43,4 +53,4 @@ bench: .venv/ready  ## every benchmark, as ratios measured in one run
 	@touch $@
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv build .coverage *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from grouped import FIGURES
+from experiment import FIGURES
 
 from interp.files import write_text
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,27 +28,16 @@ from interp.files import (
     safe_name,
     whole_folder,
 )
+from interp.measurements.tables import Tables
 from interp.models.checkpoint import LoadError
 from interp.models.loading import checkpoint_digest
-from interp.results import Provenance, read_provenance, read_table, write_table
+from interp.results import read_provenance, read_table, write_table
 
 SETTINGS = "settings.json"
 
 
-@dataclass
-class Part:
-    """One model's share of the tables, while it grows."""
-
-    tables: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
-    provenance: dict[str, list[Provenance]] = field(default_factory=dict)
-    """Of each table, the measurements that it rests on."""
-
-    def add(self, table: str, rows: pd.DataFrame, *provenance: Provenance) -> None:
-        """Rows of a table, and what they rest on."""
-        self.tables.setdefault(table, []).append(rows)
-        known = self.provenance.setdefault(table, [])
-        known += [p for p in provenance if p not in known]
-
+Part = Tables
+"""One model's share of the tables."""
 
 Measure = Callable[..., Part | None]
 """Takes a model's name and the settings; ``None`` for a model that has nothing to measure."""

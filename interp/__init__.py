@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from interp.models.loading import load_model
     from interp.models.registry import find, small_models
     from interp.statistical.extraction import extract
+
+__version__ = importlib.metadata.version("interp")
 
 _HOMES = {
     "Tally": "interp.data.tally",

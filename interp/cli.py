@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from interp.commands import comparing, index, internal, models, statistical
+from interp import __version__
+from interp.commands import index, models
+from interp.commands.flags import add_flags
+from interp.commands.measure import ModelArgument, add_comparison, add_measurement
 from interp.commands.refusals import RefusingGroup
+from interp.comparisons.registry import OF_HEADS, OF_SCORES
+from interp.measurements.registry import INTERNAL, STATISTICAL
 
 app = typer.Typer(
     cls=RefusingGroup,
@@ -14,16 +21,49 @@ app = typer.Typer(
     help=__doc__,
     pretty_exceptions_show_locals=False,
 )
-_LEVELS = {
-    "Models": models,
-    "Statistical level: a model and windows": statistical,
-    "Statistical level: tables of scores": comparing,
-    "Internal level: a model and windows": internal,
-}
-for panel, level in _LEVELS.items():
-    for command in level.app.registered_commands:
-        command.rich_help_panel = panel
-    app.add_typer(level.app)
+
+
+def _say_version(wanted: bool | None) -> None:
+    if wanted:
+        typer.echo(f"interp {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool | None, typer.Option("--version", help="say the version and end", callback=_say_version, is_eager=True)
+    ] = None,
+) -> None:
+    """How language models memorize: measure it from the command line."""
+
+
+def _panel(title: str) -> typer.Typer:
+    """Commands that ``--help`` shows together."""
+    panel = typer.Typer()
+    _PANELS[title] = panel
+    return panel
+
+
+_PANELS: dict[str, typer.Typer] = {"Models": models.app}
+statistical = _panel("Statistical level: a model and windows")
+for measurement in STATISTICAL:
+    add_measurement(statistical, measurement)
+add_flags(statistical, ModelArgument)
+tables = _panel("Statistical level: tables of scores")
+for comparison in OF_SCORES:
+    add_comparison(tables, comparison)
+internal = _panel("Internal level: a model and windows")
+for measurement in INTERNAL:
+    add_measurement(internal, measurement)
+for title, panel in _PANELS.items():
+    for command in panel.registered_commands:
+        command.rich_help_panel = title
+    app.add_typer(panel)
+compare = typer.Typer(no_args_is_help=True, help="Compare models by tables of their heads.")
+for comparison in OF_HEADS:
+    add_comparison(compare, comparison)
+app.add_typer(compare, name="compare", rich_help_panel="Internal level: tables of heads")
 app.add_typer(index.app, name="index", rich_help_panel="Corpora")
 
 if __name__ == "__main__":

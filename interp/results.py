@@ -80,7 +80,7 @@ class Provenance(Brief):
     versions: dict[str, str] = field(
         default_factory=lambda: {package: importlib.metadata.version(package) for package in _PACKAGES}
     )
-    time: str = field(default_factory=lambda: dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"))
+    time: str = field(default_factory=lambda: dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
     windows_digest: str = ""
     """``Windows.digest``; of a stream, a hash of its chunks' digests."""
     windows_tokenizer: str = ""

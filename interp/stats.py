@@ -13,8 +13,13 @@ corrected for few documents:
   Statistics and Methodology 3(4)). It is never of width 0. Where no outcome differs between resamples nothing says how
   far the outcomes of one document go together: then each document counts as one outcome (ours, the cautious end).
 
-From fewer than ``MIN_CLUSTERS`` documents no interval is given. Simulated coverage is 0.90 or more from there on, but
-for means of very skewed documents (log-normal: 0.82 to 0.92) and rare shares of documents of very different length.
+Both take Student's quantile. Its degrees of freedom are those of the effective number of documents, which is smaller
+where some hold many more samples than others (Satterthwaite 1946; Carter, Schnepel and Steigerwald 2017, "Asymptotic
+Behavior of a t-Test Robust to Cluster Heterogeneity", Review of Economics and Statistics 99(4)).
+
+From fewer than ``MIN_CLUSTERS`` documents no interval can be given: the ends are NaN. Those of a share are 0 and 1,
+where it lies whatever the documents. Simulated coverage is 0.90 or more from there on, but for means of very skewed
+documents (log-normal: 0.82 to 0.92) and shares that a few documents make up (beta(0.2, 2): 0.85 to 0.92).
 """
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,7 +57,7 @@ MAX_UNDEFINED = 0.01
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its interval. NaN in ``low`` and ``high`` says that no interval can be given."""
+    """A number with its interval. NaN in ``low`` and ``high``: no interval can be given; see ``says_where``."""
 
     value: float
     low: float
@@ -73,7 +79,13 @@ class Estimate:
         largest = max((abs(x) for x in numbers if math.isfinite(x)), default=0.0)
         decimals = 2 - math.floor(math.log10(largest)) if largest else 0
         value, low, high = (f"{round(x, decimals) + 0:.12g}" if math.isfinite(x) else str(x) for x in numbers)
-        return f"{value} ({no_interval(self.n_clusters)})" if math.isnan(self.low) else f"{value} [{low}, {high}]"
+        return f"{value} [{low}, {high}]" if self.says_where else f"{value} ({no_interval(self.n_clusters)})"
+
+    @property
+    def says_where(self) -> bool:
+        """Whether the interval says where the value lies: not where there is none, nor where a share's is all of it."""
+        everything = (self.low, self.high) == (0.0, 1.0) and self.n_clusters < MIN_CLUSTERS
+        return not (math.isnan(self.low) or everything)
 
 
 def no_interval(n_clusters: int) -> str:
@@ -103,21 +115,35 @@ def _wilson(share: float, n: float) -> tuple[float, float]:
     return 0.0 if share == 0 else float(low), 1.0 if share == 1 else float(high)
 
 
+def effective_clusters(sizes: Float[np.ndarray, " cluster"]) -> float:
+    """Clusters of equal size that would leave a mean's variance as well known as these do; at most their number."""
+    shares = np.square(sizes[sizes > 0])
+    return float(shares.sum() ** 2 / np.square(shares).sum()) if len(shares) else 0.0
+
+
+def resting_on(documents: Shaped[np.ndarray, " window"]) -> dict[str, Any]:
+    """What ``from_resamples`` is told of a statistic of windows of these documents."""
+    sizes = np.bincount(_cluster_codes(documents)).astype(np.float64)
+    return {"n": len(documents), "n_clusters": len(sizes), "effective": effective_clusters(sizes)}
+
+
 @cache
-def _student(n: int) -> float:
+def _student(n: float) -> float:
     """Quantile at the upper end of an interval from ``n`` independent values."""
-    return float(t.ppf((1 + LEVEL) / 2, n - 1))
+    return float(t.ppf((1 + LEVEL) / 2, max(n - 1, 0.5)))
 
 
 @cache
-def _tail(n_clusters: int) -> float:
+def _tail(n_clusters: int, effective: float) -> float:
     """Share of the resamples below the interval, and above it: 0 to 0.025."""
-    return float(norm.cdf(-math.sqrt(n_clusters / (n_clusters - 1)) * _student(n_clusters)))
+    return float(norm.cdf(-math.sqrt(n_clusters / (n_clusters - 1)) * _student(effective)))
 
 
 def resamples_for(n_clusters: int) -> int:
     """Resamples that an interval needs: the fewer documents, the further out its ends lie."""
-    return N_RESAMPLES if n_clusters < MIN_CLUSTERS else max(N_RESAMPLES, math.ceil(BEYOND / _tail(n_clusters)))
+    if n_clusters < MIN_CLUSTERS:
+        return N_RESAMPLES
+    return max(N_RESAMPLES, math.ceil(BEYOND / _tail(n_clusters, float(n_clusters))))
 
 
 def _cluster_draws(
@@ -149,7 +175,13 @@ def _cluster_codes(clusters: Shaped[np.ndarray, " sample"]) -> Int[np.ndarray, "
 
 
 def from_resamples(
-    value: float, drawn: Float[np.ndarray, " resample"], *, n: int, n_clusters: int, trials: int = 0
+    value: float,
+    drawn: Float[np.ndarray, " resample"],
+    *,
+    n: int,
+    n_clusters: int,
+    effective: float | None = None,
+    trials: int = 0,
 ) -> Estimate:
     """A statistic with the interval that its values in the resamples give; see the module.
 
@@ -162,6 +194,7 @@ def from_resamples(
         drawn: the statistic in each resample of clusters.
         n: number of samples.
         n_clusters: number of clusters that were drawn from.
+        effective: ``effective_clusters`` of them, where they differ in size; ``n_clusters`` unless given.
         trials: where the statistic is a share, outcomes behind each sample: 1 where each is true or false, the number
             of tokens where each is a share of tokens. 0 where the statistic is not a share.
 
@@ -172,26 +205,31 @@ def from_resamples(
         raise ValueError(f"{value} is not a share: it must lie between 0 and 1")
     kept = drawn[~np.isnan(drawn)]
     undefined = len(drawn) - len(kept)
+    if trials and n_clusters < MIN_CLUSTERS and not math.isnan(value):
+        return Estimate(value, 0.0, 1.0, n, n_clusters)
     if n_clusters < MIN_CLUSTERS or undefined > MAX_UNDEFINED * len(drawn) or (trials and math.isnan(value)):
         return Estimate(value, math.nan, math.nan, n, n_clusters)
+    known = float(n_clusters if effective is None else effective)
+    tail = _tail(n_clusters, known)
     if trials:
-        low, high = _wilson(value, _effective(value, kept, n=n * trials, n_clusters=n_clusters))
+        low, high = _wilson(value, _outcomes(value, kept, n=n * trials, n_clusters=n_clusters, effective=known))
     elif np.isfinite(kept).all():
-        low, high = np.quantile(kept, [_tail(n_clusters), 1 - _tail(n_clusters)])
+        low, high = np.quantile(kept, [tail, 1 - tail])
     else:  # between infinities there is nothing to interpolate
-        low = np.quantile(kept, _tail(n_clusters), method="lower")
-        high = np.quantile(kept, 1 - _tail(n_clusters), method="higher")
+        low, high = np.quantile(kept, tail, method="lower"), np.quantile(kept, 1 - tail, method="higher")
     return Estimate(value, float(low), float(high), n, n_clusters)
 
 
-def _effective(share: float, drawn: Float[np.ndarray, " resample"], *, n: int, n_clusters: int) -> float:
+def _outcomes(
+    share: float, drawn: Float[np.ndarray, " resample"], *, n: int, n_clusters: int, effective: float
+) -> float:
     """Independent outcomes that would leave a share as uncertain as its resamples are."""
     if n == n_clusters:
         return float(n)
     variance = float(drawn.var()) * n_clusters / (n_clusters - 1)
     if variance < 1e-15:
         return float(n_clusters)
-    return min(share * (1 - share) / variance, n) * (_student(n) / _student(n_clusters)) ** 2
+    return min(share * (1 - share) / variance, n) * (_student(float(n)) / _student(effective)) ** 2
 
 
 def difference_of_shares(one: Estimate, other: Estimate, drawn: Float[np.ndarray, "resample 2"]) -> Estimate:
@@ -206,7 +244,7 @@ def difference_of_shares(one: Estimate, other: Estimate, drawn: Float[np.ndarray
         drawn: both shares in the same resamples.
     """
     value = one.value - other.value
-    if math.isnan(one.low) or math.isnan(other.low):
+    if not (one.says_where and other.says_where):
         return Estimate(value, math.nan, math.nan, one.n, one.n_clusters)
     spread = drawn[~np.isnan(drawn).any(axis=1)]
     together = float(np.corrcoef(spread.T)[0, 1]) if len(spread) and (np.ptp(spread, axis=0) > 0).all() else 0.0
@@ -294,7 +332,14 @@ def mean_estimates(
     n, n_clusters = sizes.sum(axis=0), (sizes > 0).sum(axis=0)
     value = np.divide(sums.sum(axis=0), n, out=np.full(len(n), np.nan), where=n > 0)
     estimates = [
-        from_resamples(float(value[i]), means[:, i], n=int(n[i]), n_clusters=int(n_clusters[i]), trials=trials)
+        from_resamples(
+            float(value[i]),
+            means[:, i],
+            n=int(n[i]),
+            n_clusters=int(n_clusters[i]),
+            effective=effective_clusters(sizes[:, i]),
+            trials=trials,
+        )
         if n[i]
         else NOT_MEASURED
         for i in range(len(n))
@@ -348,7 +393,7 @@ def bootstrap(
     blocks = _cluster_draws(n_clusters, seed=seed, n_resamples=n_resamples)
     samples = (np.concatenate([members[c] for c in draw]) for draws in blocks for draw in draws)
     drawn = np.array([statistic(sample) for sample in samples], dtype=np.float64)
-    return from_resamples(value, drawn, n=n, n_clusters=n_clusters)
+    return from_resamples(value, drawn, **resting_on(codes))
 
 
 def bootstrap_mean(

@@ -23,7 +23,7 @@ def percent(estimate: Estimate) -> str:
     digits = min(4, max(0, 1 - math.floor(math.log10(width) + 1e-9))) if width > 0 else 1
     # Rounded first: what floating point leaves of a 0 may be negative, and "-0.0" would be said.
     shown = [f"{round(x, digits) + 0.0:.{digits}f}" for x in (value, low, high)]
-    ends = f"({no_interval(estimate.n_clusters)})" if math.isnan(width) else f"[{shown[1]}, {shown[2]}]"
+    ends = f"[{shown[1]}, {shown[2]}]" if estimate.says_where else f"({no_interval(estimate.n_clusters)})"
     return f"{shown[0]} % {ends}"
 
 

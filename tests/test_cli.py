@@ -142,7 +142,7 @@ def test_screening_ablates_the_heads_that_could_be_the_most_important(run, tmp_p
     assert list(screened.index[screened["in_top_set"]]) == [exact["importance_log_prob"].idxmax()]
     (found,) = read_provenance(out)
     assert (found.measurement, found.settings["share"]) == ("screen_heads", 0.06)
-    assert "share=2.0 is not a share" in refused("ablate", MODEL, "--screen", 2, "--out", out, *sets)
+    assert "share=0.0 is not a share" in refused("ablate", MODEL, "--screen", 0, "--out", out, *sets)
 
 
 def test_predicts_and_says_which_factors_are_left_out(run, tmp_path, monkeypatch):
@@ -159,10 +159,10 @@ def test_predicts_and_says_which_factors_are_left_out(run, tmp_path, monkeypatch
     assert "count alone" not in matched.index
     pd.DataFrame({"text": ["some words and others. " * 80]}).to_parquet(tmp_path / "c.parquet")
     given = ("predict", MODEL, "--out", tmp_path / "p.parquet", "--corpus", tmp_path / "c.parquet")
-    assert "is one factor" in refused(*given)
-    told = invoke(*given).stderr
-    assert "left out: count is not known of every window" in told
-    assert "left out: domain is the same for all windows" in told
+    told = refused(*given)
+    assert "not two factors to compare" in told
+    assert "count is not known of every window" in told
+    assert "domain is the same for all windows" in told
 
 
 def test_extracts_from_another_corpus_by_domain(run, checkpoints, tmp_path):

@@ -150,7 +150,9 @@ def test_fewer_than_five_documents_give_no_interval(name: str, per: int) -> None
     for n in (1, 2, 4, 5):
         e = MEANS[name](values[: n * per], documents[: n * per])
         assert (e.n, e.n_clusters) == (n * per, n)
-        assert math.isnan(e.low) == math.isnan(e.high) == (n < 5)
+        assert e.says_where == (n >= 5)
+        # Of a share nothing is known but that it is one.
+        assert n >= 5 or (e.low, e.high) == (0, 1) or (math.isnan(e.low) and math.isnan(e.high))
         assert ("no interval: fewer than 5 documents" in str(e)) == (n < 5)
 
 

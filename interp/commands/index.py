@@ -8,21 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from interp.commands.measuring import CORPUS_HELP, SplitOption, TextColumnOption
+from interp.commands.flags import say_left_out
+from interp.commands.options import option_of
 from interp.commands.places import check_places
-from interp.commands.run import say_left_out
+from interp.measurements.subject import CORPUS, Columns
 
 if TYPE_CHECKING:
     import numpy as np
 
 app = typer.Typer(no_args_is_help=True, help="Exact counts of n-grams in a corpus.")
 
+TextColumnOption = Annotated[str, option_of(Columns, "text_column")]
+SplitOption = Annotated[str | None, option_of(Columns, "split")]
 TokenizerOption = Annotated[str, typer.Option(help="model whose tokenizer counts: registry name, hub id or directory")]
 
 
 @app.command()
 def build(
-    corpus: Annotated[str, typer.Argument(help=CORPUS_HELP)],
+    corpus: Annotated[str, typer.Argument(help=CORPUS)],
     out: Annotated[Path, typer.Option(help="directory of the index; an interrupted build goes on where it was")],
     tokenizer: TokenizerOption,
     text_column: TextColumnOption = "text",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 OUTPUTS = {"out": "--out", "figure": "--figure", "cache": "--cache"}
-FOLDERS = {"parts": "--parts"}
+FOLDERS = {"parts": "--parts", "folder": "--folder"}
 INPUTS = {
     "model": "the model",
     "tables": "a table",

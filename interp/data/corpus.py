@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 from transformers import AutoTokenizer
 
-from interp.data.planting import PREFIX_LEN
+from interp.data.planting import PREFIX_LEN, TOKENIZER
 from interp.data.tokenizers import tokenizer_fingerprint
 from interp.data.windows import WindowError, Windows
-from interp.models.small import TOKENIZER
 from interp.seeds import check_seed
 from interp.several import several
 from interp.shipped import check_shipped
@@ -23,7 +22,7 @@ DOCUMENTS = CORPUS / "documents.parquet"
 WINDOWS = CORPUS / "windows.parquet"
 
 STRUCTURAL_DOMAINS = ("code", "formula", "legal")
-"""Domains of structural text; the rest is free text (method.md, "domains")."""
+"""Domains of structural text; the rest is free text (definitions, "domains")."""
 
 
 def documents() -> pd.DataFrame:

@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 
 from interp.figures.style import DIVERGING, apply_style
 from interp.internal.ablation import HeadAblation
-from interp.internal.methods import AblationError, Metric
+from interp.internal.choices import Metric
+from interp.internal.methods import AblationError
 from interp.wording import interval, of_documents
 
 UNITS = {"log_prob": "nats a token", "rate": "share of windows", "score": "mean M"}

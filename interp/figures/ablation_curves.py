@@ -27,7 +27,7 @@ def _grid(n: int, titles: list[str], **options: object) -> tuple[go.Figure, list
 
 
 def head_maps(table: pd.DataFrame, *, metric: str = "log_prob", unit: str = "nats a token") -> go.Figure:
-    """Importance of every head, a panel a model, over that of the model's largest; in units on hover.
+    """Importance of every head, a panel a model; of several models over that of the model's largest, in units on hover.
 
     One scale for all would show the models that lose most and leave the others white.
 
@@ -39,9 +39,13 @@ def head_maps(table: pd.DataFrame, *, metric: str = "log_prob", unit: str = "nat
     column = f"importance_{metric}"
     largest = table.groupby("model", sort=False)[column].agg(lambda v: float(v.abs().max()))
     names = list(largest.index)
-    fig, places = _grid(len(names), [f"{name}<br><sup>1 = {v:.2g} {unit}</sup>" for name, v in largest.items()])
+    several = len(names) > 1
+    limit = 1.0 if several else float(largest.iloc[0]) or 1.0
+    told = [f"{name}<br><sup>1 = {v:.2g} {unit}</sup>" if several else str(name) for name, v in largest.items()]
+    fig, places = _grid(len(names), told)
     for name, at in zip(names, places, strict=True):
         heads = table[table["model"] == name]
+        scale = (largest[name] or 1.0) if several else 1.0
         text = [
             f"{v:+.3g} {interval(low, high)} {unit}<br>{n} windows, {n_documents} documents"
             for v, low, high, n, n_documents in heads[
@@ -50,15 +54,25 @@ def head_maps(table: pd.DataFrame, *, metric: str = "log_prob", unit: str = "nat
         ]
         fig.add_trace(
             go.Heatmap(
-                x=heads["head"], y=heads["layer"], z=heads[column] / (largest[name] or 1.0), customdata=text,
+                x=heads["head"], y=heads["layer"], z=heads[column] / scale, customdata=text,
                 hovertemplate="layer %{y}, head %{x}<br>%{customdata}<extra></extra>", xgap=1, ygap=1,
                 coloraxis="coloraxis",
             ),
             **at,
         )  # fmt: skip
-    bar = {"title": "over the<br>largest", "thickness": 12, "len": 300, "lenmode": "pixels", "y": 1, "yanchor": "top"}
-    fig.update_layout(coloraxis={"colorscale": DIVERGING, "cmin": -1, "cmax": 1, "colorbar": bar})
-    caption = "Intervals on hover: 95 % by document."
+    bar = {
+        "title": "over the<br>largest" if several else unit.replace(" a ", "<br>a "),
+        "thickness": 12,
+        "len": 300,
+        "lenmode": "pixels",
+        "y": 1,
+        "yanchor": "top",
+    }
+    fig.update_layout(coloraxis={"colorscale": DIVERGING, "cmin": -limit, "cmax": limit, "colorbar": bar})
+    empty = int(table[column].isna().sum())
+    caption = "Intervals on hover: 95 % by document." + (
+        f" {empty} of {len(table)} heads were not ablated and stay empty." if empty else ""
+    )
     apply_style(fig, title=f"Head importance ({metric})", x="head", y="layer", caption=caption, intervals=table)
     return fig.update_layout(margin_t=90, title={"y": 1, "yanchor": "top", "pad": {"t": 16}})
 

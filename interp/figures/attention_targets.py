@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from interp.figures.style import FAMILY_COLOURS, GROUP_COLOURS, REFERENCE_COLOUR, apply_style
 from interp.internal.attention_targets import ENTROPY
+from interp.wording import interval, rests_on
 
 _COLOURS = {"top": GROUP_COLOURS["memorized"], "other": GROUP_COLOURS["unmemorized"]}
 
@@ -47,6 +49,37 @@ def targets_of_top_heads(table: pd.DataFrame, uniform: Mapping[str, float], *, f
     return apply_style(
         fig, title="What the most important heads look at", x="target", y="share of attention", caption=caption.strip()
     )
+
+
+def attention_of_heads(table: pd.DataFrame) -> go.Figure:
+    """Attention of every head of a model to each target, layer by head, with its interval on hover.
+
+    Args:
+        table: what ``AttentionTargets.to_frame`` returns.
+    """
+    shares = table[table["target"] != ENTROPY]
+    targets = list(shares["target"].unique())
+    fig = make_subplots(1, len(targets), subplot_titles=targets, shared_yaxes=True)
+    for column, target in enumerate(targets, start=1):
+        heads = shares[shares["target"] == target]
+        said = [
+            f"{row.value:.3g} {interval(row.low, row.high)}, evenly {row.uniform:.3g}" for row in heads.itertuples()
+        ]
+        fig.add_trace(
+            go.Heatmap(
+                x=heads["head"], y=heads["layer"], z=heads["value"], customdata=said, coloraxis="coloraxis", xgap=1,
+                ygap=1, hovertemplate="layer %{y}, head %{x}<br>%{customdata}<extra></extra>",
+            ),
+            row=1,
+            col=column,
+        )  # fmt: skip
+    bar = {"title": {"text": "share of attention", "side": "right"}, "thickness": 12}
+    fig.update_layout(coloraxis={"colorscale": "Blues", "cmin": 0, "cmax": 1, "colorbar": bar}, height=360)
+    caption = (
+        "Mean attention over the positions that predict the continuation; 95 % intervals by document on hover. "
+        f"{rests_on(table)}"
+    )
+    return apply_style(fig, title="What each head looks at", x="head", y="layer", caption=caption)
 
 
 def importance_correlations(correlations: pd.DataFrame, *, over: str = "within_layers", finding: str = "") -> go.Figure:

@@ -25,8 +25,9 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import Windows
+from interp.internal.choices import MeanOver, Method, Metric
 from interp.internal.importance import head_estimates
-from interp.internal.methods import AblationError, MeanOver, Method, Metric, check_heads
+from interp.internal.methods import AblationError, check_heads
 from interp.internal.ranking import ranked
 from interp.internal.request import AblationRequest
 from interp.internal.sweep import SweepValues, sweep_heads

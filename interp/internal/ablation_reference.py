@@ -15,7 +15,8 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
 from interp.internal.ablation import HeadAblation, head_ablation
-from interp.internal.methods import MeanOver, Method, Metric, Replacement
+from interp.internal.choices import MeanOver, Method, Metric
+from interp.internal.methods import Replacement
 from interp.internal.request import AblationRequest
 from interp.internal.sweep import SweepValues
 from interp.models.hooks import HookFn, activations, checked_hooks, hook_name, logits

@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 from interp.brief import Brief
 from interp.internal.overlap import expected_jaccard, jaccard
 from interp.internal.ranking import ComparisonError, membership, top_size
-from interp.stats import Estimate, from_resamples, resampled_means
+from interp.stats import Estimate, from_resamples, resampled_means, resting_on
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,10 +76,10 @@ def agreement(
         np.array([_spearman(*pair) for pair in pairs]),
         np.array([_overlap(*pair, share) for pair in pairs]),
     )
-    n, n_clusters = falls.shape[1], len(np.unique(documents.astype(str)))
+    rests_on = resting_on(documents)
     return Agreement(
-        spearman=from_resamples(float(ranks[0]), ranks[1:], n=n, n_clusters=n_clusters),
-        jaccard=from_resamples(float(overlaps[0]), overlaps[1:], n=n, n_clusters=n_clusters),
+        spearman=from_resamples(float(ranks[0]), ranks[1:], **rests_on),
+        jaccard=from_resamples(float(overlaps[0]), overlaps[1:], **rests_on),
         expected_jaccard=expected_jaccard(n_heads, n_top, n_top),
         share=share,
         n_heads=n_heads,

@@ -25,9 +25,10 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import Windows
+from interp.internal.choices import MeanOver, Method
 from interp.internal.finite import check_outcome
 from interp.internal.importance import head_estimates
-from interp.internal.methods import AblationError, MeanOver, Method, Replacement
+from interp.internal.methods import AblationError, Replacement
 from interp.internal.request import AblationRequest
 from interp.models.decoder import Decoder
 from interp.models.measuring import measurement

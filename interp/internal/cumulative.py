@@ -20,8 +20,9 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief
 from interp.data.disjoint import by_text
 from interp.data.windows import Windows
+from interp.internal.choices import MeanOver, Method
 from interp.internal.joint import Heads, ablate_sets
-from interp.internal.methods import AblationError, MeanOver, Method, check_heads
+from interp.internal.methods import AblationError, check_heads
 from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.seeds import generator

@@ -1,7 +1,7 @@
 """First layer from which the true token's probability stays above a threshold, with censoring.
 
 For each token of a continuation: the first point of the residual stream from which p > threshold holds at every
-later point up to the last (method.md, "layer decoding"; paper, threshold 0.5). Where p does not exceed the threshold
+later point up to the last (definitions, "layer decoding"; paper, threshold 0.5). Where p does not exceed the threshold
 at the last point it never holds, and the token is censored: NaN here, not "the last layer". Averages over the
 tokens that do hold would compare different tokens in different groups, so the summary gives the share that ever
 holds, the share by layer, and the median of all tokens, infinite where fewer than half ever hold (ours). All tokens are

@@ -20,8 +20,9 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.internal.budget import budget, rows_within
+from interp.internal.choices import MeanOver, Method, Metric
 from interp.internal.finite import check_outcome
-from interp.internal.methods import MeanOver, Method, Metric, Replacement, check_heads
+from interp.internal.methods import Replacement, check_heads
 from interp.internal.outcome import outcome
 from interp.internal.request import AblationRequest
 from interp.models.decoder import Decoder

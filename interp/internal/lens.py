@@ -1,7 +1,7 @@
 """Layer decoding: what each layer's residual stream already says about the next token.
 
 The model's own final norm and unembedding are applied to the residual stream before the first layer and after every
-layer (logit lens, nostalgebraist 2020; paper arXiv 2603.21658, internal level; method.md, "layer decoding"). For each
+layer (logit lens, nostalgebraist 2020; paper arXiv 2603.21658, internal level; definitions, "layer decoding"). For each
 true token of the continuation: its log-probability and rank, the entropy of the decoded distribution, and
 the divergence KL(final || layer), in nats. At the last point all equal the model's own output.
 

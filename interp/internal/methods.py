@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -22,12 +22,9 @@ from interp.brief import Brief
 from interp.data.disjoint import overlapping, run_length, sharing
 from interp.data.windows import Windows
 from interp.errors import InterpError
+from interp.internal.choices import MeanOver, Method
 from interp.models.identity import check_windows
 from interp.seeds import generator
-
-Method = Literal["zero", "mean", "resample", "peer_mean"]
-Metric = Literal["log_prob", "rate", "score"]
-MeanOver = Literal["position", "all"]
 
 HeadOutputs = Callable[[Int[Tensor, "batch pos"]], list[Tensor]]
 """Gives z of every layer, each (batch, pos, head, d_head), on some windows."""

@@ -1,7 +1,7 @@
 """Noise and recovery: how the residual stream takes back a disturbance, and whether the text survives it.
 
 h' = h + alpha * rms(h) * e at one site, rms over d_model at each position, e ~ N(0, I) (arXiv 2603.21658, internal
-level; method.md, "noise", "recovery"). The draw depends on (seed, window id, alpha) alone (ours), so neither the batch
+level; definitions, "noise"). The draw depends on (seed, window id, alpha) alone (ours), so neither the batch
 size nor the other windows change it. By layer, over the continuation positions, teacher-forced: the cosine between
 the clean and the noisy residual stream; the same after subtracting from both the mean clean residual of that layer,
 since a large common direction can hide a difference (ours); KL(clean || noisy) of what the lens decodes (ours). Beside

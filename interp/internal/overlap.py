@@ -1,7 +1,7 @@
 """Overlap of important heads: do different kinds of memorized text rest on the same heads?
 
 The top set of a domain is its 20 % most important heads; two domains are compared by the Jaccard index of their sets,
-and universal heads are in the top set of every domain (method.md, "overlap"; arXiv 2603.21658, internal level: 1 to
+and universal heads are in the top set of every domain (definitions, "overlap"; arXiv 2603.21658, internal level: 1 to
 5 %). Random sets of 20 % have an expected Jaccard of about 0.11, so each value stands beside what chance gives (ours),
 in two forms: sets drawn from all heads, and sets drawn within layers, each domain keeping how many heads of each layer
 it has. The second asks whether the same heads are shared, and not only the same layers.

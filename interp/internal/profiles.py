@@ -14,7 +14,7 @@ from jaxtyping import Float, Shaped
 from interp.curves import estimate_columns
 from interp.internal.overlap import Importance
 from interp.internal.similarity import N_POINTS, Representation, depth_profile, gini, sorted_curve
-from interp.stats import Estimate, from_resamples, resampled_means
+from interp.stats import Estimate, from_resamples, resampled_means, resting_on
 
 
 def shares(importance: Importance, representation: Representation) -> Float[np.ndarray, " point"]:
@@ -60,11 +60,8 @@ def importance_profile(
     drawn = np.stack(
         [shares(each, representation) for each in _resampled(falls, documents, seed=seed, n_resamples=n_resamples)]
     )
-    n, n_documents = falls.shape[-1], len(set(documents.astype(str)))
-    estimates = [
-        from_resamples(float(v), resampled, n=n, n_clusters=n_documents)
-        for v, resampled in zip(value, drawn.T, strict=True)
-    ]
+    rests_on = resting_on(documents)
+    estimates = [from_resamples(float(v), resampled, **rests_on) for v, resampled in zip(value, drawn.T, strict=True)]
     at = (np.arange(N_POINTS) + 0.5) / N_POINTS
     return pd.DataFrame([{"at": x, **estimate_columns(e)} for x, e in zip(at, estimates, strict=True)])
 
@@ -78,5 +75,4 @@ def concentration(
 ) -> Estimate:
     """Gini coefficient of the heads' importance with its interval by document; see ``gini``."""
     drawn = np.array([gini(each) for each in _resampled(falls, documents, seed=seed, n_resamples=n_resamples)])
-    n_documents = len(set(documents.astype(str)))
-    return from_resamples(gini(falls.mean(axis=-1)), drawn, n=falls.shape[-1], n_clusters=n_documents)
+    return from_resamples(gini(falls.mean(axis=-1)), drawn, **resting_on(documents))

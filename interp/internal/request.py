@@ -10,15 +10,8 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import Windows
-from interp.internal.methods import (
-    AblationError,
-    HeadOutputs,
-    MeanOver,
-    Method,
-    Metric,
-    Replacement,
-    prepare_replacement,
-)
+from interp.internal.choices import MeanOver, Method, Metric
+from interp.internal.methods import AblationError, HeadOutputs, Replacement, prepare_replacement
 from interp.models.identity import check_windows
 from interp.results import Provenance
 

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.brief import Brief
-from interp.internal.methods import Method
+from interp.internal.choices import Method
 from interp.models.decoder import Decoder
 from interp.models.greedy import first_misses, run_on
 

@@ -24,7 +24,7 @@ from interp.data.windows import Windows
 from interp.internal.ablation import HeadAblation, ablate_heads
 from interp.internal.agreement import Agreement, agreement
 from interp.internal.attribution_patching import HeadEstimate, estimate_heads
-from interp.internal.methods import MeanOver, Method, Metric
+from interp.internal.choices import MeanOver, Method, Metric
 from interp.internal.ranking import ranked, top_size
 from interp.internal.request import AblationRequest
 from interp.models.measuring import measurement

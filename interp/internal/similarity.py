@@ -1,6 +1,6 @@
 """Family similarity: do models of one family spread memorization over their heads in the same way?
 
-Models differ in layers and heads, so what is comparable is compared (method.md, "family similarity"): the profile of
+Models differ in layers and heads, so what is comparable is compared (definitions, "family similarity"): the profile of
 importance over relative depth, the sorted importance curve, and concentration (Gini). Models are compared by the
 cosine of profiles or curves, within a family against across, with a permutation test of the family labels and
 hierarchical clustering (arXiv 2603.21658, internal level: cosine about 0.9 within Pythia). Importance is mostly above
@@ -27,6 +27,7 @@ from interp.seeds import generator
 from interp.stats import Estimate, bootstrap
 
 Representation = Literal["depth", "sorted"]
+REPRESENTATIONS: tuple[Representation, ...] = ("depth", "sorted")
 N_POINTS = 20
 """Points of a profile or curve; more than most small models have layers, so interpolation loses nothing."""
 

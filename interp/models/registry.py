@@ -75,6 +75,11 @@ class ModelSpec(Brief):
         return f"{self.name} ({self.architecture}, {where}), {self.n_params:,} parameters, {shape}, on {self.corpus}"
 
     @property
+    def size(self) -> str:
+        """Size within its family, as its name has it: ``160m``, ``1.2m``."""
+        return self.name.rsplit("-", 1)[1]
+
+    @property
     def source(self) -> str:
         """Hub id, or the directory of a shipped model."""
         return self.hub_id or str(WEIGHTS / self.name)

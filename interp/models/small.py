@@ -21,11 +21,12 @@ from transformers import (
     PretrainedConfig,
 )
 
+from interp.data.planting import TOKENIZER  # noqa: F401 - kept with the corpus; asked for here too
+
 N_CTX = 64
 """Context of every small model, in tokens: one training window. No position beyond it was trained."""
 
 VOCAB_SIZE = 2048
-TOKENIZER = Path(__file__).parent.parent / "data" / "corpus" / "tokenizer"
 WEIGHTS = Path(__file__).parent / "weights"
 """One folder a small model: ``config.json``, ``model.safetensors`` (float16), ``training.json``."""
 

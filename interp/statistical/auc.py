@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from interp.stats import Estimate, from_resamples, resample_weights
+from interp.stats import Estimate, from_resamples, resample_weights, resting_on
 
 
 class RankedFolds:
@@ -64,7 +64,7 @@ def auc_estimates(
     weights = resample_weights(document, seed=seed, n_resamples=n_resamples)
     table = np.array([[folds.auc(weight) for folds in ranked.values()] for weight in weights])
     drawn = dict(zip(ranked, table.T, strict=True))
-    sample = {"n": len(positive), "n_clusters": len(np.unique(document.astype(str)))}
+    sample = resting_on(document)
     return (
         {name: from_resamples(value[name], drawn[name], **sample, trials=1) for name in ranked},
         {

@@ -19,7 +19,7 @@ from interp.several import several
 from interp.statistical.fits import logistic_fit
 from interp.statistical.measured import ScoresError, check_columns, grouped, numbers, outcomes
 from interp.statistical.rates import Rates, estimates_frame, rates
-from interp.stats import Estimate, from_resamples, resampled_means
+from interp.stats import Estimate, from_resamples, resampled_means, resting_on
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -112,11 +112,11 @@ def _fit(
     means, sizes = np.vstack([observed, means]), np.vstack([size, sizes])
     intercept, slope = logistic_fit(x, means, sizes)
     half = _half(x, means, intercept, slope)
-    n, n_clusters = int(size.sum()), len(np.unique(documents.astype(str)))
+    rests_on = {**resting_on(documents), "n": int(size.sum())}
     inside = half[0] if 0 < half[0] < np.inf else np.nan
     return (
-        from_resamples(float(inside), half[1:], n=n, n_clusters=n_clusters),
-        from_resamples(float(slope[0]), slope[1:], n=n, n_clusters=n_clusters),
+        from_resamples(float(inside), half[1:], **rests_on),
+        from_resamples(float(slope[0]), slope[1:], **rests_on),
         (float(intercept[0]), float(slope[0])),
     )
 

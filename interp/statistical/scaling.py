@@ -24,7 +24,7 @@ from interp.statistical.fits import linear_fit, logistic_fit, logistic_rate, r_s
 from interp.statistical.measured import ScoresError, check_columns, numbers, outcomes
 from interp.statistical.pairing import refuse_other_texts, window_key
 from interp.statistical.rates import Rates, estimates_frame, rates, score_bin
-from interp.stats import Estimate, from_resamples, resampled_means
+from interp.stats import Estimate, from_resamples, resampled_means, resting_on
 
 _NEEDED = ("family", "model", "n_params", "window", "document", "memorized")
 
@@ -127,7 +127,7 @@ def _fit(family: str, group: pd.DataFrame, key: list[str], *, n_resamples: int |
     n = np.vstack([np.full(len(x), float(len(values))), n])
     intercept, slope = linear_fit(x, means)
     log_odds, log_odds_slope = logistic_fit(x, means, n)
-    sample = {"n": len(values), "n_clusters": len(np.unique(documents))}
+    sample = resting_on(documents)
     return _Fit(
         family=family,
         n_sizes=len(x),
@@ -186,9 +186,12 @@ def family_ratios(
             with np.errstate(divide="ignore", invalid="ignore"):
                 value, drawn = float(np.divide(whole[i], whole[j])), means[:, i] / means[:, j]
             either = ~np.isnan(values[:, [i, j]]).all(axis=1)
-            n_clusters = min(len(np.unique(documents[~np.isnan(values[:, k])])) for k in (i, j))
+            # The model that was asked about fewer documents decides.
+            fewer = min(
+                (resting_on(documents[~np.isnan(values[:, k])]) for k in (i, j)), key=lambda rests: rests["n_clusters"]
+            )
             pairs.append((one.family, one.model, other.family, other.model))
-            estimates.append(from_resamples(value, drawn, n=int(either.sum()), n_clusters=n_clusters))
+            estimates.append(from_resamples(value, drawn, **{**fewer, "n": int(either.sum())}))
     columns = ["family", "model", "other_family", "other_model"]
     return pd.concat([pd.DataFrame(pairs, columns=columns), estimates_frame(estimates)], axis=1)
 

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from interp.several import several
 from interp.statistical.measured import ScoresError, check_columns, grouped, numbers, outcomes
 from interp.statistical.rates import estimates_frame
-from interp.stats import from_resamples, resampled_means
+from interp.stats import from_resamples, resampled_means, resting_on
 
 
 def survival(
@@ -96,9 +96,7 @@ def depth_summary(
         drawn = _product(means[:, :furthest], means[:, furthest:])
         for d in at:
             tried = ~(censored & (depths < d))
-            n_clusters = len(np.unique(documents[tried].astype(str)))
-            estimates.append(
-                from_resamples(float(value[d]), drawn[:, d], n=len(group), n_clusters=n_clusters, trials=1)
-            )
+            rests_on = {**resting_on(documents[tried]), "n": len(group)}
+            estimates.append(from_resamples(float(value[d]), drawn[:, d], **rests_on, trials=1))
             rows.append((*key, d, int(tried.sum())))
     return pd.concat([pd.DataFrame(rows, columns=[*by, "at", "n_at_risk"]), estimates_frame(estimates)], axis=1)

@@ -132,7 +132,7 @@ def test_integers_in_any_form_are_taken_as_they_are(name: str) -> None:
     assert Windows.from_tokens(given).tokens.tolist() == np.asarray(given).astype(int).tolist()
 
 
-@pytest.mark.parametrize("labels", REFUSED_LABELS, ids=repr)
+@pytest.mark.parametrize("labels", REFUSED_LABELS)
 def test_labels_of_the_wrong_kind_are_refused_by_both_doors(labels: dict[str, Any]) -> None:
     with pytest.raises(WindowError):
         Windows.from_tokens(IDS, **labels)
@@ -140,7 +140,7 @@ def test_labels_of_the_wrong_kind_are_refused_by_both_doors(labels: dict[str, An
         replace(Windows.from_tokens(IDS), **labels)
 
 
-@pytest.mark.parametrize("labels", TAKEN_LABELS, ids=repr)
+@pytest.mark.parametrize("labels", TAKEN_LABELS)
 def test_labels_are_kept_as_they_are(labels: dict[str, Any]) -> None:
     ((name, given),) = labels.items()
     found = getattr(Windows.from_tokens(IDS, **labels), name)

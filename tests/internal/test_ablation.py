@@ -10,7 +10,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.data.windows import Windows
 from interp.internal.ablation import ablate_heads
 from interp.internal.ablation_reference import ablate_heads_plainly
-from interp.internal.methods import Method
+from interp.internal.choices import Method
 
 METHODS: tuple[Method, ...] = ("zero", "mean", "resample", "peer_mean")
 

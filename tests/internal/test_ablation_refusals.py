@@ -14,8 +14,9 @@ from transformers import LlamaConfig
 
 from interp.data.windows import WindowError, Windows
 from interp.internal.ablation import ablate_heads
+from interp.internal.choices import Method
 from interp.internal.finite import ActivationError
-from interp.internal.methods import AblationError, Method
+from interp.internal.methods import AblationError
 from interp.models.loading import load_model
 
 

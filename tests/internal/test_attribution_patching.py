@@ -13,8 +13,9 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.internal.ablation import ablate_heads
 from interp.internal.agreement import agreement
 from interp.internal.attribution_patching import estimate_heads, gated_log_prob
+from interp.internal.choices import Method
 from interp.internal.joint import ablate_sets
-from interp.internal.methods import AblationError, Method, prepare_replacement
+from interp.internal.methods import AblationError, prepare_replacement
 from interp.internal.ranking import ComparisonError
 from interp.internal.screening import screen_heads
 from interp.models.loading import load_model

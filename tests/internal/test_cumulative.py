@@ -10,9 +10,10 @@ from test_ablation import METHODS, random_windows, written_by
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.internal.ablation import ablate_heads
+from interp.internal.choices import Method
 from interp.internal.cumulative import cumulative_ablation
 from interp.internal.joint import ablate_sets, whole_layer
-from interp.internal.methods import AblationError, Method
+from interp.internal.methods import AblationError
 from interp.models.hooks import checked_hooks, hook_name, logits
 
 ALL = ("log_prob", "rate", "score")

@@ -32,7 +32,7 @@ def test_expected_jaccard_against_all_sets() -> None:
     sets = [set(c) for c in combinations(range(6), 2)]
     by_count = np.mean([len(a & b) / len(a | b) for a in sets for b in sets])
     assert expected_jaccard(6, 2, 2) == pytest.approx(by_count)
-    # The figure of method.md: about 0.11 for 20 % of many heads (1/9 in the limit).
+    # The figure of definitions.md: about 0.11 for 20 % of many heads (1/9 in the limit).
     assert expected_jaccard(1000, 200, 200) == pytest.approx(1 / 9, abs=1e-3)
 
 

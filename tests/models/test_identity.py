@@ -124,7 +124,7 @@ def test_revision_and_commit_are_remembered(tmp_path: Path, monkeypatch: pytest.
 def test_hooks_are_noticed(model: TransformerBridge) -> None:
     assert ModelIdentity.of(model).hooks == ()
     with model.hooks(fwd_hooks=[("blocks.0.hook_resid_post", lambda activation, hook: None)]):
-        assert ModelIdentity.of(model).hooks == ("blocks.0.hook_out",)
+        assert ModelIdentity.of(model).hooks == ("blocks.0.hook_resid_post",)
 
 
 def test_windows_of_another_tokenizer_are_refused_and_a_model_without_one_says_so(own: TransformerBridge) -> None:

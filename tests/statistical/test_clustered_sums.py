@@ -49,7 +49,7 @@ def test_nothing_measured_is_not_a_number() -> None:
     sums.add(np.array([[1.0, np.nan]]), np.array(["a"]))
     one, none = sums.estimates(seed=0)
     assert (one.value, one.n) == (1, 1)
-    assert np.isnan(one.low)
+    assert (one.low, one.high) == (0, 1), "of a share of one document nothing is known"
     assert np.isnan(none.value)
     assert none.n == 0
     assert all(np.isnan(e.value) for e in ClusteredSums(2).estimates(seed=0))

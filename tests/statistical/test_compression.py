@@ -85,7 +85,9 @@ def test_summary_by_hand() -> None:
     assert summary.loc["within_limit", "value"] == 0.75
     assert summary.loc["not_monotone", "value"] == 0.5
     assert (summary["n"] == 4).all()
-    assert summary[["low", "high"]].isna().all(axis=None), "two documents give no interval"
+    # Two documents give no interval: of a mean nothing is known, of a share that it is one.
+    assert summary.loc[["ratio", "ratio_every_longer"], ["low", "high"]].isna().all(axis=None)
+    assert (summary.loc[["within_limit", "not_monotone"], ["low", "high"]] == [0, 1]).all(axis=None)
 
 
 def test_summary_clusters_by_document() -> None:

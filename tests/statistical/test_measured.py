@@ -70,7 +70,7 @@ PAIRED: dict[str, Callable[[pd.DataFrame], Any]] = {
     "ratios": lambda t: family_ratios(t, n_params=1e6),
     "transitions": lambda t: transitions(t).to_frame(),
 }
-READS_OUTCOME = (*(set(PER_MODEL) - {"histogram", "compression", "ratios of compression", "depth"}), *PAIRED)
+READS_OUTCOME = (*sorted(set(PER_MODEL) - {"histogram", "compression", "ratios of compression", "depth"}), *PAIRED)
 
 
 @pytest.mark.parametrize("name", PER_MODEL)

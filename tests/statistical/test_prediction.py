@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from interp.figures.prediction import draw_auc, draw_reliability
@@ -59,8 +60,11 @@ def test_weights_are_the_bootstraps_own_draws() -> None:
     values, clusters = rng.random(60), rng.integers(9, size=60).astype(str)
     drawn = [np.average(values, weights=w) for w in resample_weights(clusters, seed=5, n_resamples=200)]
     estimate = bootstrap(lambda i: float(values[i].mean()), 60, seed=5, clusters=clusters, n_resamples=200)
-    # Nine documents: Phi(-sqrt(9 / 8) * 2.3060), the quantile of Student's t with 8 degrees of freedom.
-    assert np.quantile(drawn, [0.0072233, 0.9927767]) == pytest.approx([estimate.low, estimate.high], rel=1e-5)
+    # Nine documents of unequal length: Phi(-sqrt(9 / 8) * t), t of as many degrees of freedom as their squares tell.
+    squares = np.unique(clusters, return_counts=True)[1].astype(float) ** 2
+    student = stats.t.ppf(0.975, squares.sum() ** 2 / (squares**2).sum() - 1)
+    tail = stats.norm.cdf(-np.sqrt(9 / 8) * student)
+    assert np.quantile(drawn, [tail, 1 - tail]) == pytest.approx([estimate.low, estimate.high], rel=1e-9)
 
 
 def test_a_difference_is_taken_on_the_same_draws() -> None:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from interp.statistical.survival import depth_summary, survival
-from interp.stats import bootstrap, from_resamples, wilson
+from interp.stats import bootstrap, from_resamples, resting_on, wilson
 
 
 def test_survival_by_hand() -> None:
@@ -68,7 +68,9 @@ def test_intervals_are_those_of_the_estimate_on_each_resample() -> None:
             return values[-1]
 
         bootstrap(kept, 40, seed=3, clusters=table["document"].to_numpy(), n_resamples=50)
-        expected = from_resamples(values[0], np.array(values[1:]), n=40, n_clusters=9, trials=1)
+        tried = ~(censored & (depths < d))
+        rests_on = {**resting_on(table["document"].to_numpy()[tried]), "n": 40}
+        expected = from_resamples(values[0], np.array(values[1:]), **rests_on, trials=1)
         found = summary.loc[d, ["value", "low", "high"]].to_list()
         np.testing.assert_allclose(found, [expected.value, expected.low, expected.high])
     assert summary.loc[0, ["value", "low", "high"]].to_list() == [1, wilson(9, 9).low, 1]

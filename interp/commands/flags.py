@@ -1,0 +1,74 @@
+"""The command that flags a whole corpus: streamed into parts, so that memory does not grow with it."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from interp.commands.options import options
+from interp.commands.places import check_places
+from interp.measurements.settings import make, option, settings
+from interp.measurements.subject import CORPUS, Columns, ModelChoice, Subject
+
+OutOption = Annotated[Path, typer.Option(help="folder of parquet parts; an interrupted run goes on where it was")]
+
+
+@settings
+class FlagsSettings(Columns):
+    """Flag which windows of a whole corpus are memorized, streamed: memory does not grow with their number."""
+
+    corpus: str = option(CORPUS)
+    chunk: int = option("windows of a part, and in memory", default=4096, ge=1)
+    prefix_len: int = option("tokens that are given; the rest of a window is its continuation", default=32, ge=1, le=63)
+
+
+def flags(model: str, out: Path, **given: Any) -> None:
+    check_places({"model": model, "corpus": given["corpus"], "out": out}, folders=["out"])
+    from interp.data.sources import stream_windows
+    from interp.data.tally import Tally
+    from interp.statistical.flags import write_flags
+    from interp.statistical.rates import rate
+    from interp.statistical.scores import read_scores
+    from interp.wording import behind, percent
+
+    own = {parameter.name for parameter in options(FlagsSettings)}
+    chosen = make(FlagsSettings, {name: given.pop(name) for name in own})
+    subject, tally = Subject(model, make(ModelChoice, given)), Tally()
+    asked = asdict(chosen)
+    corpus = asked.pop("corpus")
+    stream = stream_windows(
+        corpus,
+        subject.model.tokenizer,
+        continuation_len=64 - chosen.prefix_len,
+        short_documents="skip",
+        tally=tally,
+        **asked,
+    )
+    parts = write_flags(subject.model, stream, out, **subject.batches)
+    say_left_out(corpus, tally)
+    scores, _ = read_scores(parts)
+    found = rate(scores["memorized"], scores["document"])
+    typer.echo(f"{model}: memorization rate {percent(found)}{behind([found])}; {len(parts)} parts in {out}")
+
+
+def say_left_out(corpus: str, tally: object) -> None:
+    """One line on what was not read as it stands, beside the result: on standard error."""
+    if str(tally):
+        typer.echo(f"{corpus}: {tally}", err=True)
+
+
+def add_flags(app: typer.Typer, model: Any) -> None:
+    """Make it a command; ``model`` is the annotation of that argument."""
+
+    def parameter(name: str, annotation: Any) -> inspect.Parameter:
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation)
+
+    flags.__doc__ = FlagsSettings.__doc__
+    flags.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [parameter("model", model), parameter("out", OutOption), *options(FlagsSettings), *options(ModelChoice)]
+    )
+    app.command("flags")(flags)

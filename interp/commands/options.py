@@ -1,0 +1,78 @@
+"""Settings as options of a command: each field becomes one, with its help, limits and default."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import typer
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+
+def option_of(settings: type, name: str) -> Any:
+    """One field as an option, for a command that is written out."""
+    return next(made.annotation.__metadata__[0] for made in options(settings) if made.name == name)
+
+
+def options(settings: type, defaults: Mapping[str, Any] | None = None) -> list[inspect.Parameter]:
+    """A parameter of a typer command for each field of some settings.
+
+    Args:
+        settings: declared with ``interp.measurements.settings.settings``.
+        defaults: defaults that are others than the fields' own.
+    """
+    hints = get_type_hints(settings)
+    return [_option(field.name, hints[field.name], field.default, defaults or {}) for field in fields(settings)]
+
+
+def _option(name: str, hint: Any, told: Any, defaults: Mapping[str, Any]) -> inspect.Parameter:
+    assert isinstance(told, FieldInfo), name
+    kind, several = _kind(hint)
+    numbers = {int, float, int | None, float | None}
+    limits: dict[str, Any] = {"min": _limit(told, "ge"), "max": _limit(told, "le")} if kind in numbers else {}
+    extra: Any = told.json_schema_extra or {}
+    names = [extra["option"]] if "option" in extra else []
+    if kind is bool:
+        names = names or [f"--{name.replace('_', '-')}"]  # no --no-... beside it
+    if several and get_origin(kind) is Literal:  # typer takes a list of an enumeration, and of nothing else
+        kind = _enumeration(name, get_args(kind))
+    default = defaults.get(name, told.default)
+    given: dict[str, Any] = {} if default is PydanticUndefined else {"default": _listed(default, several)}
+    annotation = Annotated[list[kind] if several else kind, typer.Option(*names, help=told.description, **limits)]  # type: ignore[valid-type]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, **given)
+
+
+def _enumeration(name: str, values: Sequence[str]) -> Any:
+    made: Any = StrEnum
+    return made(name, {value: value for value in values})
+
+
+def plain(given: Any) -> Any:
+    """What typer gives, as settings take it: names where ``options`` made an enumeration of them."""
+    if isinstance(given, list):
+        return [plain(value) for value in given]
+    return given.value if isinstance(given, StrEnum) else given
+
+
+def _listed(default: Any, several: bool) -> Any:
+    return list(default) if several and default is not None else default
+
+
+def _limit(told: FieldInfo, name: str) -> float | int | None:
+    return next((getattr(rule, name) for rule in told.metadata if hasattr(rule, name)), None)
+
+
+def _kind(hint: Any) -> tuple[Any, bool]:
+    """Type of an option, and whether it may be given several times."""
+    if get_origin(hint) in {Union, types.UnionType}:
+        inner, none = (arg for arg in get_args(hint) if arg is not type(None)), type(None)
+        kind, several = _kind(next(inner))
+        return (kind if several else kind | none), several
+    if get_origin(hint) is tuple:
+        return get_args(hint)[0], True
+    return hint, False

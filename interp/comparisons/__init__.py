@@ -1,0 +1,1 @@
+"""Comparisons, described once: what is made of tables of many models, with its tables, figures and findings."""

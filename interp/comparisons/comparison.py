@@ -1,0 +1,82 @@
+"""What a comparison is: the one description from which its command and its section of a report are made."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from interp.brief import Brief
+from interp.measurements.measurement import Figures
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from interp.results import Provenance
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Given(Brief):
+    """Rows of the tables that are compared, stacked."""
+
+    rows: pd.DataFrame
+    provenance: list[Provenance]
+    seed: int
+
+    @property
+    def rests_on(self) -> str:
+        """For captions."""
+        rows = self.rows
+        models, windows = rows["model"].nunique(), rows.groupby("model")["window"].nunique().max()
+        return f"{windows} windows of {rows['document'].nunique()} documents, {models} models; 95 % intervals."
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Compared(Brief):
+    """What a comparison gives."""
+
+    tables: Mapping[str, pd.DataFrame]
+    """By name. The first is what a command writes."""
+    finding: str
+    """What they say, with intervals."""
+    figures: Callable[[], Figures]
+    """Figures by name. The first is what a command draws."""
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison(Brief, Generic[S]):
+    """One comparison of tables."""
+
+    name: str
+    """Of its command."""
+    settings: type[S]
+    """What can be chosen. Its docstring says what is compared."""
+    compare: Callable[[Given, S], Compared]
+    read: Callable[[Sequence[Path]], tuple[pd.DataFrame, list[Provenance]]]
+    """Reads the tables that it compares."""
+
+    def found(self) -> str:
+        return f"{self.name}. {self.help.splitlines()[0]}"
+
+    @property
+    def help(self) -> str:
+        """What is compared."""
+        return inspect.getdoc(self.settings) or ""
+
+
+def read_scores(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[Provenance]]:
+    """Tables of ``interp extract`` or ``interp flags``."""
+    from interp.statistical import scores
+
+    return scores.read_scores(paths)
+
+
+def read_family_scores(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[Provenance]]:
+    """The same of models whose family and size are known."""
+    from interp.statistical import scores
+
+    return scores.read_scores(paths, of_families=True)

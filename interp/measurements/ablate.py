@@ -1,0 +1,231 @@
+"""Head ablation: which attention heads carry the text."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from interp.internal.choices import Group, MeanOver, Method, Metric
+from interp.measurements.measurement import Figures, Measurement
+from interp.measurements.settings import Several, option, settings
+from interp.measurements.tables import Finished, Tables, models_of, records
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from interp.data.windows import Windows
+    from interp.internal.ablation import HeadAblation
+    from interp.measurements.subject import Subject
+    from interp.results import Provenance
+
+STEPS = 5
+"""Of the integrated estimate."""
+
+
+@settings
+class AblateSettings:
+    """Ablate every head in turn: fall in rate and log-probability (nats a token), with what the heads are worth.
+
+    With --screen all heads are estimated in one backward pass, and only those that could be among the most important
+    are ablated; the fall of the others is empty. How many that spares depends on how good the estimate is.
+    """
+
+    methods: Several[Method] = option(
+        "what replaces a head's output; may be given several times", default=("zero",), name="--method"
+    )
+    metrics: Several[Metric] = option(
+        "what the fall is measured in; score takes greedy decoding as well",
+        default=("log_prob", "rate"),
+        name="--metric",
+    )
+    groups: Several[Group] = option(
+        "windows by what the model recites of them; may be given several times", default=("memorized",), name="--group"
+    )
+    heads: Several[str] | None = option(
+        "only these heads, such as 3.7 for head 7 of layer 3", default=None, name="--heads"
+    )
+    reference: str = option("text for mean: a set of the shipped corpus, or another corpus", default="background")
+    mean_over: MeanOver = option("mean at each position, or over all", default="position")
+    screen: float | None = option(
+        "look only for this share of the heads, the most important; 0.2, for instance", default=None, ge=0, le=1
+    )
+    estimate: bool = option("the gradient estimate as well, and how far it agrees", default=False)
+    by_window: bool = option(
+        "a table of what each window loses by each head, for `interp compare heads`", default=False
+    )
+    at_most: int | None = option("at most so many windows of a group", default=None, ge=1)
+    memory_budget: int | None = option("MiB of activations to hold at a time, roughly", default=None, ge=1)
+
+
+def measure(subject: Subject, chosen: AblateSettings) -> Tables:
+    tables = Tables()
+    for group in chosen.groups:
+        tested = subject.of_group(group, at_most=chosen.at_most)
+        maps: dict[str, np.ndarray] = {}
+        rests_on: list[Provenance] = []
+        for method in chosen.methods:
+            if chosen.screen is not None:
+                _add_screened(tables, subject, chosen, tested, group=group, method=method)
+                continue
+            exact = _ablate(subject, chosen, tested, group, method)
+            maps[method] = exact.falls("log_prob")
+            rests_on.append(exact.provenance)
+            if chosen.estimate:
+                for kind, steps in (("estimate", 1), ("integrated", STEPS)):
+                    guess = _estimate(subject, chosen, tested, method, steps)
+                    maps[f"{method}, {kind}"] = guess.fall
+                    rests_on.append(guess.provenance)
+                    if kind == "estimate":
+                        estimated = guess.to_frame(seed=subject.seed).drop(columns=["n_windows", "n_documents"])
+            heads = exact.to_frame(seed=subject.seed)
+            heads = heads.merge(estimated, on=["layer", "head"]) if chosen.estimate else heads
+            tables.add("heads", heads.assign(group=group, method=method), *rests_on)
+            if chosen.by_window:
+                tables.add("by_window", by_window(exact).assign(group=group, method=method), exact.provenance)
+        if len(maps) > 1:
+            agreements = _agreements(maps, tested, chosen, seed=subject.seed)
+            tables.add("agreement", agreements.assign(group=group, n_windows=len(tested)), *rests_on)
+    return tables
+
+
+def _asked(chosen: AblateSettings, group: Group) -> tuple[Metric, ...]:
+    """Of unmemorized windows there is no rate or score to fall."""
+    return chosen.metrics if group == "memorized" else ("log_prob",)
+
+
+def _reference(subject: Subject, chosen: AblateSettings, method: Method) -> Windows | None:
+    return subject.reference(chosen.reference) if method == "mean" else None
+
+
+def _ablate(subject: Subject, chosen: AblateSettings, tested: Windows, group: Group, method: Method) -> HeadAblation:
+    from interp.internal.ablation import ablate_heads
+
+    return ablate_heads(
+        subject.model,
+        tested,
+        method=method,
+        metrics=_asked(chosen, group),
+        reference=_reference(subject, chosen, method),
+        mean_over=chosen.mean_over,
+        heads=None if chosen.heads is None else [_head(name) for name in chosen.heads],
+        **subject.batches,
+        memory_budget=None if chosen.memory_budget is None else chosen.memory_budget * 2**20,
+        seed=subject.seed,
+        progress=subject.progress,
+    )
+
+
+def _estimate(subject: Subject, chosen: AblateSettings, tested: Windows, method: Method, steps: int) -> Any:
+    from interp.internal.attribution_patching import estimate_heads
+
+    return estimate_heads(
+        subject.model,
+        tested,
+        method=method,
+        steps=steps,
+        reference=_reference(subject, chosen, method),
+        mean_over=chosen.mean_over,
+        seed=subject.seed,
+    )
+
+
+def _add_screened(
+    tables: Tables, subject: Subject, chosen: AblateSettings, tested: Windows, *, group: Group, method: Method
+) -> None:
+    from interp.internal.screening import screen_heads
+
+    assert chosen.screen is not None
+    found = screen_heads(
+        subject.model,
+        tested,
+        share=chosen.screen,
+        method=method,
+        metrics=_asked(chosen, group),
+        reference=_reference(subject, chosen, method),
+        mean_over=chosen.mean_over,
+        seed=subject.seed,
+    )
+    tables.add("heads", found.to_frame(seed=subject.seed).assign(group=group, method=method), found.provenance)
+
+
+def _head(name: str) -> tuple[int, int]:
+    """``3.7`` as layer 3, head 7.
+
+    Raises:
+        AblationError: a name that is no two numbers.
+    """
+    from interp.internal.methods import AblationError
+
+    layer, _, head = name.partition(".")
+    if not (layer.isdecimal() and head.isdecimal()):
+        raise AblationError(f"{name!r} names no head: write layer and head, such as 3.7")
+    return int(layer), int(head)
+
+
+def by_window(ablation: HeadAblation) -> pd.DataFrame:
+    """What each window loses by each head, nats a token."""
+    import numpy as np
+    import pandas as pd
+
+    falls, windows = ablation.falls("log_prob"), ablation.windows.to_frame()
+    layer, head, window = np.indices(falls.shape).reshape(3, -1)
+    of_windows = windows[["window", "document", "domain", "digest"]].iloc[window].reset_index(drop=True)
+    return pd.DataFrame({"layer": layer, "head": head}).join(of_windows).assign(fall=falls.ravel())
+
+
+def _agreements(maps: dict[str, np.ndarray], tested: Windows, chosen: AblateSettings, *, seed: int) -> pd.DataFrame:
+    """Agreement of each two methods, and of each method with its estimates."""
+    import pandas as pd
+
+    from interp.internal.agreement import agreement
+
+    kinds = ("estimate", "integrated") if chosen.estimate else ()
+    pairs = [*combinations(chosen.methods, 2), *((m, f"{m}, {kind}") for m in chosen.methods for kind in kinds)]
+    rows = []
+    for one, other in pairs:
+        found = agreement(maps[one], maps[other], documents=tested.document, seed=seed)
+        row: dict[str, Any] = {"one": one, "other": other, "expected_jaccard": found.expected_jaccard}
+        row["n_heads"] = found.n_heads
+        for name, e in (("spearman", found.spearman), ("jaccard", found.jaccard)):
+            row |= {name: e.value, f"{name}_low": e.low, f"{name}_high": e.high}
+        rows.append(row | {"n_documents": tested.n_documents})
+    return pd.DataFrame(rows)
+
+
+def finding(found: Finished) -> str:
+    from interp.wording import interval
+
+    said = []
+    for model, rows in models_of(found["heads"]):
+        for (group, method), heads in rows.groupby(["group", "method"], sort=False):
+            ablated = heads[heads["importance_log_prob"].notna()]
+            top = ablated.nlargest(5, "importance_log_prob")
+            strongest = ", ".join(
+                f"{head['layer']}.{head['head']}: {head['importance_log_prob']:.3g} "
+                f"{interval(head['importance_log_prob_low'], head['importance_log_prob_high'])}"
+                for head in records(top)
+            )
+            n, n_documents = (int(heads[column].max()) for column in ("n_windows", "n_documents"))
+            swept = f"{len(ablated)} of {len(heads)} heads ablated"
+            said.append(
+                f"{model}: {swept} ({method}) on {n} {group} windows of {n_documents} documents. Those that cost most, "
+                f"in nats a token: {strongest}"
+            )
+    return "; ".join(said)
+
+
+def figures(found: Finished) -> Figures:
+    from interp.figures.ablation_curves import agreement_by_pair, estimate_against_exact, head_maps
+
+    heads = found["heads"]
+    for (group, method), table in heads.groupby(["group", "method"], sort=False):
+        yield f"heads-{group}-{method}", head_maps(table)
+        if "estimate" in table:
+            yield f"estimate-{group}-{method}", estimate_against_exact(table)
+    if "agreement" in found:
+        for group, table in found["agreement"].groupby("group", sort=False):
+            yield f"agreement-{group!s}", agreement_by_pair(table)
+
+
+ABLATE = Measurement("ablate", AblateSettings, measure, finding, figures, per_set=16)

@@ -1,0 +1,82 @@
+"""Attention targets: what each head looks at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from interp.internal.choices import Method
+from interp.measurements.measurement import Figures, Measurement
+from interp.measurements.settings import option, settings
+from interp.measurements.tables import Finished, Tables, models_of
+
+if TYPE_CHECKING:
+    from interp.measurements.subject import Subject
+
+
+@settings
+class AttentionSettings:
+    """What each head looks at: share of attention to rare tokens, to earlier matches, to the start; entropy (nats).
+
+    On memorized windows. With --importance, beside it, whether the heads that matter most when ablated look elsewhere.
+    """
+
+    importance: bool = option("compare the heads that matter most when ablated with the others", default=False)
+    method: Method = option("what replaces a head's output, for --importance", default="zero")
+
+
+def measure(subject: Subject, chosen: AttentionSettings) -> Tables:
+    from interp.data.corpus import planted_windows
+    from interp.internal.ablation import ablate_heads
+    from interp.internal.attention_targets import attention_targets
+
+    memorized = subject.of_group("memorized")
+    # Which tokens are rare is counted in all of the shipped corpus, and of another corpus in the windows.
+    corpus = planted_windows() if subject.chosen.corpus is None else None
+    seen = attention_targets(subject.model, memorized, corpus=corpus, **subject.batches)
+    tables = Tables()
+    tables.add("attention", seen.to_frame(seed=subject.seed), seen.provenance)
+    if chosen.importance:
+        ablation = ablate_heads(
+            subject.model,
+            memorized,
+            method=chosen.method,
+            reference=subject.reference("background") if chosen.method == "mean" else None,
+            **subject.batches,
+            seed=subject.seed,
+            progress=subject.progress,
+        )
+        importance, rests_on = ablation.importance("log_prob"), (seen.provenance, ablation.provenance)
+        top = seen.top_against_rest(importance, seed=subject.seed)
+        evenly = {str(target): seen.evenly(str(target)) for target in top["target"].unique()}
+        tables.add("attention_top", top.assign(uniform=top["target"].map(evenly)), *rests_on)
+        tables.add("correlation", seen.correlation(importance, seed=subject.seed), *rests_on)
+    return tables
+
+
+def finding(found: Finished) -> str:
+    said = []
+    for model, rows in models_of(found["attention"]):
+        shares = rows[rows["uniform"].notna()].groupby("target", sort=False)[["value", "uniform"]].mean()
+        looked = ", ".join(f"{target} {row.value:.2f} (evenly {row.uniform:.2f})" for target, row in shares.iterrows())
+        n, n_documents = rows["n"].max(), rows["n_documents"].max()
+        said.append(
+            f"{model}: mean attention of all heads on {n} memorized windows of {n_documents} documents: {looked}"
+        )
+    return "; ".join(said)
+
+
+def figures(found: Finished) -> Figures:
+    from interp.figures.attention_targets import attention_of_heads, importance_correlations, targets_of_top_heads
+
+    if "correlation" in found:
+        for model, top in models_of(found["attention_top"]):
+            uniform = {str(target): float(share) for target, share in zip(top["target"], top["uniform"], strict=True)}
+            fig = targets_of_top_heads(top, uniform)
+            yield f"attention-top/{model}", fig.update_layout(title_text=f"What the top heads look at, {model}")
+        for over in ("within_layers", "all_heads"):
+            yield f"attention-{over}", importance_correlations(found["correlation"], over=over)
+    for model, table in models_of(found["attention"]):
+        yield f"attention/{model}", attention_of_heads(table)
+
+
+ATTENTION = Measurement("attention", AttentionSettings, measure, finding, figures, per_set=16)

@@ -1,0 +1,140 @@
+"""Cumulative ablation: how many heads must go before memorization does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from interp.internal.choices import Method
+from interp.measurements.measurement import Figures, Measurement
+from interp.measurements.settings import option, settings
+from interp.measurements.subject import NothingToMeasure
+from interp.measurements.tables import Finished, Tables, models_of, records
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from interp.data.windows import Windows
+    from interp.measurements.subject import Subject
+
+
+@settings
+class CumulativeSettings:
+    """Ablate more and more heads together, most important first, beside random orders.
+
+    Heads are ranked on one half of the documents and the curve is measured on the other.
+    """
+
+    method: Method = option("what replaces a head's output", default="zero")
+    reference: str = option("text for mean: a set of the shipped corpus, or another corpus", default="background")
+    random_orders: int = option("random orders of heads to compare with", default=5, ge=1)
+    layers: bool = option("also all heads of a layer together, layer by layer", default=False)
+    at_most: int | None = option("at most so many windows to rank on, and to measure on", default=None, ge=1)
+
+
+def measure(subject: Subject, chosen: CumulativeSettings) -> Tables:
+    from interp.internal.ablation import ablate_heads
+    from interp.internal.cumulative import cumulative_ablation, ranking_half
+
+    memorized = subject.of_group("memorized")
+    ranks = ranking_half(memorized, seed=subject.seed)
+    if ranks.all():
+        raise NothingToMeasure("all memorized windows are of one document: none is left to measure the curve on")
+    rank_on, test_on = (_some(memorized, half, chosen.at_most, seed=subject.seed) for half in (ranks, ~ranks))
+    reference = subject.reference(chosen.reference) if chosen.method == "mean" else None
+    ranking = ablate_heads(
+        subject.model,
+        rank_on,
+        method=chosen.method,
+        reference=reference,
+        **subject.batches,
+        seed=subject.seed,
+        progress=subject.progress,
+    )
+    curve = cumulative_ablation(
+        subject.model,
+        test_on,
+        ranking.top(subject.model.cfg.n_layers * subject.model.cfg.n_heads),
+        method=chosen.method,
+        reference=reference,
+        n_random=chosen.random_orders,
+        **subject.batches,
+        seed=subject.seed,
+        progress=subject.progress,
+    )
+    tables = Tables()
+    rows = curve.to_frame(seed=subject.seed).assign(method=chosen.method)
+    tables.add("cumulative", rows, ranking.provenance, curve.provenance)
+    if chosen.layers:
+        _add_layers(tables, subject, chosen, test_on, reference)
+    return tables
+
+
+def _some(windows: Windows, mask: np.ndarray, at_most: int | None, *, seed: int) -> Windows:
+    import numpy as np
+
+    from interp.seeds import generator
+
+    return windows.select(np.sort(generator(seed).permutation(np.flatnonzero(mask))[:at_most]))
+
+
+def _add_layers(
+    tables: Tables, subject: Subject, chosen: CumulativeSettings, test_on: Windows, reference: Windows | None
+) -> None:
+    """All heads of each layer together, on memorized and unmemorized windows."""
+    import numpy as np
+
+    from interp.curves import group_curves
+    from interp.data.windows import Windows
+    from interp.internal.joint import ablate_sets, whole_layer
+
+    tested = Windows.concat([test_on, subject.of_group("unmemorized", at_most=chosen.at_most)])
+    memorized = np.arange(len(tested)) < len(test_on)
+    layers = range(subject.model.cfg.n_layers)
+    whole = ablate_sets(
+        subject.model,
+        tested,
+        [(), *(whole_layer(subject.model, layer) for layer in layers)],
+        method=chosen.method,
+        reference=reference,
+        **subject.batches,
+        seed=subject.seed,
+    )
+    left = {"fall": whole.log_prob[0] - whole.log_prob[1:], "recited": whole.memorized[1:].astype(np.float64)}
+    for quantity, values in left.items():
+        curves = group_curves(
+            values.T,
+            tested,
+            points={"layer": layers},
+            groups={"memorized": memorized, "unmemorized": ~memorized},
+            seed=subject.seed,
+        )
+        tables.add("layers", curves.assign(method=chosen.method, quantity=quantity), whole.provenance)
+
+
+def finding(found: Finished) -> str:
+    from interp.wording import interval
+
+    said = []
+    for model, rows in models_of(found["cumulative"]):
+        left = ", ".join(
+            f"{row['rate']:.2f} {interval(row['rate_low'], row['rate_high'], '.2f')} without {row['n_ablated']} "
+            f"(random {row['random_rate']:.2f})"
+            for row in records(rows.iloc[1:4])
+        )
+        said.append(f"{model}: share still recited of {rows['n_windows'].iloc[0]} memorized windows: {left} heads")
+    return "; ".join(said)
+
+
+def figures(found: Finished) -> Figures:
+    from interp.figures.ablation_curves import cumulative_curve, layers_ablated
+
+    yield "cumulative-rate", cumulative_curve(found["cumulative"])
+    unit = "log-probability (nats a token)"
+    yield "cumulative-log_prob", cumulative_curve(found["cumulative"], metric="log_prob", unit=unit)
+    if "layers" in found:
+        for quantity in ("fall", "recited"):
+            rows = found["layers"][found["layers"]["quantity"] == quantity]
+            yield f"layers-{quantity}", layers_ablated(rows, quantity)
+
+
+CUMULATIVE = Measurement("cumulative", CumulativeSettings, measure, finding, figures, per_set=16)

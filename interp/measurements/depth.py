@@ -1,0 +1,73 @@
+"""Depth: how far recitation goes on past the continuation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from interp.measurements.measurement import Figures, Measurement
+from interp.measurements.settings import option, settings
+from interp.measurements.tables import Finished, Tables, by_size, models_of, split
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from interp.measurements.subject import Subject
+
+
+@settings
+class DepthSettings:
+    """Measure how far recitation goes on past the continuation (tokens); windows of the shipped corpus have 64."""
+
+    prefix: int = option("tokens given", default=16, ge=1)
+    continuation: int = option("tokens that make a window memorized", default=16, ge=1)
+    further: int = option("tokens tried beyond, in another corpus", default=32, ge=1)
+
+
+def measure(subject: Subject, chosen: DepthSettings) -> Tables:
+    from interp.statistical.depth import depth, split_further
+
+    whole = subject.cut(chosen.prefix, chosen.continuation + chosen.further)
+    windows, beyond = split_further(whole, prefix_len=chosen.prefix, continuation_len=chosen.continuation)
+    result = depth(subject.model, windows, beyond, **subject.batches)
+    tables = Tables()
+    tables.add("depth", result.to_frame(), result.provenance)
+    return tables
+
+
+def finding(found: Finished) -> str:
+    said = []
+    for model, rows in models_of(found["depth"]):
+        memorized = rows[rows["memorized"]]
+        said.append(
+            f"{model}: {len(memorized)} of {len(rows)} windows of {rows['document'].nunique()} documents are "
+            f"memorized, {int(memorized['censored'].sum())} of them right to the last token tried"
+        )
+    return "; ".join(said)
+
+
+def summaries(found: Finished) -> Mapping[str, pd.DataFrame]:
+    from interp.statistical.survival import depth_summary
+
+    table = by_size(found["depth"])
+    how = split(table, alone="domain")
+    at = range(int(table["available"].max()) + 1)
+    return {"summary": depth_summary(table, at=at, by=(how["panel"], how["line"]), seed=found.seed)}
+
+
+def figures(found: Finished) -> Figures:
+    from interp.figures.depth import draw_depth
+
+    table = found["depth"]
+    if table["memorized"].any():
+        memorized = table[table["memorized"]]
+        caption = (
+            f"{len(memorized)} memorized windows of {memorized['document'].nunique()} documents; 95 % bands, documents "
+            "resampled."
+        )
+        yield "depth", draw_depth(summaries(found)["summary"], **split(table, alone="domain"), caption=caption)
+
+
+DEPTH = Measurement(
+    "depth", DepthSettings, measure, finding, figures, per_set=16, without=("prefix_len",), summaries=summaries
+)

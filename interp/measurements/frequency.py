@@ -1,0 +1,69 @@
+"""Frequency: how often the text stands in an indexed corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from interp.measurements.measurement import Figures, Measurement
+from interp.measurements.settings import option, settings
+from interp.measurements.tables import Finished, Tables, models_of
+
+if TYPE_CHECKING:
+    from interp.measurements.subject import Subject
+
+
+@settings
+class FrequencySettings:
+    """Count n-grams and whole windows in an indexed corpus, for memorized, unmemorized and matched windows."""
+
+    index: Path = option("directory of `interp index build` or `interp index shipped`")
+    longest: int = option("count n-grams of 1 to so many tokens", default=8, ge=1)
+    parts: Path | None = option("folder for the counts by position, so that many windows fit into memory", default=None)
+
+
+def measure(subject: Subject, chosen: FrequencySettings) -> Tables:
+    from interp.data.counts.index import open_index
+    from interp.data.tokenizers import tokenizer_fingerprint
+    from interp.statistical.frequency import frequency
+    from interp.statistical.frequency_parts import chunks, stream_frequency
+
+    opened = open_index(chosen.index, tokenizer=tokenizer_fingerprint(subject.model.tokenizer))
+    lengths = range(1, chosen.longest + 1)
+    if chosen.parts is None:
+        counted = frequency(opened, subject.windows, lengths=lengths)
+    else:
+        counted = stream_frequency(opened, chunks(subject.windows), chosen.parts, lengths=lengths)
+    groups = subject.grouped_near({"log_count_1": counted.table["log_count_1"].to_numpy()})
+    tables, rests_on = Tables(), [counted.provenance, subject.extraction.provenance]
+    tables.add("window_counts", counted.to_frame(), counted.provenance)
+    tables.add("curves", counted.curves(groups, seed=subject.seed), *rests_on)
+    tables.add("boundary", counted.boundary(groups, seed=subject.seed), *rests_on)
+    tables.add("whole", counted.whole(groups, seed=subject.seed), *rests_on)
+    return tables
+
+
+def finding(found: Finished) -> str:
+    said = []
+    for model, rows in models_of(found["window_counts"]):
+        stand = int((rows["window_count"] > 0).sum())
+        known = rows[rows["count"].notna()]
+        right = int((known["window_count"] == known["count"]).sum())
+        counts = f", as often as is known in {right} of {len(known)}" if len(known) else ""
+        said.append(f"{model}: {stand} of {len(rows)} whole windows stand in the corpus{counts}")
+    return "; ".join(said)
+
+
+def figures(found: Finished) -> Figures:
+    from interp.figures.curves import rests_on
+    from interp.figures.frequency import draw_boundary, draw_frequency
+
+    for model, curves in models_of(found["curves"]):
+        one = curves.rename(columns={"n": "length", "n_windows": "n"})
+        caption = f"{model}. {rests_on(one.drop(columns='model'))}"
+        yield f"{model}", draw_frequency(curves, caption=caption)
+    for model, steps in models_of(found["boundary"]):
+        yield f"{model}-boundary", draw_boundary(steps, caption=f"{model}. 95 % intervals, documents resampled.")
+
+
+FREQUENCY = Measurement("frequency", FrequencySettings, measure, finding, figures, per_set=16)

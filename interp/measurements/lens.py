@@ -1,0 +1,110 @@
+"""Layer decoding: in which layer the true token appears."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from interp.measurements.measurement import Figures, Measurement
+from interp.measurements.settings import option, settings
+from interp.measurements.tables import Finished, Tables, models_of
+
+if TYPE_CHECKING:
+    from interp.internal.layer_decoding import LayerDecoding
+    from interp.measurements.subject import Subject
+
+
+@settings
+class LensSettings:
+    """Decode every layer: probability, rank, entropy and KL (nats) of each true continuation token."""
+
+    after_attention: bool = option("decode between attention and MLP of each layer as well", default=False)
+    tuned: bool = option("beside the plain lens a tuned one, trained on other text", default=False)
+    training: str = option(
+        "text that the tuned lens is trained on: a set of the shipped corpus, or a corpus", default="background"
+    )
+    threshold: float = option(
+        "a token is decided from the layer on from which its probability stays above this", default=0.5, ge=0, le=1
+    )
+    positions: bool = option("also the probability by layer and position", default=False)
+    at_most: int | None = option("at most so many windows of a group", default=None, ge=1)
+
+
+def measure(subject: Subject, chosen: LensSettings) -> Tables:
+    from interp.internal.layer_decoding import QUANTITIES
+    from interp.internal.lens import logit_lens
+
+    windows, groups = subject.grouped(at_most=chosen.at_most)
+    decodings: dict[str, LayerDecoding] = {
+        "plain": logit_lens(subject.model, windows, after_attention=chosen.after_attention, **subject.batches)
+    }
+    if chosen.tuned:
+        decodings["tuned"] = _tuned(subject, chosen)
+    tables = Tables()
+    for lens, decoding in decodings.items():
+        label: dict[str, Any] = {"lens": lens, "d_vocab": decoding.d_vocab}
+        tables.add("decoding", decoding.to_frame().assign(**label), decoding.provenance)
+        for quantity in QUANTITIES:
+            curves = decoding.curves(quantity, groups=groups, seed=subject.seed)
+            tables.add("curves", curves.assign(quantity=quantity, **label), decoding.provenance)
+        first = decoding.first_layer(chosen.threshold)
+        label["threshold"] = chosen.threshold
+        tables.add("holding", first.holding(groups, seed=subject.seed).assign(**label), decoding.provenance)
+        tables.add("first_layer", first.summary(groups, seed=subject.seed).assign(**label), decoding.provenance)
+        if chosen.positions and lens == "plain":
+            by_position = decoding.curves_by_position("probability", groups=groups, seed=subject.seed)
+            tables.add("positions", by_position.assign(**label), decoding.provenance)
+    return tables
+
+
+def _tuned(subject: Subject, chosen: LensSettings) -> LayerDecoding:
+    from interp.internal.tuned_lens import train_tuned_lens, tuned_lens
+
+    windows, _ = subject.grouped(at_most=chosen.at_most)
+    lens = train_tuned_lens(
+        subject.model, subject.reference(chosen.training, per_set=256), tested=windows, seed=subject.seed
+    )
+    return tuned_lens(subject.model, windows, lens, **subject.batches)
+
+
+def finding(found: Finished) -> str:
+    from interp.stats import Estimate
+    from interp.wording import percent
+
+    holding = found["holding"]
+    said = []
+    for model, rows in models_of(holding[holding["lens"] == "plain"]):
+        # Before the last layer: what is decided at the end is what the model says.
+        last = rows["depth"].max()
+        before = rows[rows["depth"] == rows.loc[rows["depth"] < last, "depth"].max()]
+        shares = ", ".join(
+            f"{percent(Estimate(row.value, row.low, row.high, row.n, row.n_documents))} of {row.group}"
+            for row in before.itertuples()
+        )
+        said.append(
+            f"{model}: tokens that hold p > {rows['threshold'].iloc[0]:g} before the last layer: {shares} windows"
+        )
+    return "; ".join(said)
+
+
+def figures(found: Finished) -> Figures:
+    from interp.figures.lens import decided_by_layer, layer_by_position, layer_curves
+
+    curves, holding = found["curves"], found["holding"]
+    d_vocab, threshold = int(curves["d_vocab"].max()), float(holding["threshold"].iloc[0])
+    lenses = list(holding["lens"].unique())
+    for lens in lenses:
+        of_lens = curves[curves["lens"] == lens]
+        for quantity, curve in of_lens.groupby("quantity", sort=False):
+            yield f"{quantity}-{lens}", layer_curves(curve, quantity, d_vocab=d_vocab)
+        yield f"decided-{lens}", decided_by_layer(holding[holding["lens"] == lens], threshold=threshold)
+    if len(lenses) > 1:
+        # Points after attention are the plain lens's alone.
+        both = curves[(curves["quantity"] == "probability") & (curves["depth"] % 1 == 0)]
+        yield "probability-both", layer_curves(both, "probability", d_vocab=d_vocab)
+        yield "decided-both", decided_by_layer(holding, threshold=threshold)
+    if "positions" in found:
+        for model, table in models_of(found["positions"]):
+            yield f"positions/{model}", layer_by_position(table, "probability", group="memorized")
+
+
+LENS = Measurement("lens", LensSettings, measure, finding, figures, per_set=16)

@@ -1,0 +1,79 @@
+"""Numerics: how far flags depend on number format and batch size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from interp.measurements.measurement import Figures, Measurement
+from interp.measurements.settings import Several, option, settings
+from interp.measurements.subject import BatchSize, Dtype
+from interp.measurements.tables import Finished, Tables, by_size, models_of, records
+
+if TYPE_CHECKING:
+    from interp.measurements.subject import Subject
+
+
+@settings
+class NumericsSettings:
+    """Measure how often M = 1 flips in bfloat16 and float16, and at other batch sizes, against float32."""
+
+    formats: Several[Dtype] = option(
+        "number format that is tried; may be given several times",
+        default=("float32", "bfloat16", "float16"),
+        name="--format",
+    )
+    batch_sizes: Several[BatchSize] = option(
+        "windows in a forward pass, several times; the first is the reference's", default=(64, 7), name="--batch-size"
+    )
+
+
+def measure(subject: Subject, chosen: NumericsSettings) -> Tables:
+    from interp.statistical.numerics import numerics
+
+    result = numerics(
+        subject.name,
+        subject.windows,
+        dtypes=chosen.formats,
+        batch_sizes=chosen.batch_sizes,
+        device=subject.choice.device,
+        seed=subject.seed,
+    )
+    tables = Tables()
+    reference = f"float32 in batches of {chosen.batch_sizes[0]}"
+    tables.add("numerics", result.to_frame().assign(reference=reference), result.provenance)
+    return tables
+
+
+def finding(found: Finished) -> str:
+    from interp.stats import Estimate
+    from interp.wording import percent
+
+    said = []
+    for model, rows in models_of(found["numerics"]):
+        (worst,) = records(rows.loc[[rows["flip_rate"].idxmax()]])
+        rate = Estimate(
+            worst["flip_rate"], worst["flip_rate_low"], worst["flip_rate_high"], worst["n"], worst["n_documents"]
+        )
+        said.append(
+            f"{model}: M = 1 flips in at most {percent(rate)} of {rate.n} windows of {rate.n_clusters} documents "
+            f"({worst['dtype']}, batches of {worst['batch_size']})"
+        )
+    return "; ".join(said)
+
+
+def figures(found: Finished) -> Figures:
+    from interp.figures.numerics import draw_numerics
+    from interp.models.decoding import NEAR_TIE
+
+    table = found["numerics"]
+    caption = (
+        f"{table['n'].iloc[0]} windows of {table['n_documents'].iloc[0]} documents. 95 % intervals, clustered by "
+        f"document. A near tie: the two largest logits are closer than {NEAR_TIE:g}; bfloat16 and float16 logits lie "
+        "on a grid, so many are equal."
+    )
+    yield "numerics", draw_numerics(by_size(table), reference=str(table["reference"].iloc[0]), caption=caption)
+
+
+NUMERICS = Measurement(
+    "numerics", NumericsSettings, measure, finding, figures, per_set=4, without=("dtype", "batch_size")
+)

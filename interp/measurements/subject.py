@@ -1,0 +1,244 @@
+"""What is measured: a model and windows, chosen by settings and loaded when they are first needed."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from interp.errors import InterpError
+from interp.internal.choices import Group
+from interp.measurements.settings import Several, option, settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from transformer_lens.model_bridge import TransformerBridge
+
+    from interp.data.tally import Tally
+    from interp.data.windows import Windows
+    from interp.statistical.extraction import Extraction
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+BatchSize = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+@settings
+class ModelChoice:
+    """Which model, and how it runs."""
+
+    dtype: Dtype = option("number format of the model", default="float32")
+    device: str | None = option("cpu, cuda, cuda:1 ...; the GPU where there is one unless given", default=None)
+    revision: str | None = option("branch, tag or commit on the hub, such as step1000", default=None)
+    batch_size: BatchSize | None = option("windows in a forward pass", default=None)
+
+
+class NothingToMeasure(InterpError, ValueError):
+    """A model and windows on which a measurement has no subject, as where nothing is memorized."""
+
+
+CORPUS = "corpus: parquet, JSON lines, CSV or text file, folder of such files, stored dataset or hub id"
+
+
+@settings
+class Columns:
+    """What is read of a corpus."""
+
+    text_column: str = option("column of the text in another corpus; a.b is field b of column a", default="text")
+    document_column: str | None = option("column of the document's id in another corpus", default=None)
+    domain_column: str | None = option("column of the domain in another corpus", default=None)
+    split: str | None = option("split of another corpus; train unless given, or the only one", default=None)
+
+
+@settings
+class WindowsChoice(Columns):
+    """Which windows."""
+
+    sets: Several[str] | None = option(
+        "windows of the shipped corpus: held_out, background, planted-1 ... planted-256", default=None, name="--set"
+    )
+    per_set: int | None = option("at most so many windows of each set in each domain", default=None, ge=1)
+    corpus: str | None = option(f"another {CORPUS}", default=None)
+    max_windows: int = option("at most so many windows of another corpus", default=1_000, ge=1)
+    prefix_len: int = option("tokens that are given; the rest of a window is its continuation", default=32, ge=1)
+    seed: int = option("seed of every random choice", default=0, ge=0, le=2**32 - 1)
+
+    @property
+    def columns(self) -> dict[str, str | None]:
+        """What is read of a corpus, as ``read_windows`` takes it."""
+        return {field.name: getattr(self, field.name) for field in fields(Columns)}
+
+
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    """Without the bar of transformers, which would stand between what a command says."""
+    import transformers
+
+    shown = transformers.logging.is_progress_bar_enabled()
+    transformers.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers.logging.enable_progress_bar()
+
+
+class Subject:
+    """A model and windows, loaded when they are first needed, and what the model recites of them."""
+
+    def __init__(
+        self,
+        name: str,
+        model: ModelChoice | None = None,
+        windows: WindowsChoice | None = None,
+        *,
+        progress: bool = False,
+    ) -> None:
+        self.name, self.choice, self.chosen = name, model or ModelChoice(), windows or WindowsChoice()
+        self.seed = self.chosen.seed
+        self.progress = progress
+        """Whether bars are shown."""
+        self.tally: Tally | None = None
+        """What was left out of another corpus; known once the windows are read."""
+
+    @property
+    def batches(self) -> dict[str, Any]:
+        """``batch_size`` where one was asked for, for a function that has a default of its own."""
+        return {} if self.choice.batch_size is None else {"batch_size": self.choice.batch_size}
+
+    @property
+    def left_out(self) -> str:
+        """What was not read of another corpus, in a sentence; empty where nothing was left out."""
+        return f"{self.chosen.corpus}: {self.tally}" if self.tally is not None and str(self.tally) else ""
+
+    @cached_property
+    def model(self) -> TransformerBridge:
+        from interp.models.loading import load_model
+        from interp.statistical.numerics import DTYPES
+
+        choice = self.choice
+        with _no_bar():
+            return load_model(self.name, dtype=DTYPES[choice.dtype], device=choice.device, revision=choice.revision)
+
+    @cached_property
+    def labels(self) -> dict[str, Any]:
+        """The columns that tell this model's rows from others'."""
+        from interp.models.registry import known
+
+        facts: dict[str, Any] = {}
+        spec = known(self.name)
+        if spec is None:  # nobody knows its family: the columns are left for the user to add
+            facts["n_params"] = sum(p.numel() for p in self.model.original_model.parameters())
+        else:
+            facts |= {"family": spec.family, "size": spec.size, "n_params": spec.n_params}
+        return {"model": self.name, **facts, "model_revision": getattr(self.model.cfg, "model_revision", "")}
+
+    @cached_property
+    def windows(self) -> Windows:
+        return self.cut(self.chosen.prefix_len, 64 - self.chosen.prefix_len)
+
+    def cut(self, prefix_len: int, further_len: int) -> Windows:
+        """Windows of a prefix and so many tokens after it."""
+        from interp.data.corpus import planted_windows
+        from interp.data.sources import read_windows
+        from interp.data.tally import Tally
+        from interp.models.loading import load_tokenizer
+
+        chosen = self.chosen
+        if chosen.corpus is None:
+            planted = planted_windows(sets=chosen.sets, per_set=chosen.per_set, seed=chosen.seed)
+            return planted if prefix_len == planted.prefix_len else replace(planted, prefix_len=prefix_len)
+        self.tally = Tally()
+        return read_windows(
+            chosen.corpus,
+            load_tokenizer(self.name, revision=self.choice.revision),
+            max_windows=chosen.max_windows,
+            **chosen.columns,
+            prefix_len=prefix_len,
+            continuation_len=further_len,
+            short_documents="skip",
+            tally=self.tally,
+        )
+
+    @cached_property
+    def extraction(self) -> Extraction:
+        """What the model recites of the windows."""
+        from interp.statistical.extraction import extract
+
+        return extract(self.model, self.windows, log_prob=False, **self.batches)
+
+    @cached_property
+    def groups(self) -> dict[str, np.ndarray]:
+        """Masks of the memorized, the unmemorized and the matched windows."""
+        return self.grouped_near(None)
+
+    def grouped_near(self, near: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
+        """``groups`` with controls that are near in other quantities; without the matched where none can be found."""
+        from interp.curves import memorization_groups
+        from interp.data.corpus import planted_windows
+        from interp.statistical.groups import log_token_frequency, matched_groups
+        from interp.statistical.matching import MatchingError
+
+        if near is None and self.chosen.corpus is None:
+            # Of the shipped corpus all is at hand to count tokens in.
+            near = {"log_frequency": log_token_frequency(self.windows, planted_windows())}
+        try:
+            return matched_groups(self.extraction, near=near)[0]
+        except MatchingError as error:
+            warnings.warn(f"not matched: {error}", stacklevel=2)
+            groups = memorization_groups(self.extraction.score)
+            return {name: mask for name, mask in groups.items() if mask.any()} or {
+                "all windows": self.extraction.score >= 0
+            }
+
+    def of_group(self, group: Group, *, at_most: int | None = None) -> Windows:
+        """The windows of a group, or so many of them, drawn by the seed.
+
+        Raises:
+            NothingToMeasure: there are none.
+        """
+        import numpy as np
+
+        from interp.seeds import generator
+
+        score = self.extraction.score
+        # Only the matched ones need a search.
+        masks = {"memorized": score == 1, "unmemorized": score == 0}
+        mask = masks[group] if group in masks else self.groups.get(group, score < 0)
+        if not mask.any():
+            raise NothingToMeasure(
+                f"{self.name} has memorized none of {len(self.windows)} windows: there is nothing to measure"
+                if group == "memorized"
+                else f"{self.name} has no {group} windows among {len(self.windows)}: there is nothing to measure"
+            )
+        drawn = generator(self.seed).permutation(np.flatnonzero(mask))[:at_most]
+        return self.windows.select(np.sort(drawn))
+
+    def grouped(self, *, at_most: int | None = None) -> tuple[Windows, dict[str, np.ndarray]]:
+        """The windows that are in a group, or so many of each, and the masks of the groups over them."""
+        import numpy as np
+
+        from interp.seeds import generator
+
+        drawn = [generator(self.seed).permutation(np.flatnonzero(mask))[:at_most] for mask in self.groups.values()]
+        inside = np.unique(np.concatenate(drawn))
+        return self.windows.select(inside), {name: mask[inside] for name, mask in self.groups.items()}
+
+    def reference(self, of: str, *, per_set: int = 32) -> Windows:
+        """Other text: a set of the shipped corpus, or a corpus that is read as the subject's own is.
+
+        Args:
+            of: name of the set, or where the corpus is.
+            per_set: at most so many windows of the set in each domain.
+        """
+        from interp.data.corpus import manifest
+
+        if of in set(manifest()["set"]):
+            other = replace(self.chosen, sets=(of,), per_set=per_set, corpus=None)
+        else:
+            other = replace(self.chosen, corpus=of)
+        return Subject(self.name, self.choice, other).windows

@@ -1,0 +1,75 @@
+"""Substitution: which prefix tokens carry the text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from interp.measurements.measurement import Figures, Measurement
+from interp.measurements.settings import Several, option, settings
+from interp.measurements.tables import Finished, Tables, models_of, records
+
+if TYPE_CHECKING:
+    from interp.measurements.subject import Subject
+
+
+@settings
+class SubstituteSettings:
+    """Replace prefix tokens by others: fall in the continuation's log-probability (nats a token), and what is recited.
+
+    Each token in turn and, with --together, the first or the last of them at once.
+    """
+
+    draws: int = option("substitutes for each window and position", default=4, ge=1)
+    together: Several[int] | None = option(
+        "replace so many tokens at once, from either end of the prefix; may be given several times", default=None
+    )
+    at_most: int | None = option("at most so many windows of a group", default=None, ge=1)
+
+
+def measure(subject: Subject, chosen: SubstituteSettings) -> Tables:
+    from interp.internal.joint_substitution import ends, substitute_sets
+    from interp.internal.substitution import substitute
+
+    windows, groups = subject.grouped(at_most=chosen.at_most)
+    how = {"n_draws": chosen.draws, "seed": subject.seed, **subject.batches}
+    replaced = substitute(subject.model, windows, **how)
+    tables = Tables()
+    tables.add("losses", replaced.to_frame(), replaced.provenance)
+    tables.add("substitution", replaced.curves(groups=groups, seed=subject.seed), replaced.provenance)
+    if chosen.together:
+        joint = substitute_sets(subject.model, windows, ends(windows.prefix_len, sizes=chosen.together), **how)
+        for quantity in ("fall", "recited"):
+            rows = joint.curves(quantity, groups=groups, seed=subject.seed).assign(quantity=quantity)
+            tables.add("together", rows, joint.provenance)
+    return tables
+
+
+def finding(found: Finished) -> str:
+    from interp.wording import interval
+
+    said = []
+    for model, rows in models_of(found["substitution"]):
+        group = "memorized" if (rows["group"] == "memorized").any() else rows["group"].iloc[0]
+        of_group = rows[rows["group"] == group]
+        (worst,) = records(of_group.loc[[of_group["value"].idxmax()]])
+        said.append(
+            f"{model}: the token that {group} windows miss most is that at position {worst['position']} of the prefix: "
+            f"{worst['value']:.3g} {interval(worst['low'], worst['high'])} nats a token ({worst['n']} windows of "
+            f"{worst['n_documents']} documents)"
+        )
+    return "; ".join(said)
+
+
+def figures(found: Finished) -> Figures:
+    from interp.figures.noise import carried_by_position, carried_together
+    from interp.internal.joint_substitution import Loss
+
+    yield "substitution", carried_by_position(found["substitution"])
+    if "together" in found:
+        shown: dict[Loss, list[str]] = {"fall": ["memorized", "matched"], "recited": ["memorized"]}
+        for quantity, groups in shown.items():
+            curve = found["together"][found["together"]["quantity"] == quantity]
+            yield f"together-{quantity}", carried_together(curve, quantity, groups=groups)
+
+
+SUBSTITUTE = Measurement("substitute", SubstituteSettings, measure, finding, figures, per_set=8)

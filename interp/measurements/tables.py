@@ -1,0 +1,95 @@
+"""Tables of a measurement: while it fills them, and finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from interp.brief import Brief
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from interp.results import Provenance
+
+
+class Tables:
+    """Tables by name, in the order in which they were begun, each with the measurements that it rests on."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, list[pd.DataFrame]] = {}
+        self.provenance: dict[str, list[Provenance]] = {}
+
+    def add(self, table: str, rows: pd.DataFrame, *provenance: Provenance) -> None:
+        """Add rows to a table, and what they rest on."""
+        self.tables.setdefault(table, []).append(rows)
+        known = self.provenance.setdefault(table, [])
+        known += [p for p in provenance if p not in known]
+
+    def label(self, labels: Mapping[str, Any]) -> None:
+        """Give every row the columns that tell it from rows of other models; a column that is there already stays."""
+        for name, parts in self.tables.items():
+            self.tables[name] = [part.assign(**{k: v for k, v in labels.items() if k not in part}) for part in parts]
+
+    def finished(self, *, seed: int) -> Finished:
+        """The tables as they are now."""
+        import pandas as pd
+
+        frames = {name: pd.concat(rows, ignore_index=True) for name, rows in self.tables.items()}
+        return Finished(frames, self.provenance, seed)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Finished(Brief):
+    """Finished tables, of one model or of several: what figures are drawn from and findings are said of."""
+
+    tables: Mapping[str, pd.DataFrame]
+    provenance: Mapping[str, list[Provenance]]
+    seed: int
+    """Of the bootstraps that are still to be drawn."""
+
+    def __getitem__(self, table: str) -> pd.DataFrame:
+        return self.tables[table]
+
+    def __contains__(self, table: object) -> bool:
+        return table in self.tables
+
+    @classmethod
+    def stacked(cls, parts: Iterable[Finished]) -> Finished:
+        """Tables of several models as one, in their order."""
+        import pandas as pd
+
+        frames: dict[str, list[pd.DataFrame]] = {}
+        provenance: dict[str, list[Provenance]] = {}
+        seed = 0
+        for part in parts:
+            seed = part.seed
+            for name, frame in part.tables.items():
+                frames.setdefault(name, []).append(frame)
+                provenance.setdefault(name, []).extend(part.provenance[name])
+        return cls({name: pd.concat(rows, ignore_index=True) for name, rows in frames.items()}, provenance, seed)
+
+
+def models_of(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each model, in the order in which they stand."""
+    return [(str(name), rows) for name, rows in frame.groupby("model", sort=False)]
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows, each by the names of its columns."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def by_size(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows in order of size, then family."""
+    return frame.sort_values([name for name in ("n_params", "family") if name in frame], kind="stable")
+
+
+def split(frame: pd.DataFrame, *, alone: str) -> dict[str, str]:
+    """How a figure is split: by size and family where these tell all models apart; else by model and ``alone``."""
+    if {"size", "family"} <= {*frame}:
+        models = frame[["model", "size", "family"]].drop_duplicates()
+        if len(models) > 1 and not models.isna().any(axis=None) and not models.duplicated(["size", "family"]).any():
+            return {"panel": "size", "line": "family"}
+    return {"panel": "model", "line": alone}
