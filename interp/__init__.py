@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,48 +16,156 @@ if TYPE_CHECKING:
     from interp.data.sources import read_windows, stream_windows
     from interp.data.tally import Tally
     from interp.data.windows import Windows
+    from interp.errors import InterpError
     from interp.internal.ablation import ablate_heads
+    from interp.internal.agreement import agreement
+    from interp.internal.attention_targets import attention_targets
+    from interp.internal.attribution_patching import estimate_heads
+    from interp.internal.cumulative import cumulative_ablation
+    from interp.internal.joint import ablate_sets
+    from interp.internal.joint_substitution import substitute_sets
     from interp.internal.lens import logit_lens
+    from interp.internal.logit_attribution import logit_attribution
     from interp.internal.noise import perturb
-    from interp.models.loading import load_model
+    from interp.internal.overlap import overlap
+    from interp.internal.profiles import concentration, importance_profile
+    from interp.internal.screening import screen_heads
+    from interp.internal.similarity import family_similarity
+    from interp.internal.substitution import substitute
+    from interp.internal.tuned_lens import train_tuned_lens, tuned_lens
+    from interp.models.loading import load_model, load_tokenizer
     from interp.models.registry import find, small_models
+    from interp.results import read_provenance, read_table, write_result
+    from interp.statistical.compression import compress
+    from interp.statistical.depth import depth
+    from interp.statistical.domains import domains
+    from interp.statistical.dose_response import dose_response
     from interp.statistical.extraction import extract
-
-__version__ = importlib.metadata.version("interp")
+    from interp.statistical.flags import memorized_flags, write_flags
+    from interp.statistical.frequency import frequency
+    from interp.statistical.matching import match
+    from interp.statistical.numerics import numerics
+    from interp.statistical.prediction import predict
+    from interp.statistical.prefix import prefix_log_prob
+    from interp.statistical.rates import rates, score_histogram
+    from interp.statistical.scaling import family_ratios, scaling, transitions
+    from interp.statistical.scores import read_scores
 
 _HOMES = {
+    "InterpError": "interp.errors",
     "Tally": "interp.data.tally",
     "Windows": "interp.data.windows",
     "ablate_heads": "interp.internal.ablation",
+    "ablate_sets": "interp.internal.joint",
+    "agreement": "interp.internal.agreement",
+    "attention_targets": "interp.internal.attention_targets",
+    "compress": "interp.statistical.compression",
+    "concentration": "interp.internal.profiles",
+    "cumulative_ablation": "interp.internal.cumulative",
+    "depth": "interp.statistical.depth",
+    "domains": "interp.statistical.domains",
+    "dose_response": "interp.statistical.dose_response",
+    "estimate_heads": "interp.internal.attribution_patching",
     "extract": "interp.statistical.extraction",
+    "family_ratios": "interp.statistical.scaling",
+    "family_similarity": "interp.internal.similarity",
     "find": "interp.models.registry",
+    "frequency": "interp.statistical.frequency",
+    "importance_profile": "interp.internal.profiles",
     "load_model": "interp.models.loading",
+    "load_tokenizer": "interp.models.loading",
+    "logit_attribution": "interp.internal.logit_attribution",
     "logit_lens": "interp.internal.lens",
+    "match": "interp.statistical.matching",
+    "memorized_flags": "interp.statistical.flags",
+    "numerics": "interp.statistical.numerics",
+    "overlap": "interp.internal.overlap",
     "perturb": "interp.internal.noise",
     "planted_windows": "interp.data.corpus",
+    "predict": "interp.statistical.prediction",
+    "prefix_log_prob": "interp.statistical.prefix",
+    "rates": "interp.statistical.rates",
+    "read_provenance": "interp.results",
+    "read_scores": "interp.statistical.scores",
+    "read_table": "interp.results",
     "read_windows": "interp.data.sources",
+    "scaling": "interp.statistical.scaling",
+    "score_histogram": "interp.statistical.rates",
+    "screen_heads": "interp.internal.screening",
     "small_models": "interp.models.registry",
     "stream_windows": "interp.data.sources",
+    "substitute": "interp.internal.substitution",
+    "substitute_sets": "interp.internal.joint_substitution",
+    "train_tuned_lens": "interp.internal.tuned_lens",
+    "transitions": "interp.statistical.scaling",
+    "tuned_lens": "interp.internal.tuned_lens",
+    "write_flags": "interp.statistical.flags",
+    "write_result": "interp.results",
 }
 
 __all__ = [
+    "InterpError",
     "Tally",
     "Windows",
     "ablate_heads",
+    "ablate_sets",
+    "agreement",
+    "attention_targets",
+    "compress",
+    "concentration",
+    "cumulative_ablation",
+    "depth",
+    "domains",
+    "dose_response",
+    "estimate_heads",
     "extract",
+    "family_ratios",
+    "family_similarity",
     "find",
+    "frequency",
+    "importance_profile",
     "load_model",
+    "load_tokenizer",
+    "logit_attribution",
     "logit_lens",
+    "match",
+    "memorized_flags",
+    "numerics",
+    "overlap",
     "perturb",
     "planted_windows",
+    "predict",
+    "prefix_log_prob",
+    "rates",
+    "read_provenance",
+    "read_scores",
+    "read_table",
     "read_windows",
+    "scaling",
+    "score_histogram",
+    "screen_heads",
     "small_models",
     "stream_windows",
+    "substitute",
+    "substitute_sets",
+    "train_tuned_lens",
+    "transitions",
+    "tuned_lens",
+    "write_flags",
+    "write_result",
 ]
 
 
 def __getattr__(name: str) -> Any:
     # Loaded on first use: torch and transformers take seconds, and `interp --help` needs neither.
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("interp")
     if name not in _HOMES:
         raise AttributeError(f"module 'interp' has no attribute {name!r}; it has {', '.join(sorted(_HOMES))}")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

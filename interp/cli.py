@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from interp import __version__
 from interp.commands import index, models
 from interp.commands.flags import add_flags
 from interp.commands.measure import ModelArgument, add_comparison, add_measurement
@@ -25,7 +24,9 @@ app = typer.Typer(
 
 def _say_version(wanted: bool | None) -> None:
     if wanted:
-        typer.echo(f"interp {__version__}")
+        import interp
+
+        typer.echo(f"interp {interp.__version__}")
         raise typer.Exit
 
 

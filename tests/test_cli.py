@@ -14,6 +14,7 @@ from html_pages import drawn, n_drawn, numbers, said
 from typer.main import get_command
 from typer.testing import CliRunner
 
+import interp
 from interp.cli import app
 from interp.commands import refusals
 from interp.data.corpus import DOCUMENTS, planted_windows
@@ -72,6 +73,19 @@ def test_models_lists_all(run):
     assert "pythia-160m" in output
     assert "olmo3-small-1.2m" in output
     assert output.count("-small-") == 18
+
+
+def test_a_line_a_model_fits_a_terminal_and_one_model_is_told_in_full(run):
+    assert max(map(len, run("models").output.splitlines())) <= 80
+    told = run("models", "pythia-160m").output
+    assert "EleutherAI/pythia-160m" in told
+    assert "bos_rule" in told
+    assert "pythia-160m" in refused("models", "pythia-161m")
+
+
+def test_the_version_is_the_packages(run):
+    assert run("--version").output == f"interp {interp.__version__}\n"
+    assert "extract" in dir(interp)
 
 
 def test_models_small_lists_only_ours(run):

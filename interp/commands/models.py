@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -14,26 +15,31 @@ app = typer.Typer()
 
 @app.command()
 def models(
+    name: Annotated[str | None, typer.Argument(help="say all that is known of this one")] = None,
     small: Annotated[bool, typer.Option("--small", help="only the project's own")] = False,
 ) -> None:
-    """Print the models known by name: the 20 of the study and the project's own 18."""
+    """Print the models known by name: the 20 of the study and the project's own 18; or all that is known of one."""
     from rich.console import Console
     from rich.table import Table
 
-    from interp.models.registry import registry
+    from interp.models.registry import find, registry
 
-    table = Table(title=None, box=None, pad_edge=False)
-    for column in ("name", "family", "architecture", "parameters", "layers", "heads/kv", "norm", "context", "sliding"):
-        table.add_column(column, no_wrap=True, justify="right" if column in ("parameters", "layers") else "left")
-    for column in ("corpus", "BOS", "tokenizer"):
-        table.add_column(column, overflow="fold", max_width=48)
+    console, table = Console(), Table(title=None, box=None, pad_edge=False)
+    if name is not None:
+        table.show_header = False
+        for fact, value in asdict(find(name)).items():
+            table.add_row(fact, "-" if value is None else f"{value:,}" if fact == "n_params" else str(value))
+        console.print(table)
+        return
+    # 80 columns of a terminal; what does not fit stands under the model's own name.
+    for column, width in (("name", 20), ("parameters", 10), ("layers x heads", 14), ("context", 7)):
+        table.add_column(column, no_wrap=True, min_width=width, justify="left" if column == "name" else "right")
+    table.add_column("corpus", no_wrap=True, overflow="ellipsis", max_width=20)
     for spec in registry().values():
         if spec.small or not small:
-            facts = (spec.name, spec.family, spec.architecture, f"{spec.n_params:,}", str(spec.n_layers))
-            sliding = "-" if spec.sliding_window is None else str(spec.sliding_window)
-            shape = (f"{spec.n_heads}/{spec.n_kv_heads}", spec.norm, str(spec.n_ctx), sliding)
-            table.add_row(*facts, *shape, spec.corpus, spec.bos_rule, spec.tokenizer_caveat)
-    Console(width=None if Console().is_terminal else 320).print(table)
+            size, shape = f"{spec.n_params / 1e6:,.1f}M", f"{spec.n_layers} x {spec.n_heads}"
+            table.add_row(spec.name, size, shape, f"{spec.n_ctx:,}", spec.corpus)
+    console.print(table)
 
 
 @app.command()

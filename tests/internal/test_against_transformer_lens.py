@@ -1,8 +1,8 @@
 """Against TransformerLens' own tools, which are an independent implementation of three of these measurements.
 
-Where they depart from ours: its lens is asked for one target and no divergence; its attribution patching scores one pair
-of prompts, all nodes at each position, by a pass with hooks; its direct attribution needs the norm folded into the
-unembedding, which changes the model, and refuses one whose attention is followed by a norm.
+Where they depart from ours: its lens is asked for one target and no divergence. Its attribution patching scores a pair
+of prompts, node by node at each position. Its direct attribution needs the norm folded into the unembedding, which
+changes the model, and refuses a model whose attention is followed by a norm.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import inspect
 
 import numpy as np
 import pytest
-import torch
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.tools.analysis import attribution_patch, direct_logit_attribution
