@@ -266,7 +266,9 @@ def check_outputs(
             be written; one that another output of the same command takes; or one that is an input, lies in an input's
             folder (where it would be read as part of it the next time), or lies in this package.
     """
-    read = [(source, one) for source, given in inputs.items() for one in _each(given)] + [("this package", PACKAGE)]
+    read = [(source, one) for source, given in inputs.items() for one in _each(given) if str(one)] + [
+        ("this package", PACKAGE)
+    ]
     taken: dict[Path, str] = {}
     for option, path in (*outputs.items(), *folders.items()):
         if path is None:

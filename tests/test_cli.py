@@ -300,6 +300,41 @@ def test_planted_windows_are_refused_for_another_tokenizer(run, checkpoints, tmp
     assert len(pd.read_parquet(out)) == 3
 
 
+SMALL = ("--set", "planted-256", "--per-set", 1)
+REFUSED = {
+    ("perturb", "--alpha", "nan"): "each finite",
+    ("perturb", "--alpha", "inf"): "each finite",
+    ("perturb", "--alpha", -1): "none negative",
+    ("perturb", "--alpha", 0.1, "--alpha", 0.1): "given twice",
+    ("substitute", "--together", 0): "0 tokens cannot be replaced together: the prefix has 32",
+    ("substitute", "--together", 33): "33 tokens cannot be replaced together: the prefix has 32",
+    ("extract", "--set", "planted-64", "--set", "planted-64"): "given twice",
+    ("cumulative", "--layers", "--per-set", 2): "no unmemorized windows",
+}
+
+
+@pytest.mark.parametrize("options", REFUSED, ids=str)
+def test_what_cannot_be_measured_is_refused_before_the_work(monkeypatch, tmp_path, options):
+    command, *rest = options
+    monkeypatch.setattr("interp.internal.ablation.ablate_heads", pytest.fail)
+    monkeypatch.setattr("interp.internal.substitution.substitute", pytest.fail)
+    assert REFUSED[options] in refused(command, "pythia-small-0.2m", *SMALL, *rest, "--out", tmp_path / "o.parquet")
+
+
+@pytest.mark.parametrize("what", [("--estimate",), ("--by-window", "--method", "mean")])
+def test_one_head_is_measured_though_nothing_can_agree(run, tmp_path, what):
+    out, methods = tmp_path / "o.parquet", {"zero", *what[2:]}
+    run("ablate", MODEL, *SMALL, "--heads", "0.0", "--method", "zero", *what, "--out", out)
+    heads = pd.read_parquet(out).dropna(subset="importance_log_prob")
+    assert set(heads["method"]) == methods
+    assert len(heads) == len(methods)
+
+
+def test_an_empty_name_is_no_corpus(tmp_path):
+    said = refused("extract", "pythia-small-0.2m", "--corpus", "", "--out", tmp_path / "o.parquet")
+    assert "no file or directory ''" in said
+
+
 def test_wrong_options_are_refused_with_their_values():
     result = invoke("ablate", MODEL, "--out", "o.parquet", "--method", "middle")
     assert result.exit_code == 2

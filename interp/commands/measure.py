@@ -118,8 +118,8 @@ def _add(
             typer.echo(json.dumps({"finding": result.finding, **written}))
         elif not quiet:
             typer.echo(f"{result.finding}; {written['table']}")
-            for name in written.keys() - {"table"}:
-                typer.echo(f"{name}: {written[name]}")
+            for name, place in list(written.items())[1:]:
+                typer.echo(f"{name}: {place}")
 
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [

@@ -53,6 +53,10 @@ def read_rows(
     try:
         opened = _open(source, path, config)
         dataset = _choose(opened if isinstance(opened, dict) else {"train": opened}, split, where)
+        if not isinstance(dataset, (Dataset, IterableDataset)):
+            raise WindowError(
+                f"{type(dataset).__name__} is no corpus: give a path, a hub id or a dataset of the datasets library"
+            )
         if dataset.column_names is not None:
             dataset = dataset.select_columns(needed(columns, dataset.column_names, where))
         yield from with_columns(iter(dataset), columns, where)

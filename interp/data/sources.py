@@ -63,8 +63,10 @@ def stream_windows(
     """
     numbers = {"prefix_len": prefix_len, "continuation_len": continuation_len, "chunk": chunk}
     for option, number in {**numbers, "per_document": 1 if per_document is None else per_document}.items():
-        if number < 1:
-            raise WindowError(f"{option} must be at least 1, not {number}")
+        if not isinstance(number, (int, np.integer)) or number < 1:
+            raise WindowError(f"{option} must be at least 1, not {number!r}; a whole number")
+    if short_documents not in ("error", "skip"):
+        raise WindowError(f"short_documents={short_documents!r} is neither 'error' nor 'skip'")
     tally = Tally() if tally is None else tally
     documents = read_documents(
         source,
@@ -131,8 +133,8 @@ def read_windows(
     Raises:
         WindowError: as ``stream_windows``.
     """
-    if max_windows < 1:
-        raise WindowError(f"max_windows must be at least 1, not {max_windows}")
+    if not isinstance(max_windows, (int, np.integer)) or max_windows < 1:
+        raise WindowError(f"max_windows must be at least 1, not {max_windows!r}; a whole number")
     tally = Tally() if tally is None else tally
     pieces: list[Windows] = []
     n = 0

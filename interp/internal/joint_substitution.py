@@ -22,7 +22,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief
 from interp.curves import Groups, group_curves
 from interp.data.windows import WindowError, Windows
-from interp.internal.substitution import substituted
+from interp.internal.substitution import SubstitutionError, substituted
 from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.several import several
@@ -70,8 +70,15 @@ class SetSubstitution(Brief):
 
 
 def ends(prefix_len: int, *, sizes: int | Sequence[int]) -> dict[str, range]:
-    """The first and the last so many positions of a prefix, by the names ``first 4``, ``last 4`` ..."""
+    """The first and the last so many positions of a prefix, by the names ``first 4``, ``last 4`` ...
+
+    Raises:
+        SubstitutionError: a size that is no number of the prefix's tokens.
+    """
     sizes = several(sizes)
+    wrong = [size for size in sizes if not 1 <= size <= prefix_len]
+    if wrong:
+        raise SubstitutionError(f"{wrong[0]} tokens cannot be replaced together: the prefix has {prefix_len}")
     first = {f"first {size}": range(size) for size in sizes}
     return first | {f"last {size}": range(prefix_len - size, prefix_len) for size in sizes}
 
@@ -108,7 +115,7 @@ def substitute_sets(
 
     Raises:
         WindowError: no set, a position named twice in one, and as ``substitute``.
-        ValueError, ActivationError: as ``substitute``.
+        SubstitutionError, ActivationError: as ``substitute``.
     """
     positions = tuple(tuple(int(p) for p in several(chosen)) for chosen in sets.values())
     if not positions:

@@ -13,6 +13,7 @@ it M by greedy decoding under the same noise, with noise on the tokens decoded a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -24,6 +25,7 @@ from transformer_lens.hook_points import HookPoint
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import WindowError, Windows
+from interp.errors import InterpError
 from interp.internal.finite import check_stream
 from interp.internal.lens import check_lens, lens_logits, lens_points, predicting
 from interp.internal.perturbation import Perturbation
@@ -38,6 +40,10 @@ from interp.several import several
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 Site = Literal["hook_resid_pre", "hook_resid_post", "hook_attn_out", "hook_mlp_out"]
 """Sites that take noise. Not ``hook_resid_mid``: in the bridge an edit there reaches the MLP, not the stream."""
+
+
+class NoiseError(InterpError, ValueError):
+    """Levels of noise that cannot be measured."""
 
 
 def noise(
@@ -131,7 +137,7 @@ def perturb(
 
     Raises:
         WindowError: windows that the model cannot take, or positions beyond the window.
-        ValueError: a negative or repeated alpha.
+        NoiseError: an alpha that is negative, not finite or given twice.
         HookError: a layer that the model does not have, a site that does not take noise, or a model whose output is
             not its final norm and unembedding.
         ActivationError: activations that are not finite.
@@ -140,8 +146,9 @@ def perturb(
     n_pos, n_layers = windows.tokens.shape[1], model.cfg.n_layers
     alphas = several(alphas)
     positions = None if positions is None else several(positions)
-    if min(alphas, default=-1) < 0 or len({round(a * 1_000_000) for a in alphas}) < len(alphas):
-        raise ValueError(f"alphas={tuple(alphas)}: give at least one, none negative, none twice")
+    possible = bool(alphas) and all(0 <= alpha < math.inf for alpha in alphas)
+    if not possible or len({round(alpha * 1_000_000) for alpha in alphas}) < len(alphas):
+        raise NoiseError(f"alphas={alphas}: give at least one, each finite, none negative, none twice")
     if not 0 <= layer < n_layers:
         raise HookError(f"layer {layer} is out of range: {model.cfg.model_name} has layers 0 to {n_layers - 1}")
     if site not in get_args(Site):

@@ -24,6 +24,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief
 from interp.curves import Groups, group_curves
 from interp.data.windows import WindowError, Windows
+from interp.errors import InterpError
 from interp.internal.finite import check_outcome
 from interp.models.decoding import TextDecoder
 from interp.models.identity import check_windows
@@ -31,6 +32,10 @@ from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.seeds import generator
 from interp.several import several
+
+
+class SubstitutionError(InterpError, ValueError):
+    """A substitution that cannot be made."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -139,7 +144,7 @@ def substituted(
 
     Raises:
         WindowError: windows that the model cannot take, or a position outside the prefix.
-        ValueError: fewer than one draw.
+        SubstitutionError: fewer than one draw.
         ActivationError: logits that are not finite.
     """
     for checked in (windows, corpus or windows):
@@ -149,7 +154,7 @@ def substituted(
     if outside:
         raise WindowError(f"positions {outside} are outside the prefix, 0 to {windows.prefix_len - 1}")
     if n_draws < 1:
-        raise ValueError(f"n_draws={n_draws}: at least one substitute is needed")
+        raise SubstitutionError(f"n_draws={n_draws}: at least one substitute is needed")
     tokens = windows.tokens if corpus is None else corpus.tokens
     unigrams = np.bincount(tokens.numpy().ravel(), minlength=model.cfg.d_vocab).astype(np.float64)
     decoder = TextDecoder.of(model, windows.tokens[:1], stepwise=False)
@@ -190,7 +195,7 @@ def substitute(
 
     Raises:
         WindowError: windows that the model cannot take, or a position outside the prefix.
-        ValueError: fewer than one draw.
+        SubstitutionError: fewer than one draw.
         ActivationError: logits that are not finite.
     """
     position = np.asarray(range(windows.prefix_len) if positions is None else several(positions), dtype=np.int64)

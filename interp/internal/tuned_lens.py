@@ -225,13 +225,13 @@ def tuned_lens(model: TransformerBridge, windows: Windows, lens: TunedLens, *, b
     """Layer decoding through the translators; the same result as ``logit_lens``, and equal to it at the last point.
 
     Raises:
-        ValueError: translators of another model: of another shape or other weights.
+        TunedLensError: translators of another model: of another shape or other weights.
         WindowError: windows that share 32 tokens in a row with those the lens was trained on.
         WindowError, ActivationError, HookError: as ``logit_lens``.
     """
     points = lens_points(model)
     if lens.point != tuple(points) or lens.bias.shape[1] != model.cfg.d_model:
-        raise ValueError(
+        raise TunedLensError(
             f"the lens was trained on {lens.provenance.model} ({len(lens.point) - 1} layers, d_model "
             f"{lens.bias.shape[1]}); {model.cfg.model_name} has {model.cfg.n_layers} and {model.cfg.d_model}"
         )
@@ -247,7 +247,7 @@ def tuned_lens(model: TransformerBridge, windows: Windows, lens: TunedLens, *, b
     )
     differences = provenance.differences(lens.provenance, of=("weights",))
     if differences:
-        raise ValueError(
+        raise TunedLensError(
             f"the lens was trained on other weights than this {identity.model}'s: {differences}; train it again"
         )
     refuse_overlap(Windows.from_tokens(lens.trained_on, prefix_len=1), windows)

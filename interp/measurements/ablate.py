@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from pydantic import model_validator
+
 from interp.internal.choices import Group, MeanOver, Method, Metric
 from interp.measurements.measurement import Figures, Measurement
 from interp.measurements.settings import Several, option, settings
@@ -57,6 +59,20 @@ class AblateSettings:
     at_most: int | None = option("at most so many windows of a group", default=None, ge=1)
     memory_budget: int | None = option("MiB of activations to hold at a time, roughly", default=None, ge=1)
 
+    @model_validator(mode="after")
+    def _screening_chooses(self) -> AblateSettings:
+        """Screening chooses the heads and ablates few of them: what needs others or all would be left out unsaid."""
+        asked = {
+            "--heads": self.heads is not None,
+            "--estimate": self.estimate,
+            "--by-window": self.by_window,
+            "--memory-budget": self.memory_budget is not None,
+        }
+        ignored = [name for name, given in asked.items() if given]
+        if self.screen is not None and ignored:
+            raise ValueError(f"--screen chooses the heads itself, and takes no {' or '.join(ignored)}")
+        return self
+
 
 def measure(subject: Subject, chosen: AblateSettings) -> Tables:
     tables = Tables()
@@ -83,7 +99,7 @@ def measure(subject: Subject, chosen: AblateSettings) -> Tables:
             tables.add("heads", heads.assign(group=group, method=method), *rests_on)
             if chosen.by_window:
                 tables.add("by_window", by_window(exact).assign(group=group, method=method), exact.provenance)
-        if len(maps) > 1:
+        if len(maps) > 1 and (chosen.heads is None or len(chosen.heads) > 1):  # of one head nothing can agree
             agreements = _agreements(maps, tested, chosen, seed=subject.seed)
             tables.add("agreement", agreements.assign(group=group, n_windows=len(tested)), *rests_on)
     return tables

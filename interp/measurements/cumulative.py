@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from interp.internal.choices import Method
@@ -41,6 +42,7 @@ def measure(subject: Subject, chosen: CumulativeSettings) -> Tables:
         raise NothingToMeasure("all memorized windows are of one document: none is left to measure the curve on")
     rank_on, test_on = (_some(memorized, half, chosen.at_most, seed=subject.seed) for half in (ranks, ~ranks))
     reference = subject.reference(chosen.reference) if chosen.method == "mean" else None
+    others = subject.of_group("unmemorized", at_most=chosen.at_most) if chosen.layers else None
     ranking = ablate_heads(
         subject.model,
         rank_on,
@@ -64,8 +66,8 @@ def measure(subject: Subject, chosen: CumulativeSettings) -> Tables:
     tables = Tables()
     rows = curve.to_frame(seed=subject.seed).assign(method=chosen.method)
     tables.add("cumulative", rows, ranking.provenance, curve.provenance)
-    if chosen.layers:
-        _add_layers(tables, subject, chosen, test_on, reference)
+    if others is not None:
+        _add_layers(tables, subject, chosen, {"memorized": test_on, "unmemorized": others}, reference)
     return tables
 
 
@@ -78,7 +80,11 @@ def _some(windows: Windows, mask: np.ndarray, at_most: int | None, *, seed: int)
 
 
 def _add_layers(
-    tables: Tables, subject: Subject, chosen: CumulativeSettings, test_on: Windows, reference: Windows | None
+    tables: Tables,
+    subject: Subject,
+    chosen: CumulativeSettings,
+    tested: Mapping[str, Windows],
+    reference: Windows | None,
 ) -> None:
     """All heads of each layer together, on memorized and unmemorized windows."""
     import numpy as np
@@ -87,12 +93,12 @@ def _add_layers(
     from interp.data.windows import Windows
     from interp.internal.joint import ablate_sets, whole_layer
 
-    tested = Windows.concat([test_on, subject.of_group("unmemorized", at_most=chosen.at_most)])
-    memorized = np.arange(len(tested)) < len(test_on)
+    group = np.repeat(list(tested), [len(windows) for windows in tested.values()])
+    windows = Windows.concat(list(tested.values()))
     layers = range(subject.model.cfg.n_layers)
     whole = ablate_sets(
         subject.model,
-        tested,
+        windows,
         [(), *(whole_layer(subject.model, layer) for layer in layers)],
         method=chosen.method,
         reference=reference,
@@ -103,9 +109,9 @@ def _add_layers(
     for quantity, values in left.items():
         curves = group_curves(
             values.T,
-            tested,
+            windows,
             points={"layer": layers},
-            groups={"memorized": memorized, "unmemorized": ~memorized},
+            groups={name: group == name for name in tested},
             seed=subject.seed,
         )
         tables.add("layers", curves.assign(method=chosen.method, quantity=quantity), whole.provenance)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from interp.errors import InterpError
@@ -14,8 +14,17 @@ from interp.several import several
 _S = TypeVar("_S")
 _T = TypeVar("_T")
 
-Several = Annotated[tuple[_T, ...], BeforeValidator(several)]
-"""One or more; a single one is a sequence of one."""
+
+def _each_once(given: tuple[_T, ...]) -> tuple[_T, ...]:
+    """What is asked for twice would be measured twice, and stand in a table as two results."""
+    twice = [value for n, value in enumerate(given) if value in given[:n]]
+    if twice:
+        raise ValueError(f"{twice[0]!r} is given twice")
+    return given
+
+
+Several = Annotated[tuple[_T, ...], BeforeValidator(several), AfterValidator(_each_once)]
+"""One or more, none of them twice; a single one is a sequence of one."""
 
 
 class SettingsError(InterpError, ValueError):

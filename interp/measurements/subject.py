@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from interp.errors import InterpError
 from interp.internal.choices import Group
@@ -66,6 +66,12 @@ class WindowsChoice(Columns):
     max_windows: int = option("at most so many windows of another corpus", default=1_000, ge=1)
     prefix_len: int = option("tokens that are given; the rest of a window is its continuation", default=32, ge=1)
     seed: int = option("seed of every random choice", default=0, ge=0, le=2**32 - 1)
+
+    @model_validator(mode="after")
+    def _one_text(self) -> WindowsChoice:
+        if self.sets is not None and self.corpus is not None:
+            raise ValueError("sets (--set) are of the shipped corpus, and another corpus was given; give one of them")
+        return self
 
     @property
     def columns(self) -> dict[str, str | None]:
@@ -240,5 +246,5 @@ class Subject:
         if of in set(manifest()["set"]):
             other = replace(self.chosen, sets=(of,), per_set=per_set, corpus=None)
         else:
-            other = replace(self.chosen, corpus=of)
+            other = replace(self.chosen, sets=None, corpus=of)
         return Subject(self.name, self.choice, other).windows

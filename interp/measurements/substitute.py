@@ -32,12 +32,13 @@ def measure(subject: Subject, chosen: SubstituteSettings) -> Tables:
 
     windows, groups = subject.grouped(at_most=chosen.at_most)
     how = {"n_draws": chosen.draws, "seed": subject.seed, **subject.batches}
+    together = ends(windows.prefix_len, sizes=chosen.together or ())
     replaced = substitute(subject.model, windows, **how)
     tables = Tables()
     tables.add("losses", replaced.to_frame(), replaced.provenance)
     tables.add("substitution", replaced.curves(groups=groups, seed=subject.seed), replaced.provenance)
-    if chosen.together:
-        joint = substitute_sets(subject.model, windows, ends(windows.prefix_len, sizes=chosen.together), **how)
+    if together:
+        joint = substitute_sets(subject.model, windows, together, **how)
         for quantity in ("fall", "recited"):
             rows = joint.curves(quantity, groups=groups, seed=subject.seed).assign(quantity=quantity)
             tables.add("together", rows, joint.provenance)

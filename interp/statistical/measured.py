@@ -34,7 +34,14 @@ def check_columns(scores: pd.DataFrame, needed: Sequence[str], *, what: str) -> 
 
 
 def grouped(scores: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[tuple[object, ...], pd.DataFrame]]:
-    """Groups in order of their values, a missing value being one like another; without columns one group of all."""
+    """Groups in order of their values, a missing value being one like another; without columns one group of all.
+
+    Raises:
+        ScoresError: a column that is named twice.
+    """
+    twice = [column for n, column in enumerate(by) if column in by[:n]]
+    if twice:
+        raise ScoresError(f"column {twice[0]!r} is named twice to group by")
     if not by:
         yield (), scores
         return

@@ -21,6 +21,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import Windows
+from interp.errors import InterpError
 from interp.models.decoding import NEAR_TIE
 from interp.models.loading import load_model
 from interp.results import Provenance
@@ -33,6 +34,10 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 SHARES = ("flip_rate", "other_text", "near_ties")
 """Fields of a ``Setting`` that are shares of the windows."""
+
+
+class NumericsError(InterpError, ValueError):
+    """Settings or extractions that cannot be compared."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -94,13 +99,15 @@ def compare(reference: Extraction, other: Extraction, *, dtype: str, batch_size:
     """Compare two extractions of the same windows.
 
     Raises:
-        ValueError: other windows (also of the same ids), another prefix length, or another model or revision.
+        NumericsError: other windows (also of the same ids), another prefix length, or another model or revision.
     """
     if reference.windows.digest != other.windows.digest:
-        raise ValueError("extractions of different windows (text, ids, documents or prefix length) cannot be compared")
+        raise NumericsError(
+            "extractions of different windows (text, ids, documents or prefix length) cannot be compared"
+        )
     differences = other.provenance.differences(reference.provenance, of=("model", "model_revision", "tokenizer"))
     if differences:
-        raise ValueError(f"extractions by different models cannot be compared: other {differences}")
+        raise NumericsError(f"extractions by different models cannot be compared: other {differences}")
     documents = reference.windows.document
     flipped = reference.memorized != other.memorized
     return Setting(
@@ -138,13 +145,15 @@ def numerics(
         A row for each format and batch size but the reference itself.
 
     Raises:
-        ValueError: an unknown format, or no batch size.
+        NumericsError: an unknown format, or no batch size.
         DecodingError: NaN or infinite logits; float16 overflows in some models.
     """
     dtypes, batch_sizes = several(dtypes), several(batch_sizes)
     unknown = sorted(set(dtypes) - set(DTYPES))
     if unknown or not batch_sizes:
-        raise ValueError(f"formats {unknown} are not of {list(DTYPES)}" if unknown else "give at least one batch size")
+        raise NumericsError(
+            f"formats {unknown} are not of {list(DTYPES)}" if unknown else "give at least one batch size"
+        )
     model = load_model(name_or_path, device=device, dtype=torch.float32)
     reference = extract(model, windows, batch_size=batch_sizes[0])
     provenance = Provenance.of(

@@ -12,6 +12,7 @@ import tracemalloc
 from pathlib import Path
 
 import datasets
+import jaxtyping
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -478,6 +479,29 @@ def test_windows_that_were_cut_off_are_said(tokenizer):
         tally = Tally()
         assert len(read_windows(corpus, tokenizer, max_windows=max_windows, tally=tally)) == min(n, max_windows)
         assert tally.stopped is stopped
+
+
+@pytest.fixture
+def unchecked():
+    """As for users, whose calls no type checker sees."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("source", [None, 5, ["a text"], {"text": ["a text"]}, iter([{"text": "a text"}])], ids=repr)
+def test_what_is_no_corpus_is_refused(tokenizer, source):
+    with pytest.raises(WindowError, match="is no corpus: give a path"):
+        read_windows(source, tokenizer, max_windows=1)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("option", ["max_windows", "chunk", "prefix_len", "continuation_len", "short_documents"])
+def test_other_kinds_than_whole_numbers_are_refused(tokenizer, option):
+    corpus = datasets.Dataset.from_dict({"text": ["many words " * 100]})
+    with pytest.raises(WindowError, match=f"{option}.*2.5"):
+        read_windows(corpus, tokenizer, **{"max_windows": 1, option: 2.5})
 
 
 @pytest.mark.parametrize("option", ["max_windows", "chunk", "per_document", "prefix_len", "continuation_len"])

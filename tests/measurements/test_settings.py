@@ -24,11 +24,21 @@ DESCRIBED = (*STATISTICAL, *INTERNAL, *OF_SCORES, *OF_HEADS)
         ({"screen": 2}, "less than or equal to 1"),
         ({"unknown": 1}, "unknown"),
         ({"at_most": 0}, "greater than or equal to 1"),
+        ({"methods": ["zero", "mean", "zero"]}, "'zero' is given twice"),
+        ({"groups": ["matched", "matched"]}, "'matched' is given twice"),
+        ({"screen": 0.2, "heads": "0.0"}, "takes no --heads"),
+        ({"screen": 0.2, "estimate": True, "by_window": True}, "takes no --estimate or --by-window"),
+        ({"screen": 0.2, "memory_budget": 1}, "takes no --memory-budget"),
     ],
 )
 def test_wrong_settings_are_refused_with_what_is_allowed(given: dict[str, object], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         make(AblateSettings, given)
+
+
+def test_windows_are_of_one_text() -> None:
+    with pytest.raises(SettingsError, match="give one of them"):
+        make(WindowsChoice, {"sets": "planted-64", "corpus": "corpus.jsonl"})
 
 
 def test_a_single_name_is_a_sequence_of_one() -> None:

@@ -87,3 +87,8 @@ def test_refusals_say_what_is_wrong() -> None:
         rates(scores_table(), by=("model",), outcome="score")
     with pytest.raises(ScoresError, match="between 0 and 1"):
         score_bin(np.array([1.5]))
+
+
+def test_a_column_is_grouped_by_once():
+    with pytest.raises(ScoresError, match="'model' is named twice"):
+        rates(scores_table(), by=("model", "domain", "model"))
