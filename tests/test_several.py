@@ -8,6 +8,7 @@ from jaxtyping import config
 
 import interp
 from interp.curves import group_masks
+from interp.data.corpus import planted_windows
 from interp.data.counts.build import build_index
 from interp.data.infini_gram import InfiniGram, WebCount
 from interp.data.windows import WindowError
@@ -24,10 +25,13 @@ from interp.internal.noise import perturb
 from interp.internal.screening import screen_heads
 from interp.internal.substitution import substitute
 from interp.models.hooks import HookError, activations
+from interp.models.loading import load_model
+from interp.models.measuring import StateError
 from interp.several import several
 from interp.statistical.compression import compression_summary, ratio_distribution
 from interp.statistical.domains import domains
 from interp.statistical.dose_response import dose_response
+from interp.statistical.extraction import extract
 from interp.statistical.frequency import frequency
 from interp.statistical.frequency_parts import chunks, stream_frequency
 from interp.statistical.matching import match
@@ -235,3 +239,24 @@ def test_a_single_length_is_counted(tmp_path, models, windows):
     pd.testing.assert_frame_equal(single.table, same.table)
     streamed = stream_frequency(built, chunks(windows), tmp_path / "parts", lengths=3)
     pd.testing.assert_frame_equal(streamed.table, same.table)
+
+
+@pytest.mark.usefixtures("as_users_run_it")
+@pytest.mark.parametrize(
+    "given", [{"sets": []}, {"domains": ()}, *({"per_set": n} for n in (0, -1, 1.5, "2"))], ids=str
+)
+def test_a_choice_that_leaves_no_windows_is_refused(given):
+    with pytest.raises(WindowError, match="leaves no windows|per_set must be at least 1"):
+        planted_windows(**given)
+
+
+@pytest.mark.usefixtures("as_users_run_it")
+def test_what_is_no_model_and_no_windows_is_refused():
+    windows = planted_windows(sets="held_out", per_set=1)
+    with pytest.raises(StateError, match="str given as the model; load one first"):
+        extract("pythia-small-0.2m", windows)
+    model = load_model("pythia-small-0.2m", device="cpu")
+    with pytest.raises(WindowError, match="Tensor given as windows"):
+        extract(model, windows.tokens)
+    with pytest.raises(WindowError, match="batch_size must be at least 1, not 2.5"):
+        extract(model, windows, batch_size=2.5)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from transformers import AutoTokenizer
 
+from interp.data.owned import check_number
 from interp.data.planting import PREFIX_LEN, TOKENIZER
 from interp.data.tokenizers import tokenizer_fingerprint
 from interp.data.windows import WindowError, Windows
@@ -57,18 +58,21 @@ def planted_windows(
         seed: of that draw.
 
     Raises:
-        WindowError: a set or domain that the corpus does not have.
+        WindowError: a set or domain that the corpus does not have, none of them, or a number below 1.
     """
     table = manifest()
     for column, wanted in (("set", sets), ("domain", domains)):
         if wanted is None:
             continue
         wanted = several(wanted)
+        if not wanted:
+            raise WindowError(f"no {column} is named: that leaves no windows; all are taken where none is given")
         unknown = sorted(set(wanted) - set(manifest()[column]))
         if unknown:
             raise WindowError(f"the corpus has no {column} {unknown}; it has {sorted(manifest()[column].unique())}")
         table = table[table[column].isin(wanted)]
     if per_set is not None:
+        check_number("per_set", per_set)
         shuffled = table.sample(frac=1, random_state=check_seed(seed))
         table = shuffled.groupby(["set", "domain"]).head(per_set).sort_values("window")
     return Windows.from_tokens(

@@ -20,6 +20,16 @@ class WindowError(InterpError, ValueError):
     """Windows that a model cannot take or that would give a wrong number."""
 
 
+def check_number(option: str, number: object) -> None:
+    """Refuse what is no number of windows or tokens.
+
+    Raises:
+        WindowError: it is no whole number of at least 1.
+    """
+    if not isinstance(number, (int, np.integer)) or number < 1:
+        raise WindowError(f"{option} must be at least 1, not {number!r}; a whole number")
+
+
 def token_ids(ids: Any) -> Int[Tensor, "window pos"]:
     """A matrix of token ids as an int64 tensor of its own.
 

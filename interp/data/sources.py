@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from interp.data.documents import read_documents, tokenized
 from interp.data.domains import UNKNOWN
 from interp.data.opening import Source, corpus_name
+from interp.data.owned import check_number
 from interp.data.tally import Tally
 from interp.data.tokenizers import tokenizer_fingerprint
 from interp.data.windows import WindowError, Windows
@@ -63,8 +64,7 @@ def stream_windows(
     """
     numbers = {"prefix_len": prefix_len, "continuation_len": continuation_len, "chunk": chunk}
     for option, number in {**numbers, "per_document": 1 if per_document is None else per_document}.items():
-        if not isinstance(number, (int, np.integer)) or number < 1:
-            raise WindowError(f"{option} must be at least 1, not {number!r}; a whole number")
+        check_number(option, number)
     if short_documents not in ("error", "skip"):
         raise WindowError(f"short_documents={short_documents!r} is neither 'error' nor 'skip'")
     tally = Tally() if tally is None else tally
@@ -133,8 +133,7 @@ def read_windows(
     Raises:
         WindowError: as ``stream_windows``.
     """
-    if not isinstance(max_windows, (int, np.integer)) or max_windows < 1:
-        raise WindowError(f"max_windows must be at least 1, not {max_windows!r}; a whole number")
+    check_number("max_windows", max_windows)
     tally = Tally() if tally is None else tally
     pieces: list[Windows] = []
     n = 0

@@ -17,7 +17,7 @@ from xxhash import xxh3_64_hexdigest, xxh3_128
 
 from interp.brief import Brief
 from interp.data.domains import UNKNOWN
-from interp.data.owned import WindowError, counts, names, token_ids, window_ids
+from interp.data.owned import WindowError, check_number, counts, names, token_ids, window_ids
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -220,8 +220,7 @@ class Windows(Brief):
 
     def batches(self, batch_size: int) -> Iterator[tuple[slice, Int[Tensor, "batch pos"]]]:
         """Slices of the windows in order, each with its token ids."""
-        if batch_size < 1:
-            raise WindowError(f"batch_size must be at least 1, not {batch_size}")
+        check_number("batch_size", batch_size)
         for start in range(0, len(self), batch_size):
             where = slice(start, min(start + batch_size, len(self)))
             yield where, self.tokens[where]

@@ -16,7 +16,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from xxhash import xxh3_128
 
 from interp.data.tokenizers import tokenizer_fingerprint
-from interp.data.windows import Windows
+from interp.data.windows import WindowError, Windows
 from interp.models.hooks import attached_hooks
 
 NO_TOKENIZER = "no tokenizer"
@@ -104,6 +104,8 @@ def check_windows(model: TransformerBridge, windows: Windows) -> None:
     Raises:
         WindowError: with what does not fit.
     """
+    if not isinstance(windows, Windows):
+        raise WindowError(f"{type(windows).__name__} given as windows; make them of it with Windows.from_tokens")
     windows.check_fits(
         n_ctx=model.cfg.n_ctx,
         d_vocab=model.cfg.d_vocab,

@@ -93,6 +93,8 @@ def measurement(
 
 
 def _refuse_changed(model: TransformerBridge) -> None:
+    if not isinstance(model, TransformerBridge):
+        raise StateError(f"{type(model).__name__} given as the model; load one first: interp.load_model(NAME)")
     name, device = model.cfg.model_name, torch.device(model.cfg.device)
     config: Any = model.original_model.config
     # float32 and float64 are converted without loss. A conversion to half precision also rounds rotary frequencies,
