@@ -11,7 +11,7 @@ from interp.data.windows import WindowError
 
 ABSENT = object()
 """What a row without the column has."""
-_LOOK_AHEAD = 100
+_LOOK_AHEAD = 1000
 """Rows that may lack a column before it counts as a wrong name."""
 _NAMES_SHOWN = 30
 
@@ -63,7 +63,10 @@ def with_columns(rows: Iterator[Mapping[str, Any]], columns: Sequence[str], wher
                 unseen.discard(column)
     for column in columns:
         if column in unseen & lacking:
-            raise _no_column(where, column, sorted({name for row in ahead for name in _names(row)}))
+            names = sorted({name for row in ahead for name in _names(row)})
+            # Where a file has more rows, only the first have been seen.
+            seen = f" in its first {_LOOK_AHEAD:,} rows" if len(ahead) == _LOOK_AHEAD else ""
+            raise _no_column(where, column, names, seen=seen)
     yield from chain(ahead, rows)
 
 
@@ -91,6 +94,6 @@ def _names(row: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"{name}.{field}" for field in fields) if fields else (name,)
 
 
-def _no_column(where: str, column: str, names: Sequence[str]) -> WindowError:
+def _no_column(where: str, column: str, names: Sequence[str], *, seen: str = "") -> WindowError:
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return WindowError(f"{where} has no column {column!r}; it has {sorted(names)[:_NAMES_SHOWN]}{more}")
+    return WindowError(f"{where} has no column {column!r}{seen}; it has {sorted(names)[:_NAMES_SHOWN]}{more}")
