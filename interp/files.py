@@ -264,7 +264,8 @@ def check_outputs(
     Raises:
         OutputError: a file that is a folder, a device or write-protected; a folder that is none; a place that cannot
             be written; one that another output of the same command takes; or one that is an input, lies in an input's
-            folder (where it would be read as part of it the next time), or lies in this package.
+            folder (where it would be read as part of it the next time), or lies in this package; a folder that holds
+            an input, which a file of the command's own choice could replace.
     """
     read = [(source, one) for source, given in inputs.items() for one in _each(given) if str(one)] + [
         ("this package", PACKAGE)
@@ -286,6 +287,9 @@ def check_outputs(
                 raise OutputError(
                     f"{option} {path} would be written into what is read as {source}, {given}; choose another path"
                 )
+            # Its files have names of the command's own choice, and one may be the input's.
+            if option in folders and _covers(target, Path(given).expanduser().resolve()):
+                raise OutputError(f"{option} {path} holds what is read as {source}, {given}; choose another folder")
         _check_writable(path, target, folder=option in folders)
 
 

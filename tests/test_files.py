@@ -132,6 +132,9 @@ def test_an_output_that_is_an_input_or_lies_in_one_is_refused(tmp_path: Path) ->
             check_outputs({"--out": out}, read)
     with pytest.raises(OutputError, match="would be written into what is read"):
         check_outputs({}, read, folders={"--out": model})
+    for holds in (tmp_path, tmp_path / "way" / ".."):
+        with pytest.raises(OutputError, match="holds what is read"):
+            check_outputs({}, read, folders={"--folder": holds})
     with pytest.raises(OutputError, match="this package"):
         check_outputs({"--out": files.PACKAGE / "data" / "corpus" / "windows.parquet"})
     check_outputs(
