@@ -170,7 +170,11 @@ def write_table(frame: pd.DataFrame, path: Path, provenance: Provenance | list[P
     metadata = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps([asdict(p) for p in many]).encode()}
     table = table.replace_schema_metadata(metadata)
     with whole_file(path) as partial:
-        with pq.ParquetWriter(partial, table.schema, compression="zstd", write_page_checksum=True) as writer:
+        # Opened here: on a full disk pyarrow leaves a file that it opened itself open.
+        with (
+            partial.open("wb") as file,
+            pq.ParquetWriter(file, table.schema, compression="zstd", write_page_checksum=True) as writer,
+        ):
             writer.write_table(table)
             writer.add_key_value_metadata({_DIGEST_KEY: _NO_DIGEST})
         _, digest, start = _digest(partial.read_bytes())
