@@ -178,9 +178,9 @@ def write_table(frame: pd.DataFrame, path: Path, provenance: Provenance | list[P
             writer.write_table(table)
             writer.add_key_value_metadata({_DIGEST_KEY: _NO_DIGEST})
         _, digest, start = _digest(partial.read_bytes())
-        with partial.open("r+b") as file:
-            file.seek(start)
-            file.write(digest)
+        with partial.open("r+b") as written:
+            written.seek(start)
+            written.write(digest)
     return path
 
 

@@ -128,6 +128,9 @@ def _fit(family: str, group: pd.DataFrame, key: list[str], *, n_resamples: int |
     intercept, slope = linear_fit(x, means)
     log_odds, log_odds_slope = logistic_fit(x, means, n)
     sample = resting_on(documents)
+    if np.ptp(means) == 0:
+        # Every rate is 0, or every one 1, in every resample: nothing says how far a slope may be from 0.
+        slope[1:] = np.nan
     return _Fit(
         family=family,
         n_sizes=len(x),

@@ -105,3 +105,21 @@ def test_transitions_by_hand() -> None:
         ("1", "1"): (1, 1.0, 1),
     }
     assert frame[["from_model", "to_model"]].drop_duplicates().to_numpy().tolist() == [["A-1e+06", "A-1e+07"]]
+
+
+@pytest.mark.parametrize("every", [0.0, 1.0])
+def test_a_slope_of_rates_that_do_not_vary_has_no_interval(every: float) -> None:
+    windows = np.arange(30)
+    table = pd.concat(
+        pd.DataFrame(
+            {
+                "family": "f", "model": f"m{n}", "n_params": n, "window": windows, "memorized": every,
+                "document": [f"d{w}" for w in windows],
+            }
+        )
+        for n in (1e6, 1e7)
+    )  # fmt: skip
+    with pytest.warns(UserWarning, match="digest"):
+        (slope,) = scaling(table).linear_slope
+    assert slope.value == pytest.approx(0, abs=1e-12)
+    assert np.isnan([slope.low, slope.high]).all()
