@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -112,7 +113,12 @@ def _add(
         out, folder, figure = (given.pop(name) for name in ("out", "folder", "figure"))
         as_json, quiet = given.pop("json"), given.pop("quiet")
         settings = _of(described.settings, given)
-        result = measure(given.pop(subject.name), settings, given, quiet)
+        with warnings.catch_warnings(record=True) as told:
+            result = measure(given.pop(subject.name), settings, given, quiet)
+        if not quiet:
+            # As the user's own lines: where in the code a warning was given says nothing to them.
+            for message in dict.fromkeys(str(warning.message) for warning in told):
+                typer.echo(message, err=True)
         written = result.write(out, folder, figure)
         if as_json:
             typer.echo(json.dumps({"finding": result.finding, **written}))
