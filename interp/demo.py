@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 import transformers
-from jaxtyping import Bool, Int
 from tqdm import tqdm
 from transformer_lens.model_bridge import TransformerBridge
 
@@ -26,7 +25,7 @@ from interp.models.loading import load_model
 from interp.models.registry import ModelSpec, small_models
 from interp.processes import worker_pool
 from interp.results import Provenance, write_table
-from interp.seeds import generator
+from interp.seeds import drawn
 from interp.statistical.extraction import Extraction, extract
 
 SEED = 0
@@ -80,21 +79,12 @@ class DemoResults(Brief):
     provenance: list[Provenance]
 
 
-def _sample(which: Bool[np.ndarray, " window"], n: int) -> Int[np.ndarray, " chosen"]:
-    """Positions of up to n of the chosen windows, seeded, in order."""
-    return np.sort(generator(SEED).permutation(np.flatnonzero(which))[:n])
-
-
-def _size(spec: ModelSpec) -> str:
-    return spec.name.rsplit("-", 1)[1]
-
-
 def _examples(model: TransformerBridge, extraction: Extraction) -> pd.DataFrame:
     """A few windows as text: memorized ones, and held-out ones of the same model."""
     windows = extraction.windows
     rows = []
     for kind, which in {"memorized": extraction.memorized, "never shown": windows.count == 0}.items():
-        for i in _sample(which, EXAMPLES_PER_KIND):
+        for i in drawn(which, EXAMPLES_PER_KIND, seed=SEED):
             prefix, truth, generated = (
                 model.tokenizer.decode(ids.tolist())
                 for ids in (windows.prefix[i], windows.continuation[i], extraction.generated[i])
@@ -115,17 +105,19 @@ def _prepare_worker() -> None:
 def measure_model(spec: ModelSpec, plan: DemoPlan) -> ModelResults:
     """Extract with one small model, sweep its heads on what it has memorized and, if it is a large one, decode its
     layers."""
-    label: dict[str, Any] = {"model": spec.name, "family": spec.family, "size": _size(spec), "n_params": spec.n_params}
+    label: dict[str, Any] = {"model": spec.name, "family": spec.family, "size": spec.size, "n_params": spec.n_params}
     model = load_model(spec.name)
     windows = planted_windows(sets=[HELD_OUT, *map(planted_set, REPETITIONS)], per_set=plan.per_set, seed=SEED)
     extraction = extract(model, windows)
     provenance, ablation = [extraction.provenance], None
     if extraction.memorized.any():
-        ablation = ablate_heads(model, windows.select(_sample(extraction.memorized, plan.n_ablated)), method="zero")
+        ablation = ablate_heads(
+            model, windows.select(drawn(extraction.memorized, plan.n_ablated, seed=SEED)), method="zero"
+        )
         provenance.append(ablation.provenance)
     layers, decided, examples = pd.DataFrame(), pd.DataFrame(), pd.DataFrame()
-    if _size(spec) == plan.sizes[-1]:
-        picked = np.union1d(*(_sample(extraction.score == score, plan.n_decoded) for score in (0, 1)))
+    if spec.size == plan.sizes[-1]:
+        picked = np.union1d(*(drawn(extraction.score == score, plan.n_decoded, seed=SEED) for score in (0, 1)))
         decoding = logit_lens(model, windows.select(picked))
         groups = memorization_groups(extraction.score[picked])
         layers = decoding.curves("probability", groups=groups, seed=SEED).assign(**label)
@@ -138,7 +130,7 @@ def measure_model(spec: ModelSpec, plan: DemoPlan) -> ModelResults:
 
 def measure(plan: DemoPlan) -> DemoResults:
     """Measure the small families, two models at a time, with a progress bar."""
-    specs = [spec for spec in small_models() if _size(spec) in plan.sizes]
+    specs = [spec for spec in small_models() if spec.size in plan.sizes]
     done: dict[str, ModelResults] = {}
     with (
         worker_pool(min(2, os.cpu_count() or 1), prepare=_prepare_worker) as pool,

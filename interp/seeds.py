@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 
 import numpy as np
+from jaxtyping import Bool, Int
 
 from interp.errors import InterpError
 
@@ -25,6 +26,11 @@ def check_seed(seed: int) -> int:
     if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
         raise SeedError(f"a seed is a whole number from 0 to {MAX_SEED}, not {seed!r}")
     return int(seed)
+
+
+def drawn(mask: Bool[np.ndarray, " window"], at_most: int | None, *, seed: int) -> Int[np.ndarray, " chosen"]:
+    """Positions where a mask is true, or so many of them, drawn by the seed; in order."""
+    return np.sort(generator(seed).permutation(np.flatnonzero(mask))[:at_most])
 
 
 def generator(seed: int, *key: int) -> np.random.Generator:

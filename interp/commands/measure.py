@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from interp.commands.flags import say_left_out
 from interp.commands.options import options, plain
 from interp.commands.places import check_places
 from interp.comparisons.comparison import Comparison, Given
@@ -48,8 +49,8 @@ def add_measurement(app: typer.Typer, measurement: Measurement[Any]) -> None:
         chosen = {kind: _of(kind, given) for kind in (ModelChoice, WindowsChoice)}
         asked = Subject(model, chosen[ModelChoice], chosen[WindowsChoice], progress=not quiet)
         found = run(measurement, asked, settings)
-        if asked.left_out and not quiet:
-            typer.echo(asked.left_out, err=True)
+        if asked.tally is not None and not quiet:
+            say_left_out(str(asked.chosen.corpus), asked.tally)
         return _Result(found.tables, found.provenance, measurement.finding(found), lambda: measurement.figures(found))
 
     _add(app, measurement, subject, shared, command)

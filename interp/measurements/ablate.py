@@ -76,20 +76,23 @@ class AblateSettings:
 
 def measure(subject: Subject, chosen: AblateSettings) -> Tables:
     tables = Tables()
+    # Read once: another corpus may be large.
+    background = subject.reference(chosen.reference) if "mean" in chosen.methods else None
     for group in chosen.groups:
         tested = subject.of_group(group, at_most=chosen.at_most)
         maps: dict[str, np.ndarray] = {}
         rests_on: list[Provenance] = []
         for method in chosen.methods:
+            reference = background if method == "mean" else None
             if chosen.screen is not None:
-                _add_screened(tables, subject, chosen, tested, group=group, method=method)
+                _add_screened(tables, subject, chosen, tested, group=group, method=method, reference=reference)
                 continue
-            exact = _ablate(subject, chosen, tested, group, method)
+            exact = _ablate(subject, chosen, tested, group=group, method=method, reference=reference)
             maps[method] = exact.falls("log_prob")
             rests_on.append(exact.provenance)
             if chosen.estimate:
                 for kind, steps in (("estimate", 1), ("integrated", STEPS)):
-                    guess = _estimate(subject, chosen, tested, method, steps)
+                    guess = _estimate(subject, chosen, tested, method=method, reference=reference, steps=steps)
                     maps[f"{method}, {kind}"] = guess.fall
                     rests_on.append(guess.provenance)
                     if kind == "estimate":
@@ -110,11 +113,15 @@ def _asked(chosen: AblateSettings, group: Group) -> tuple[Metric, ...]:
     return chosen.metrics if group == "memorized" else ("log_prob",)
 
 
-def _reference(subject: Subject, chosen: AblateSettings, method: Method) -> Windows | None:
-    return subject.reference(chosen.reference) if method == "mean" else None
-
-
-def _ablate(subject: Subject, chosen: AblateSettings, tested: Windows, group: Group, method: Method) -> HeadAblation:
+def _ablate(
+    subject: Subject,
+    chosen: AblateSettings,
+    tested: Windows,
+    *,
+    group: Group,
+    method: Method,
+    reference: Windows | None,
+) -> HeadAblation:
     from interp.internal.ablation import ablate_heads
 
     return ablate_heads(
@@ -122,7 +129,7 @@ def _ablate(subject: Subject, chosen: AblateSettings, tested: Windows, group: Gr
         tested,
         method=method,
         metrics=_asked(chosen, group),
-        reference=_reference(subject, chosen, method),
+        reference=reference,
         mean_over=chosen.mean_over,
         heads=None if chosen.heads is None else [_head(name) for name in chosen.heads],
         **subject.batches,
@@ -132,7 +139,15 @@ def _ablate(subject: Subject, chosen: AblateSettings, tested: Windows, group: Gr
     )
 
 
-def _estimate(subject: Subject, chosen: AblateSettings, tested: Windows, method: Method, steps: int) -> Any:
+def _estimate(
+    subject: Subject,
+    chosen: AblateSettings,
+    tested: Windows,
+    *,
+    method: Method,
+    reference: Windows | None,
+    steps: int,
+) -> Any:
     from interp.internal.attribution_patching import estimate_heads
 
     return estimate_heads(
@@ -140,14 +155,21 @@ def _estimate(subject: Subject, chosen: AblateSettings, tested: Windows, method:
         tested,
         method=method,
         steps=steps,
-        reference=_reference(subject, chosen, method),
+        reference=reference,
         mean_over=chosen.mean_over,
         seed=subject.seed,
     )
 
 
 def _add_screened(
-    tables: Tables, subject: Subject, chosen: AblateSettings, tested: Windows, *, group: Group, method: Method
+    tables: Tables,
+    subject: Subject,
+    chosen: AblateSettings,
+    tested: Windows,
+    *,
+    group: Group,
+    method: Method,
+    reference: Windows | None,
 ) -> None:
     from interp.internal.screening import screen_heads
 
@@ -158,7 +180,7 @@ def _add_screened(
         share=chosen.screen,
         method=method,
         metrics=_asked(chosen, group),
-        reference=_reference(subject, chosen, method),
+        reference=reference,
         mean_over=chosen.mean_over,
         seed=subject.seed,
     )

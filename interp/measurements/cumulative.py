@@ -12,8 +12,6 @@ from interp.measurements.subject import NothingToMeasure
 from interp.measurements.tables import Finished, Tables, models_of, records
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from interp.data.windows import Windows
     from interp.measurements.subject import Subject
 
@@ -35,12 +33,13 @@ class CumulativeSettings:
 def measure(subject: Subject, chosen: CumulativeSettings) -> Tables:
     from interp.internal.ablation import ablate_heads
     from interp.internal.cumulative import cumulative_ablation, ranking_half
+    from interp.seeds import drawn
 
     memorized = subject.of_group("memorized")
     ranks = ranking_half(memorized, seed=subject.seed)
     if ranks.all():
         raise NothingToMeasure("all memorized windows are of one document: none is left to measure the curve on")
-    rank_on, test_on = (_some(memorized, half, chosen.at_most, seed=subject.seed) for half in (ranks, ~ranks))
+    rank_on, test_on = (memorized.select(drawn(half, chosen.at_most, seed=subject.seed)) for half in (ranks, ~ranks))
     reference = subject.reference(chosen.reference) if chosen.method == "mean" else None
     others = subject.of_group("unmemorized", at_most=chosen.at_most) if chosen.layers else None
     ranking = ablate_heads(
@@ -69,14 +68,6 @@ def measure(subject: Subject, chosen: CumulativeSettings) -> Tables:
     if others is not None:
         _add_layers(tables, subject, chosen, {"memorized": test_on, "unmemorized": others}, reference)
     return tables
-
-
-def _some(windows: Windows, mask: np.ndarray, at_most: int | None, *, seed: int) -> Windows:
-    import numpy as np
-
-    from interp.seeds import generator
-
-    return windows.select(np.sort(generator(seed).permutation(np.flatnonzero(mask))[:at_most]))
 
 
 def _add_layers(

@@ -116,11 +116,6 @@ class Subject:
         """``batch_size`` where one was asked for, for a function that has a default of its own."""
         return {} if self.choice.batch_size is None else {"batch_size": self.choice.batch_size}
 
-    @property
-    def left_out(self) -> str:
-        """What was not read of another corpus, in a sentence; empty where nothing was left out."""
-        return f"{self.chosen.corpus}: {self.tally}" if self.tally is not None and str(self.tally) else ""
-
     @cached_property
     def model(self) -> TransformerBridge:
         from interp.models.loading import load_model
@@ -207,9 +202,7 @@ class Subject:
         Raises:
             NothingToMeasure: there are none.
         """
-        import numpy as np
-
-        from interp.seeds import generator
+        from interp.seeds import drawn
 
         score = self.extraction.score
         # Only the matched ones need a search.
@@ -221,17 +214,16 @@ class Subject:
                 if group == "memorized"
                 else f"{self.name} has no {group} windows among {len(self.windows)}: there is nothing to measure"
             )
-        drawn = generator(self.seed).permutation(np.flatnonzero(mask))[:at_most]
-        return self.windows.select(np.sort(drawn))
+        return self.windows.select(drawn(mask, at_most, seed=self.seed))
 
     def grouped(self, *, at_most: int | None = None) -> tuple[Windows, dict[str, np.ndarray]]:
         """The windows that are in a group, or so many of each, and the masks of the groups over them."""
         import numpy as np
 
-        from interp.seeds import generator
+        from interp.seeds import drawn
 
-        drawn = [generator(self.seed).permutation(np.flatnonzero(mask))[:at_most] for mask in self.groups.values()]
-        inside = np.unique(np.concatenate(drawn))
+        chosen = [drawn(mask, at_most, seed=self.seed) for mask in self.groups.values()]
+        inside = np.unique(np.concatenate(chosen))
         return self.windows.select(inside), {name: mask[inside] for name, mask in self.groups.items()}
 
     def reference(self, of: str, *, per_set: int = 32) -> Windows:
