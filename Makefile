@@ -41,8 +41,10 @@ experiments: .venv/ready  ## every claim on the small families, with figures and
 	for claim in $(CLAIMS); do echo "== $$claim"; $(BIN)/python experiments/$$claim.py --out figures/$$claim || exit 1; done
 	$(BIN)/python experiments/pages.py
 
+BENCHMARKS := head_sweep extraction counts frequency_memory
+
 bench: .venv/ready  ## every benchmark, as ratios measured in one run
-	for bench in experiments/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+	for bench in $(BENCHMARKS); do echo "== $$bench"; $(BIN)/python experiments/benchmarks/$$bench.py || exit 1; done
 
 # torch first and alone: its version decides whether gigabytes of CUDA come along.
 .venv/ready: pyproject.toml .ci/constraints.txt

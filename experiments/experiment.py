@@ -17,7 +17,6 @@ from parts import Part, measure_each
 from plotly.offline import get_plotlyjs
 
 from interp.comparisons.comparison import Comparison, Given
-from interp.data.planting import HELD_OUT, REPETITIONS, planted_set
 from interp.figures.page import write_page
 from interp.files import write_text
 from interp.measurements.extract import EXTRACT, ExtractSettings
@@ -27,6 +26,7 @@ from interp.measurements.settings import make
 from interp.measurements.subject import NothingToMeasure, Subject, WindowsChoice
 from interp.measurements.tables import Finished
 from interp.models.registry import known, small_models
+from interp.planted.planting import HELD_OUT, REPETITIONS, planted_set
 from interp.results import Provenance, read_provenance, read_table, write_table
 from interp.statistical.measured import ScoresError
 

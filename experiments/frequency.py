@@ -11,12 +11,12 @@ from __future__ import annotations
 from experiment import EVERY, FIGURES, experiment
 
 from interp.data.counts.build import build_index
-from interp.data.counts.documents import shown_documents
 from interp.data.tokenizers import tokenizer_fingerprint
 from interp.measurements.frequency import FREQUENCY, FrequencySettings
 from interp.models.loading import load_tokenizer
 from interp.models.registry import small_models
-from interp.models.small import VOCAB_SIZE
+from interp.planted.corpus import shown_documents
+from interp.planted.shapes import VOCAB_SIZE
 
 INDEX = FIGURES / "frequency" / "index"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from experiment import experiment
 
-from interp.internal.choices import Group
+from interp.internal.ablation.choices import Group
 from interp.measurements.ablate import ABLATE, AblateSettings
 from interp.measurements.attribute import ATTRIBUTE, AttributeSettings
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import pandas as pd
 
-from interp.data.corpus import DOCUMENTS, WINDOWS
 from interp.files import (
     OutputError,
     check_outputs,
@@ -31,6 +30,7 @@ from interp.files import (
 from interp.measurements.tables import Tables
 from interp.models.checkpoint import LoadError
 from interp.models.loading import checkpoint_digest
+from interp.planted.corpus import DOCUMENTS, WINDOWS
 from interp.results import read_provenance, read_table, write_table
 
 SETTINGS = "settings.json"

@@ -12,29 +12,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from interp.data.corpus import planted_windows
     from interp.data.sources import read_windows, stream_windows
     from interp.data.tally import Tally
     from interp.data.windows import Windows
     from interp.errors import InterpError
-    from interp.internal.ablation import ablate_heads
-    from interp.internal.agreement import agreement
-    from interp.internal.attention_targets import attention_targets
-    from interp.internal.attribution_patching import estimate_heads
-    from interp.internal.cumulative import cumulative_ablation
-    from interp.internal.joint import ablate_sets
-    from interp.internal.joint_substitution import substitute_sets
-    from interp.internal.lens import logit_lens
-    from interp.internal.logit_attribution import logit_attribution
-    from interp.internal.noise import perturb
-    from interp.internal.overlap import overlap
-    from interp.internal.profiles import concentration, importance_profile
-    from interp.internal.screening import screen_heads
-    from interp.internal.similarity import family_similarity
-    from interp.internal.substitution import substitute
-    from interp.internal.tuned_lens import train_tuned_lens, tuned_lens
+    from interp.internal.ablation.cumulative import cumulative_ablation
+    from interp.internal.ablation.gradient import estimate_heads
+    from interp.internal.ablation.heads import ablate_heads
+    from interp.internal.ablation.screening import screen_heads
+    from interp.internal.ablation.sets import ablate_sets
+    from interp.internal.comparison.agreement import agreement
+    from interp.internal.comparison.attention_targets import attention_targets
+    from interp.internal.comparison.overlap import overlap
+    from interp.internal.comparison.profiles import concentration, importance_profile
+    from interp.internal.comparison.similarity import family_similarity
+    from interp.internal.lens.logit_attribution import logit_attribution
+    from interp.internal.lens.logit_lens import logit_lens
+    from interp.internal.lens.tuned_lens import train_tuned_lens, tuned_lens
+    from interp.internal.noise.joint_substitution import substitute_sets
+    from interp.internal.noise.residual import perturb
+    from interp.internal.noise.substitution import substitute
     from interp.models.loading import load_model, load_tokenizer
     from interp.models.registry import find, small_models
+    from interp.planted.corpus import planted_windows
     from interp.results import read_provenance, read_table, write_result
     from interp.statistical.compression import compress
     from interp.statistical.depth import depth
@@ -55,33 +55,33 @@ _HOMES = {
     "InterpError": "interp.errors",
     "Tally": "interp.data.tally",
     "Windows": "interp.data.windows",
-    "ablate_heads": "interp.internal.ablation",
-    "ablate_sets": "interp.internal.joint",
-    "agreement": "interp.internal.agreement",
-    "attention_targets": "interp.internal.attention_targets",
+    "ablate_heads": "interp.internal.ablation.heads",
+    "ablate_sets": "interp.internal.ablation.sets",
+    "agreement": "interp.internal.comparison.agreement",
+    "attention_targets": "interp.internal.comparison.attention_targets",
     "compress": "interp.statistical.compression",
-    "concentration": "interp.internal.profiles",
-    "cumulative_ablation": "interp.internal.cumulative",
+    "concentration": "interp.internal.comparison.profiles",
+    "cumulative_ablation": "interp.internal.ablation.cumulative",
     "depth": "interp.statistical.depth",
     "domains": "interp.statistical.domains",
     "dose_response": "interp.statistical.dose_response",
-    "estimate_heads": "interp.internal.attribution_patching",
+    "estimate_heads": "interp.internal.ablation.gradient",
     "extract": "interp.statistical.extraction",
     "family_ratios": "interp.statistical.scaling",
-    "family_similarity": "interp.internal.similarity",
+    "family_similarity": "interp.internal.comparison.similarity",
     "find": "interp.models.registry",
     "frequency": "interp.statistical.frequency",
-    "importance_profile": "interp.internal.profiles",
+    "importance_profile": "interp.internal.comparison.profiles",
     "load_model": "interp.models.loading",
     "load_tokenizer": "interp.models.loading",
-    "logit_attribution": "interp.internal.logit_attribution",
-    "logit_lens": "interp.internal.lens",
+    "logit_attribution": "interp.internal.lens.logit_attribution",
+    "logit_lens": "interp.internal.lens.logit_lens",
     "match": "interp.statistical.matching",
     "memorized_flags": "interp.statistical.flags",
     "numerics": "interp.statistical.numerics",
-    "overlap": "interp.internal.overlap",
-    "perturb": "interp.internal.noise",
-    "planted_windows": "interp.data.corpus",
+    "overlap": "interp.internal.comparison.overlap",
+    "perturb": "interp.internal.noise.residual",
+    "planted_windows": "interp.planted.corpus",
     "predict": "interp.statistical.prediction",
     "prefix_log_prob": "interp.statistical.prefix",
     "rates": "interp.statistical.rates",
@@ -91,14 +91,14 @@ _HOMES = {
     "read_windows": "interp.data.sources",
     "scaling": "interp.statistical.scaling",
     "score_histogram": "interp.statistical.rates",
-    "screen_heads": "interp.internal.screening",
+    "screen_heads": "interp.internal.ablation.screening",
     "small_models": "interp.models.registry",
     "stream_windows": "interp.data.sources",
-    "substitute": "interp.internal.substitution",
-    "substitute_sets": "interp.internal.joint_substitution",
-    "train_tuned_lens": "interp.internal.tuned_lens",
+    "substitute": "interp.internal.noise.substitution",
+    "substitute_sets": "interp.internal.noise.joint_substitution",
+    "train_tuned_lens": "interp.internal.lens.tuned_lens",
     "transitions": "interp.statistical.scaling",
-    "tuned_lens": "interp.internal.tuned_lens",
+    "tuned_lens": "interp.internal.lens.tuned_lens",
     "write_flags": "interp.statistical.flags",
     "write_result": "interp.results",
 }

@@ -16,17 +16,17 @@ from tqdm import tqdm
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
-from interp.curves import memorization_groups
-from interp.data.corpus import planted_windows
-from interp.data.planting import HELD_OUT, REPETITIONS, planted_set
-from interp.internal.ablation import HeadAblation, ablate_heads
-from interp.internal.lens import logit_lens
+from interp.internal.ablation.heads import HeadAblation, ablate_heads
+from interp.internal.lens.logit_lens import logit_lens
 from interp.models.loading import load_model
 from interp.models.registry import ModelSpec, small_models
+from interp.planted.corpus import planted_windows
+from interp.planted.planting import HELD_OUT, REPETITIONS, planted_set
 from interp.processes import worker_pool
 from interp.results import Provenance, write_table
 from interp.seeds import drawn
 from interp.statistical.extraction import Extraction, extract
+from interp.stats.curves import memorization_groups
 
 SEED = 0
 EXAMPLES_PER_KIND = 3

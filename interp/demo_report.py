@@ -8,20 +8,20 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from interp.data.planting import REPETITIONS
 from interp.demo import SEED, DemoResults
 from interp.figures.ablation import head_heatmap
 from interp.figures.lens import decided_by_layer, layer_curves
 from interp.figures.rates import draw_dose_response, draw_score_histogram
 from interp.figures.scaling import draw_scaling
-from interp.internal.ablation import HeadAblation
-from interp.internal.ranking import top_size
-from interp.models.small import VOCAB_SIZE
+from interp.internal.ablation.heads import HeadAblation
+from interp.planted.planting import REPETITIONS
+from interp.planted.shapes import VOCAB_SIZE
 from interp.report import Section, write_report
 from interp.statistical.dose_response import DoseResponse, dose_response
 from interp.statistical.rates import rate, rates, score_histogram
 from interp.statistical.scaling import scaling
-from interp.stats import Estimate
+from interp.stats.estimates import Estimate
+from interp.stats.ranks import top_size
 from interp.wording import behind, interval, percent
 
 

@@ -14,7 +14,7 @@ from interp.errors import InterpError
 from interp.files import PACKAGE, sha256, write_text
 
 DIGESTS = PACKAGE / "shipped.json"
-FOLDERS = (PACKAGE / "models" / "weights", PACKAGE / "data" / "corpus")
+FOLDERS = (PACKAGE / "planted" / "weights", PACKAGE / "planted" / "text")
 
 
 class ShippedFileError(InterpError, RuntimeError):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from interp.stats import MIN_CLUSTERS, Estimate, no_interval
+from interp.stats.estimates import MIN_CLUSTERS, Estimate, no_interval
 
 
 def percent(estimate: Estimate) -> str:

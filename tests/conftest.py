@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
 
 from interp.data.windows import Windows
 from interp.models.loading import load_model
-from interp.models.small import SMALL_FAMILIES, TOKENIZER, small_config
+from interp.planted.shapes import SMALL_FAMILIES, TOKENIZER, small_config
 
 torch.set_num_threads(1)
 
@@ -70,3 +70,19 @@ def windows() -> Windows:
     return Windows.from_tokens(
         ids, domain=["code", "prose"] * 6, document=[f"document-{i // 2}" for i in range(12)], source="random tokens"
     )
+
+
+def random_windows(n: int, *, seed: int, n_pos: int = 21, prefix_len: int = 18) -> Windows:
+    """Longer than OLMo3's sliding window of 16, with a short continuation so that the plain loop is quick."""
+    ids = torch.randint(0, 2048, (n, n_pos), generator=torch.Generator().manual_seed(seed))
+    return Windows.from_tokens(ids, prefix_len=prefix_len, document=[f"document-{i // 2}" for i in range(n)])
+
+
+def written_by(model: TransformerBridge, windows: Windows) -> Windows:
+    """Windows whose continuation the model itself writes, in part: memorized ones, ones missed early, and late."""
+    tokens = windows.tokens.clone()
+    for pos in range(windows.prefix_len, tokens.shape[1]):
+        tokens[:, pos] = model(tokens[:, :pos], return_type="logits", prepend_bos=False)[:, -1].argmax(-1)
+    for row in range(0, len(tokens), 4):
+        tokens[row, windows.prefix_len + row % windows.continuation_len] = 7
+    return Windows.from_tokens(tokens, prefix_len=windows.prefix_len, document=list(windows.document))

@@ -12,13 +12,13 @@ import torch
 
 import interp
 from interp.brief import Brief
-from interp.internal.ablation import ablate_heads
-from interp.internal.attention_targets import attention_targets
-from interp.internal.noise import perturb
-from interp.internal.screening import screen_heads
-from interp.internal.substitution import substitute
+from interp.engine.take_apart import take_apart
+from interp.internal.ablation.heads import ablate_heads
+from interp.internal.ablation.screening import screen_heads
+from interp.internal.comparison.attention_targets import attention_targets
+from interp.internal.noise.residual import perturb
+from interp.internal.noise.substitution import substitute
 from interp.models.registry import registry
-from interp.models.take_apart import decoder
 from interp.statistical.compression import compress
 from interp.statistical.domains import domains
 from interp.statistical.dose_response import dose_response
@@ -81,7 +81,7 @@ def results(models, windows):
         "rates": rates(scores, by=("domain",)),
         "domains": domains(scores, structural=("code",)),
         "dose": dose_response(scores.assign(count=[1, 2] * 6), by=("model",)),
-        "decoder": decoder(model),
+        "decoder": take_apart(model),
         "spec": registry()["pythia-160m"],
         "provenance": extraction.provenance,
     }

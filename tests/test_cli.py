@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 import interp
 from interp.cli import app
 from interp.commands import refusals
-from interp.data.corpus import DOCUMENTS, planted_windows
-from interp.data.counts import documents
+from interp.planted import corpus
+from interp.planted.corpus import DOCUMENTS, planted_windows
 from interp.results import read_provenance
 from interp.statistical import prediction
 
@@ -316,8 +316,8 @@ REFUSED = {
 @pytest.mark.parametrize("options", REFUSED, ids=str)
 def test_what_cannot_be_measured_is_refused_before_the_work(monkeypatch, tmp_path, options):
     command, *rest = options
-    monkeypatch.setattr("interp.internal.ablation.ablate_heads", pytest.fail)
-    monkeypatch.setattr("interp.internal.substitution.substitute", pytest.fail)
+    monkeypatch.setattr("interp.internal.ablation.heads.ablate_heads", pytest.fail)
+    monkeypatch.setattr("interp.internal.noise.substitution.substitute", pytest.fail)
     assert REFUSED[options] in refused(command, "pythia-small-0.2m", *SMALL, *rest, "--out", tmp_path / "o.parquet")
 
 
@@ -367,7 +367,7 @@ def test_frequency_counts_the_shipped_corpus_as_it_was_shown(run, tmp_path, monk
     """Of what was shown, only the windows asked about: the whole takes seconds to sort."""
     shown = planted_windows(sets=["planted-256", "held_out"], per_set=2)
     rows = np.repeat(shown.tokens.numpy(), shown.count.astype(int), axis=0)
-    monkeypatch.setattr(documents, "shown_documents", lambda: iter(np.random.default_rng(0).permutation(rows)))
+    monkeypatch.setattr(corpus, "shown_documents", lambda: iter(np.random.default_rng(0).permutation(rows)))
     index, out, page = tmp_path / "index", tmp_path / "o.parquet", tmp_path / "o.html"
     run("index", "shipped", "--out", index)
     given = (MODEL, "--index", index, "--longest", 2, "--set", "planted-256", "--set", "held_out", "--per-set", 2)

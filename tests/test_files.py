@@ -136,7 +136,7 @@ def test_an_output_that_is_an_input_or_lies_in_one_is_refused(tmp_path: Path) ->
         with pytest.raises(OutputError, match="holds what is read"):
             check_outputs({}, read, folders={"--folder": holds})
     with pytest.raises(OutputError, match="this package"):
-        check_outputs({"--out": files.PACKAGE / "data" / "corpus" / "windows.parquet"})
+        check_outputs({"--out": files.PACKAGE / "planted" / "text" / "windows.parquet"})
     check_outputs(
         {"--out": tmp_path / "model-2", "--figure": tmp_path / "new" / "f"}, read, folders={"--parts": tmp_path / "p"}
     )

@@ -14,9 +14,9 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from interp.cli import app
-from interp.data import infini_gram
+from interp.data.counts import web as infini_gram
 from interp.models import loading
-from interp.models.small import TOKENIZER, WEIGHTS
+from interp.planted.shapes import TOKENIZER, WEIGHTS
 from interp.statistical import scores
 
 APP: Any = get_command(app)

@@ -17,30 +17,30 @@ import pytest
 import torch
 import transformers
 from conftest import write_checkpoint
+from restart import residual_before, run_from
 from transformer_lens.hook_points import HookPoint
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import GPTBigCodeConfig, GPTNeoXConfig, LlamaConfig, Olmo2Config, Olmo3Config, OlmoConfig
 
 from interp.data.windows import Windows
+from interp.engine.take_apart import RestartError
 from interp.errors import InterpError
-from interp.internal.ablation import ablate_heads
-from interp.internal.ablation_reference import ablate_heads_plainly
-from interp.internal.attention_targets import attention_targets
-from interp.internal.attribution_patching import estimate_heads
-from interp.internal.cumulative import cumulative_ablation
-from interp.internal.joint import ablate_sets
-from interp.internal.joint_substitution import substitute_sets
-from interp.internal.lens import logit_lens
-from interp.internal.logit_attribution import logit_attribution
-from interp.internal.noise import perturb
-from interp.internal.screening import screen_heads
-from interp.internal.substitution import substitute
-from interp.internal.tuned_lens import train_tuned_lens, tuned_lens
+from interp.internal.ablation.cumulative import cumulative_ablation
+from interp.internal.ablation.gradient import estimate_heads
+from interp.internal.ablation.heads import ablate_heads
+from interp.internal.ablation.reference import ablate_heads_plainly
+from interp.internal.ablation.screening import screen_heads
+from interp.internal.ablation.sets import ablate_sets
+from interp.internal.comparison.attention_targets import attention_targets
+from interp.internal.lens.logit_attribution import logit_attribution
+from interp.internal.lens.logit_lens import logit_lens
+from interp.internal.lens.tuned_lens import train_tuned_lens, tuned_lens
+from interp.internal.noise.joint_substitution import substitute_sets
+from interp.internal.noise.residual import perturb
+from interp.internal.noise.substitution import substitute
 from interp.models.hooks import attached_hooks, logits, named_modules
 from interp.models.loading import load_model
-from interp.models.restart import residual_before, run_from
-from interp.models.small import SMALL_FAMILIES
-from interp.models.take_apart import RestartError
+from interp.planted.shapes import SMALL_FAMILIES
 from interp.statistical.compression import compress
 from interp.statistical.depth import depth, split_further
 from interp.statistical.extraction import extract

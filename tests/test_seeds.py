@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.data.corpus import planted_windows
-from interp.data.planting import training_order
 from interp.data.windows import Windows
-from interp.internal.ablation import ablate_heads
-from interp.internal.cumulative import ranking_half
-from interp.internal.noise import perturb
-from interp.internal.substitution import substitute
+from interp.internal.ablation.cumulative import ranking_half
+from interp.internal.ablation.heads import ablate_heads
+from interp.internal.noise.residual import perturb
+from interp.internal.noise.substitution import substitute
+from interp.planted.corpus import planted_windows
+from interp.planted.planting import training_order
 from interp.seeds import MAX_SEED, SeedError, check_seed, generator
-from interp.stats import bootstrap_mean, resampled_means
+from interp.stats.estimates import bootstrap_mean, resampled_means
 
 BAD = (-1, 2**32, 10**30, 0.5, float("nan"), "0", None, True, np.float64(1))
 OUTCOME = pd.Series([0.0, 1.0, 1.0, 0.0])

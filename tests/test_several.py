@@ -7,26 +7,25 @@ import torch
 from jaxtyping import config
 
 import interp
-from interp.curves import group_masks
-from interp.data.corpus import planted_windows
 from interp.data.counts.build import build_index
-from interp.data.infini_gram import InfiniGram, WebCount
+from interp.data.counts.web import InfiniGram, WebCount
 from interp.data.windows import WindowError
 from interp.errors import InterpError
 from interp.figures.noise import carried_together
-from interp.internal.ablation import ablate_heads
-from interp.internal.ablation_reference import ablate_heads_plainly
-from interp.internal.cumulative import cumulative_ablation
-from interp.internal.first_layer import FirstLayer
-from interp.internal.joint import ablate_sets
-from interp.internal.joint_substitution import ends, substitute_sets
-from interp.internal.methods import AblationError
-from interp.internal.noise import perturb
-from interp.internal.screening import screen_heads
-from interp.internal.substitution import substitute
+from interp.internal.ablation.cumulative import cumulative_ablation
+from interp.internal.ablation.heads import ablate_heads
+from interp.internal.ablation.reference import ablate_heads_plainly
+from interp.internal.ablation.replacement import AblationError
+from interp.internal.ablation.screening import screen_heads
+from interp.internal.ablation.sets import ablate_sets
+from interp.internal.lens.first_layer import FirstLayer
+from interp.internal.noise.joint_substitution import ends, substitute_sets
+from interp.internal.noise.residual import perturb
+from interp.internal.noise.substitution import substitute
 from interp.models.hooks import HookError, activations
 from interp.models.loading import load_model
 from interp.models.measuring import StateError
+from interp.planted.corpus import planted_windows
 from interp.several import several
 from interp.statistical.compression import compression_summary, ratio_distribution
 from interp.statistical.domains import domains
@@ -38,6 +37,7 @@ from interp.statistical.matching import match
 from interp.statistical.numerics import numerics
 from interp.statistical.rates import rates, score_histogram
 from interp.statistical.survival import depth_summary, survival
+from interp.stats.curves import group_masks
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from interp import shipped
-from interp.data import corpus
 from interp.files import PACKAGE, sha256
 from interp.models import loading
 from interp.models.loading import load_model
+from interp.planted import corpus
 from interp.shipped import FOLDERS, ShippedFileError, check_shipped
 
 NAME = "pythia-small-0.2m"
@@ -63,4 +63,4 @@ def test_digests_are_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     shipped.write_digests()
     assert (tmp_path / "shipped.json").read_bytes() == (PACKAGE / "shipped.json").read_bytes()
     with pytest.raises(ShippedFileError, match="was not shipped"):
-        check_shipped(tmp_path, "models/weights/another")
+        check_shipped(tmp_path, "planted/weights/another")

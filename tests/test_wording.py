@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from interp.stats import Estimate, wilson
+from interp.stats.estimates import Estimate, wilson
 from interp.wording import percent
 
 

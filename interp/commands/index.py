@@ -50,8 +50,8 @@ def shipped(
 ) -> None:
     """Build an index of what the small models were shown: each window as often as it was shown."""
     check_places({"out": out}, folders=["out"])
-    from interp.data.counts.documents import shown_documents
     from interp.models.registry import small_models
+    from interp.planted.corpus import shown_documents
 
     _build(shown_documents(), out, small_models()[0].name, source="windows as shown to the small models")
 
@@ -96,7 +96,7 @@ def web(
 ) -> None:
     """Count how often a text stands in a public corpus, by the infini-gram web API."""
     check_places({"cache": cache})
-    from interp.data.infini_gram import InfiniGram, InfiniGramError
+    from interp.data.counts.web import InfiniGram, InfiniGramError
     from interp.models.registry import find
 
     spec = find(model)

@@ -21,8 +21,8 @@ class DomainsSettings:
 
 
 def compare_domains(given: Given, chosen: DomainsSettings) -> Compared:
-    from interp.data.corpus import STRUCTURAL_DOMAINS
     from interp.figures.domains import draw_domain_rates, draw_domain_shares, draw_structural_share
+    from interp.planted.corpus import STRUCTURAL_DOMAINS
     from interp.statistical.domains import domains
     from interp.wording import behind, percent
 

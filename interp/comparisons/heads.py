@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from interp.brief import Brief
 from interp.comparisons.comparison import Compared, Comparison, Given
-from interp.internal.choices import Method
+from interp.internal.ablation.choices import Method
 from interp.measurements.measurement import Figures
 from interp.measurements.settings import option, settings
 from interp.measurements.tables import models_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from interp.internal.similarity import FamilySimilarity
+    from interp.internal.comparison.similarity import FamilySimilarity
     from interp.results import Provenance
 
 
@@ -103,10 +103,10 @@ def compare_heads(given: Given, chosen: HeadsSettings) -> Compared:
     import numpy as np
     import pandas as pd
 
-    from interp.curves import estimate_columns
-    from interp.internal.overlap import overlap
-    from interp.internal.profiles import concentration, importance_profile
-    from interp.internal.similarity import REPRESENTATIONS
+    from interp.internal.comparison.overlap import overlap
+    from interp.internal.comparison.profiles import concentration, importance_profile
+    from interp.internal.comparison.similarity import REPRESENTATIONS
+    from interp.stats.curves import estimate_columns
 
     falls = {model: Falls.of(rows) for model, rows in models_of(_chosen(given.rows, chosen))}
     rows: dict[str, list[pd.DataFrame]] = {}
@@ -138,7 +138,7 @@ def compare_heads(given: Given, chosen: HeadsSettings) -> Compared:
 
 def _families(falls: Mapping[str, Falls], *, seed: int) -> list[FamilySimilarity]:
     """Similarity within and across families; nothing where one model or family is not enough."""
-    from interp.internal.similarity import REPRESENTATIONS, family_similarity
+    from interp.internal.comparison.similarity import REPRESENTATIONS, family_similarity
 
     families = {model: str(found.labels.get("family", "")) for model, found in falls.items()}
     if not 1 < len(set(families.values())) < len(families):
@@ -181,7 +181,7 @@ def _figures(tables: Mapping[str, pd.DataFrame], similar: Sequence[FamilySimilar
         similarity_heatmap,
         universal_heads,
     )
-    from interp.internal.similarity import REPRESENTATIONS
+    from interp.internal.comparison.similarity import REPRESENTATIONS
 
     for found in similar:
         yield f"similarity-{found.representation}", similarity_heatmap(found)

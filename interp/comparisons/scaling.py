@@ -11,7 +11,7 @@ from interp.measurements.settings import option, settings
 from interp.measurements.tables import records, split
 
 if TYPE_CHECKING:
-    from interp.stats import Estimate
+    from interp.stats.estimates import Estimate
 
 
 @settings
@@ -55,7 +55,7 @@ def compare_ratios(given: Given, chosen: RatiosSettings) -> Compared:
     from interp.figures.scaling import draw_family_ratios
     from interp.statistical.measured import ScoresError
     from interp.statistical.scaling import family_ratios
-    from interp.stats import Estimate
+    from interp.stats.estimates import Estimate
     from interp.wording import behind
 
     def ratios(rows: pd.DataFrame, n_params: float) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interp.figures.style import FAMILY_COLOURS, GROUP_COLOURS, REFERENCE_COLOUR, apply_style
-from interp.internal.attention_targets import ENTROPY
+from interp.internal.comparison.attention_targets import ENTROPY
 from interp.wording import interval, rests_on
 
 _COLOURS = {"top": GROUP_COLOURS["memorized"], "other": GROUP_COLOURS["unmemorized"]}

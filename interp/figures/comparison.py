@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interp.figures.style import FAMILY_COLOURS, REFERENCE_COLOUR, apply_style, translucent
-from interp.internal.similarity import FamilySimilarity, Representation
+from interp.internal.comparison.similarity import FamilySimilarity, Representation
 from interp.wording import interval, of_documents
 
 _NULLS = {

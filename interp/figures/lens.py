@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from interp.figures.curves import hover, panels, reference, rests_on
 from interp.figures.style import apply_style
-from interp.internal.layer_decoding import Quantity
+from interp.internal.lens.layer_decoding import Quantity
 
 _TITLE = {
     "probability": ("Probability of the true token by layer", "mean probability"),

@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from interp.figures.curves import panels, reference, rests_on
 from interp.figures.lens import LAYERS
 from interp.figures.style import FigureError, apply_style
-from interp.internal.joint_substitution import Loss
-from interp.internal.perturbation import Recovery
+from interp.internal.noise.joint_substitution import Loss
+from interp.internal.noise.perturbation import Recovery
 from interp.several import several
 
 _RECOVERY = {

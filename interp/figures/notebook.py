@@ -17,7 +17,7 @@ from plotly.colors import sample_colorscale, unlabel_rgb
 from transformers import PreTrainedTokenizerBase
 
 from interp.figures.style import DIVERGING, FigureError
-from interp.internal.substitution import Substitution
+from interp.internal.noise.substitution import Substitution
 from interp.statistical.extraction import Extraction
 
 _TOKEN = "padding:1px 0;border-radius:2px;outline:1px solid rgba(127,127,127,.35)"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import model_validator
 
-from interp.internal.choices import Group, MeanOver, Method, Metric
+from interp.internal.ablation.choices import Group, MeanOver, Method, Metric
 from interp.measurements.measurement import Figures, Measurement
 from interp.measurements.settings import Several, option, settings
 from interp.measurements.tables import Finished, Tables, models_of, records
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from interp.data.windows import Windows
-    from interp.internal.ablation import HeadAblation
+    from interp.internal.ablation.heads import HeadAblation
     from interp.measurements.subject import Subject
     from interp.results import Provenance
 
@@ -122,7 +122,7 @@ def _ablate(
     method: Method,
     reference: Windows | None,
 ) -> HeadAblation:
-    from interp.internal.ablation import ablate_heads
+    from interp.internal.ablation.heads import ablate_heads
 
     return ablate_heads(
         subject.model,
@@ -148,7 +148,7 @@ def _estimate(
     reference: Windows | None,
     steps: int,
 ) -> Any:
-    from interp.internal.attribution_patching import estimate_heads
+    from interp.internal.ablation.gradient import estimate_heads
 
     return estimate_heads(
         subject.model,
@@ -171,7 +171,7 @@ def _add_screened(
     method: Method,
     reference: Windows | None,
 ) -> None:
-    from interp.internal.screening import screen_heads
+    from interp.internal.ablation.screening import screen_heads
 
     assert chosen.screen is not None
     found = screen_heads(
@@ -193,7 +193,7 @@ def _head(name: str) -> tuple[int, int]:
     Raises:
         AblationError: a name that is no two numbers.
     """
-    from interp.internal.methods import AblationError
+    from interp.internal.ablation.replacement import AblationError
 
     layer, _, head = name.partition(".")
     if not (layer.isdecimal() and head.isdecimal()):
@@ -216,7 +216,7 @@ def _agreements(maps: dict[str, np.ndarray], tested: Windows, chosen: AblateSett
     """Agreement of each two methods, and of each method with its estimates."""
     import pandas as pd
 
-    from interp.internal.agreement import agreement
+    from interp.internal.comparison.agreement import agreement
 
     kinds = ("estimate", "integrated") if chosen.estimate else ()
     pairs = [*combinations(chosen.methods, 2), *((m, f"{m}, {kind}") for m in chosen.methods for kind in kinds)]

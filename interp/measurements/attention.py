@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from interp.internal.choices import Method
+from interp.internal.ablation.choices import Method
 from interp.measurements.measurement import Figures, Measurement
 from interp.measurements.settings import option, settings
 from interp.measurements.tables import Finished, Tables, models_of
@@ -25,9 +25,9 @@ class AttentionSettings:
 
 
 def measure(subject: Subject, chosen: AttentionSettings) -> Tables:
-    from interp.data.corpus import planted_windows
-    from interp.internal.ablation import ablate_heads
-    from interp.internal.attention_targets import attention_targets
+    from interp.internal.ablation.heads import ablate_heads
+    from interp.internal.comparison.attention_targets import attention_targets
+    from interp.planted.corpus import planted_windows
 
     memorized = subject.of_group("memorized")
     # Which tokens are rare is counted in all of the shipped corpus, and of another corpus in the windows.

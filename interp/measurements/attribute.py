@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from interp.internal.choices import Group
+from interp.internal.ablation.choices import Group
 from interp.measurements.measurement import Figures, Measurement
 from interp.measurements.settings import Several, option, settings
 from interp.measurements.tables import Finished, Tables, models_of, records
@@ -22,7 +22,7 @@ class AttributeSettings:
 
 
 def measure(subject: Subject, chosen: AttributeSettings) -> Tables:
-    from interp.internal.logit_attribution import logit_attribution
+    from interp.internal.lens.logit_attribution import logit_attribution
 
     tables = Tables()
     for group in chosen.groups:

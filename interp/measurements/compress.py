@@ -36,7 +36,7 @@ def measure(subject: Subject, chosen: CompressSettings) -> Tables:
 
 
 def finding(found: Finished) -> str:
-    from interp.stats import bootstrap_mean
+    from interp.stats.estimates import bootstrap_mean
 
     said = []
     for model, rows in models_of(found["compression"]):
@@ -70,8 +70,8 @@ def text_sizes(table: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     """Bits a token by domain, of memorized windows, of all others, and of those matched in domain and count."""
     import pandas as pd
 
-    from interp.curves import estimate_columns
-    from interp.stats import bootstrap_mean
+    from interp.stats.curves import estimate_columns
+    from interp.stats.estimates import bootstrap_mean
 
     rows = []
     groups = {"memorized": table["memorized"], "unmemorized": ~table["memorized"], "matched": _shown_alike(table)}

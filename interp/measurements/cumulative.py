@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from interp.internal.choices import Method
+from interp.internal.ablation.choices import Method
 from interp.measurements.measurement import Figures, Measurement
 from interp.measurements.settings import option, settings
 from interp.measurements.subject import NothingToMeasure
@@ -31,8 +31,8 @@ class CumulativeSettings:
 
 
 def measure(subject: Subject, chosen: CumulativeSettings) -> Tables:
-    from interp.internal.ablation import ablate_heads
-    from interp.internal.cumulative import cumulative_ablation, ranking_half
+    from interp.internal.ablation.cumulative import cumulative_ablation, ranking_half
+    from interp.internal.ablation.heads import ablate_heads
     from interp.seeds import drawn
 
     memorized = subject.of_group("memorized")
@@ -80,9 +80,9 @@ def _add_layers(
     """All heads of each layer together, on memorized and unmemorized windows."""
     import numpy as np
 
-    from interp.curves import group_curves
     from interp.data.windows import Windows
-    from interp.internal.joint import ablate_sets, whole_layer
+    from interp.internal.ablation.sets import ablate_sets, whole_layer
+    from interp.stats.curves import group_curves
 
     group = np.repeat(list(tested), [len(windows) for windows in tested.values()])
     windows = Windows.concat(list(tested.values()))

@@ -9,7 +9,7 @@ from interp.measurements.settings import option, settings
 from interp.measurements.tables import Finished, Tables, models_of
 
 if TYPE_CHECKING:
-    from interp.internal.layer_decoding import LayerDecoding
+    from interp.internal.lens.layer_decoding import LayerDecoding
     from interp.measurements.subject import Subject
 
 
@@ -30,8 +30,8 @@ class LensSettings:
 
 
 def measure(subject: Subject, chosen: LensSettings) -> Tables:
-    from interp.internal.layer_decoding import QUANTITIES
-    from interp.internal.lens import logit_lens
+    from interp.internal.lens.layer_decoding import QUANTITIES
+    from interp.internal.lens.logit_lens import logit_lens
 
     windows, groups = subject.grouped(at_most=chosen.at_most)
     decodings: dict[str, LayerDecoding] = {
@@ -57,7 +57,7 @@ def measure(subject: Subject, chosen: LensSettings) -> Tables:
 
 
 def _tuned(subject: Subject, chosen: LensSettings) -> LayerDecoding:
-    from interp.internal.tuned_lens import train_tuned_lens, tuned_lens
+    from interp.internal.lens.tuned_lens import train_tuned_lens, tuned_lens
 
     windows, _ = subject.grouped(at_most=chosen.at_most)
     lens = train_tuned_lens(
@@ -67,7 +67,7 @@ def _tuned(subject: Subject, chosen: LensSettings) -> LayerDecoding:
 
 
 def finding(found: Finished) -> str:
-    from interp.stats import Estimate
+    from interp.stats.estimates import Estimate
     from interp.wording import percent
 
     holding = found["holding"]

@@ -27,8 +27,8 @@ class PerturbSettings:
 
 
 def measure(subject: Subject, chosen: PerturbSettings) -> Tables:
-    from interp.internal.noise import perturb
-    from interp.internal.perturbation import RECOVERIES
+    from interp.internal.noise.perturbation import RECOVERIES
+    from interp.internal.noise.residual import perturb
 
     windows, groups = subject.grouped(at_most=chosen.at_most)
     noisy = perturb(
@@ -73,7 +73,7 @@ def _shown(largest: float) -> float:
 
 def figures(found: Finished) -> Figures:
     from interp.figures.noise import recovery_by_layer, scores_by_noise
-    from interp.internal.perturbation import RECOVERIES
+    from interp.internal.noise.perturbation import RECOVERIES
 
     curves, scores = found["curves"], found["scores"]
     alpha = _shown(curves["alpha"].max())

@@ -45,7 +45,7 @@ def measure(subject: Subject, chosen: NumericsSettings) -> Tables:
 
 
 def finding(found: Finished) -> str:
-    from interp.stats import Estimate
+    from interp.stats.estimates import Estimate
     from interp.wording import percent
 
     said = []
@@ -62,8 +62,8 @@ def finding(found: Finished) -> str:
 
 
 def figures(found: Finished) -> Figures:
+    from interp.engine.decoding import NEAR_TIE
     from interp.figures.numerics import draw_numerics
-    from interp.models.decoding import NEAR_TIE
 
     table = found["numerics"]
     caption = (

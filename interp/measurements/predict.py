@@ -87,7 +87,7 @@ def factors_table(
 
 def finding(found: Finished) -> str:
     from interp.statistical.prediction import ALL
-    from interp.stats import Estimate
+    from interp.stats.estimates import Estimate
     from interp.wording import behind
 
     said = []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from interp.errors import InterpError
-from interp.internal.choices import Group
+from interp.internal.ablation.choices import Group
 from interp.measurements.settings import Several, option, settings
 
 if TYPE_CHECKING:
@@ -144,10 +144,10 @@ class Subject:
 
     def cut(self, prefix_len: int, further_len: int) -> Windows:
         """Windows of a prefix and so many tokens after it."""
-        from interp.data.corpus import planted_windows
         from interp.data.sources import read_windows
         from interp.data.tally import Tally
         from interp.models.loading import load_tokenizer
+        from interp.planted.corpus import planted_windows
 
         chosen = self.chosen
         if chosen.corpus is None:
@@ -179,10 +179,10 @@ class Subject:
 
     def grouped_near(self, near: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
         """``groups`` with controls that are near in other quantities; without the matched where none can be found."""
-        from interp.curves import memorization_groups
-        from interp.data.corpus import planted_windows
+        from interp.planted.corpus import planted_windows
         from interp.statistical.groups import log_token_frequency, matched_groups
         from interp.statistical.matching import MatchingError
+        from interp.stats.curves import memorization_groups
 
         if near is None and self.chosen.corpus is None:
             # Of the shipped corpus all is at hand to count tokens in.
@@ -233,7 +233,7 @@ class Subject:
             of: name of the set, or where the corpus is.
             per_set: at most so many windows of the set in each domain.
         """
-        from interp.data.corpus import manifest
+        from interp.planted.corpus import manifest
 
         if of in set(manifest()["set"]):
             other = replace(self.chosen, sets=(of,), per_set=per_set, corpus=None)

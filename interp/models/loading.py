@@ -35,9 +35,9 @@ from interp.models.identity import remember_revision
 from interp.models.measuring import settled_process
 from interp.models.registry import UnknownModelError, known
 from interp.models.rotation import convert_rotated
-from interp.models.small import TOKENIZER, WEIGHTS
 from interp.models.tokenizer import open_tokenizer
 from interp.models.verify import PROBE_LEN, TOLERANCE, probe_tokens, verify
+from interp.planted.shapes import TOKENIZER, WEIGHTS
 from interp.shipped import check_shipped
 
 _READ = (".json", ".safetensors", ".model", ".txt")
@@ -197,8 +197,10 @@ def _directory(name_or_path: str | Path, revision: str | None) -> Path:
         raise LoadError(f"revision={revision!r} was given with {name}, which is shipped in one version only")
     shipped = WEIGHTS / spec.name
     if not shipped.is_dir():
-        raise LoadError(f"the shipped weights of {name} are not in {shipped}; train them with experiments/train_zoo.py")
-    return check_shipped(shipped, f"models/weights/{spec.name}")
+        raise LoadError(
+            f"the shipped weights of {name} are not in {shipped}; train them with experiments/planted/train.py"
+        )
+    return check_shipped(shipped, f"planted/weights/{spec.name}")
 
 
 def _from_hub(hub_id: str, revision: str | None) -> Path:
@@ -224,7 +226,7 @@ def _from_hub(hub_id: str, revision: str | None) -> Path:
 
 def _tokenizer(name: str, directory: Path) -> PreTrainedTokenizerBase:
     # The small models share one tokenizer, kept with the corpus that it was made from.
-    source = check_shipped(TOKENIZER, "data/corpus/tokenizer") if directory.parent == WEIGHTS else directory
+    source = check_shipped(TOKENIZER, "planted/text/tokenizer") if directory.parent == WEIGHTS else directory
     if not any((source / file).exists() for file in _TOKENIZER_FILES):
         raise LoadError(
             f"{name} has no tokenizer in {source}: one of {', '.join(_TOKENIZER_FILES)} is needed; "

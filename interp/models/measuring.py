@@ -9,7 +9,7 @@ A number must not depend on what a notebook did before it. For the time of a mea
 Afterwards all of it is as it was. Global random generators are neither read nor moved, threads are left alone, and no
 parameter is given a gradient. What cannot be set for a while is refused: a model whose dtype or device was changed
 after it was loaded. What was changed in the model itself (weights, layers, hooks) is part of what is measured; see
-``interp.models.hooks.attached_hooks`` for hooks, ``TextDecoder.of`` and ``interp.models.take_apart.decoder`` for the
+``interp.models.hooks.attached_hooks`` for hooks, ``Decoder.of`` and ``interp.engine.take_apart.decoder`` for the
 checks that a faster way still gives what the model gives.
 """
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from interp.brief import Brief
 from interp.errors import InterpError
-from interp.models.small import N_PARAMS, SHAPES, SMALL_FAMILIES, WEIGHTS, small_config, small_model_name
+from interp.planted.shapes import N_PARAMS, SHAPES, SMALL_FAMILIES, WEIGHTS, small_config, small_model_name
 
 
 class UnknownModelError(InterpError, KeyError):

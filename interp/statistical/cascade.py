@@ -17,9 +17,9 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import Windows
-from interp.models.decoding import TextDecoder
-from interp.models.greedy import first_misses
-from interp.models.key_values import KeyValues
+from interp.engine.decoding import Decoder
+from interp.engine.greedy import first_misses
+from interp.engine.key_values import KeyValues
 from interp.statistical.extraction import refuse_not_finite
 
 STAGES = (1, 4, 16)
@@ -47,7 +47,7 @@ class _Waiting(Brief):
 @torch.no_grad()
 def exact_runs(
     model: TransformerBridge,
-    decoder: TextDecoder,
+    decoder: Decoder,
     windows: Windows,
     *,
     row: Int[np.ndarray, " text"],

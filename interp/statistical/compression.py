@@ -22,9 +22,8 @@ from jaxtyping import Bool, Float, Int
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
-from interp.curves import column_estimates
 from interp.data.windows import WindowError, Windows
-from interp.models.decoding import NEAR_TIE, TextDecoder
+from interp.engine.decoding import NEAR_TIE, Decoder
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance
@@ -32,7 +31,8 @@ from interp.several import several
 from interp.statistical.cascade import exact_runs
 from interp.statistical.measured import ScoresError, check_columns, grouped, numbers
 from interp.statistical.rates import estimates_frame
-from interp.stats import bootstrap_mean, clustered_rate
+from interp.stats.curves import column_estimates
+from interp.stats.estimates import bootstrap_mean, clustered_rate
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -103,7 +103,7 @@ def compress(model: TransformerBridge, windows: Windows, *, batch_size: int = 25
     check_windows(model, windows)
     if batch_size < 1:
         raise WindowError(f"batch_size must be at least 1, not {batch_size}")
-    decoder = TextDecoder.of(model, windows.tokens[:1])
+    decoder = Decoder.of(model, windows.tokens[:1])
     k, n = windows.prefix_len, windows.continuation_len
     everything = np.arange(len(windows))
     whole = exact_runs(model, decoder, windows, row=everything, used=np.full(len(windows), k), batch_size=batch_size)

@@ -24,7 +24,7 @@ from xxhash import xxh3_128_hexdigest
 
 from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
-from interp.models.decoding import NEAR_TIE, TextDecoder
+from interp.engine.decoding import NEAR_TIE, Decoder
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance
@@ -114,7 +114,7 @@ def depth(
     further = _checked(model, windows, further)[:, :room]
     # The longest text that is read, at its whole length.
     longest_text = torch.cat([windows.tokens, further.clamp(min=0)], dim=1)[further.ne(NO_TOKEN).sum(dim=1).argmax()]
-    decoder = TextDecoder.of(model, longest_text[None, : model.cfg.n_ctx])
+    decoder = Decoder.of(model, longest_text[None, : model.cfg.n_ctx])
     everything, whole = np.arange(len(windows)), np.full(len(windows), windows.prefix_len)
     runs = exact_runs(model, decoder, windows, row=everything, used=whole, batch_size=batch_size)
     memorized = runs.exact_run == windows.continuation_len

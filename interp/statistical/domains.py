@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 
 from interp.brief import Brief
-from interp.data.corpus import STRUCTURAL_DOMAINS
 from interp.data.domains import UNKNOWN, is_structural
+from interp.planted.corpus import STRUCTURAL_DOMAINS
 from interp.several import several
 from interp.statistical.measured import ScoresError, check_columns, outcomes
 from interp.statistical.rates import Rates, rates
-from interp.stats import Estimate
+from interp.stats.estimates import Estimate
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -26,13 +26,13 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import Windows
-from interp.models.decoding import NEAR_TIE, Choice, DecodingError, TextDecoder
-from interp.models.greedy import first_misses
+from interp.engine.decoding import NEAR_TIE, Choice, Decoder, DecodingError
+from interp.engine.greedy import first_misses
+from interp.engine.key_values import KeyValues
 from interp.models.identity import check_windows
-from interp.models.key_values import KeyValues
 from interp.models.measuring import measurement
 from interp.results import Provenance
-from interp.stats import clustered_rate
+from interp.stats.estimates import clustered_rate
 from interp.wording import percent
 
 RECITED = 0.5
@@ -127,7 +127,7 @@ def extract(
     check_windows(model, windows)
     if prefix_len is not None:
         windows = replace(windows, prefix_len=prefix_len)
-    decoder = TextDecoder.of(model, windows.tokens[:1])
+    decoder = Decoder.of(model, windows.tokens[:1])
     written = []
     for where, tokens in windows.batches(batch_size):
         choice = _write(decoder, tokens.to(decoder.device), windows.prefix_len, log_prob=log_prob)
@@ -157,7 +157,7 @@ def extract(
     )
 
 
-def _write(decoder: TextDecoder, tokens: Int[Tensor, "batch pos"], prefix_len: int, *, log_prob: bool) -> Choice:
+def _write(decoder: Decoder, tokens: Int[Tensor, "batch pos"], prefix_len: int, *, log_prob: bool) -> Choice:
     """Greedy continuation of a batch, and the log-probability of the truth where that is wanted."""
     n_rows, n = len(tokens), tokens.shape[1] - prefix_len
     token = torch.zeros((n_rows, n), dtype=torch.long, device=tokens.device)

@@ -21,13 +21,13 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
+from interp.engine.decoding import NEAR_TIE, Decoder
 from interp.files import only_writer
-from interp.models.decoding import NEAR_TIE, TextDecoder
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance, read_provenance, read_table, write_result
 from interp.statistical.cascade import exact_runs
-from interp.stats import clustered_rate
+from interp.stats.estimates import clustered_rate
 from interp.wording import percent
 
 
@@ -79,7 +79,7 @@ def memorized_flags(model: TransformerBridge, stream: Iterable[Windows], *, batc
 def _flag(model: TransformerBridge, windows: Windows, *, batch_size: int) -> Flags:
     """Flag one chunk: between chunks the process is the caller's."""
     check_windows(model, windows)
-    decoder = TextDecoder.of(model, windows.tokens[:1])
+    decoder = Decoder.of(model, windows.tokens[:1])
     if batch_size < 1:
         raise WindowError(f"batch_size must be at least 1, not {batch_size}")
     everything = np.arange(len(windows))

@@ -18,13 +18,13 @@ import pandas as pd
 from jaxtyping import Float
 
 from interp.brief import Brief
-from interp.curves import Groups, Points, estimate_columns, group_masks
 from interp.data.counts.index import CountIndex, ngram_counts, window_counts
 from interp.data.counts.manifest import CountIndexError
 from interp.data.windows import Windows
 from interp.results import Provenance
 from interp.several import several
-from interp.statistical.clustered_sums import ClusteredSums
+from interp.stats.clustered_sums import ClusteredSums
+from interp.stats.curves import Groups, Points, estimate_columns, group_masks
 
 LENGTHS = tuple(range(1, 9))
 

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from interp.curves import memorization_groups
 from interp.data.windows import Windows
 from interp.statistical.extraction import Extraction
 from interp.statistical.matching import Matching, MatchingError, match
 from interp.statistical.measured import check_columns, numbers
+from interp.stats.curves import memorization_groups
 
 
 def log_token_frequency(windows: Windows, corpus: Windows) -> Float[np.ndarray, " window"]:

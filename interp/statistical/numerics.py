@@ -21,13 +21,13 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import Windows
+from interp.engine.decoding import NEAR_TIE
 from interp.errors import InterpError
-from interp.models.decoding import NEAR_TIE
 from interp.models.loading import load_model
 from interp.results import Provenance
 from interp.several import several
 from interp.statistical.extraction import Extraction, extract
-from interp.stats import Estimate, clustered_rate
+from interp.stats.estimates import Estimate, clustered_rate
 from interp.wording import percent
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -31,10 +31,10 @@ from threadpoolctl import threadpool_limits
 from interp.brief import Brief
 from interp.data.disjoint import linked
 from interp.seeds import check_seed, generator
-from interp.statistical.auc import auc_estimates
 from interp.statistical.measured import ScoresError, check_columns, numbers, outcomes
 from interp.statistical.rates import Rates, estimates_frame, rates
-from interp.stats import Estimate, bootstrap_mean
+from interp.stats.auc import auc_estimates
+from interp.stats.estimates import Estimate, bootstrap_mean
 
 FACTORS = {
     "count": "log2_count",

@@ -15,7 +15,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
-from interp.models.decoding import DecodingError
+from interp.engine.decoding import DecodingError
 from interp.models.hooks import logits
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement

@@ -2,7 +2,8 @@
 
 A window is memorized when greedy decoding from its prefix gives its continuation exactly, M = 1; the rate is
 the share of such windows (arXiv 2603.21658, "memorization rate"). The interval is Wilson's, 95 %, at the
-number of outcomes that are as good as independent where windows of one document go together (``interp.stats``).
+number of outcomes that are as good as independent where windows of one document go together
+(``interp.stats.estimates``).
 
 Everything derived from scores in this package takes one table with a row for each window and model: the columns
 ``window``, ``document``, ``domain``, ``count``, ``score`` and ``memorized`` of ``Extraction.to_frame()``, and
@@ -22,7 +23,7 @@ from jaxtyping import Float
 from interp.brief import Brief
 from interp.several import several
 from interp.statistical.measured import ScoresError, check_columns, grouped, numbers, outcomes
-from interp.stats import NOT_MEASURED, Estimate, clustered_rate
+from interp.stats.estimates import NOT_MEASURED, Estimate, clustered_rate
 
 __all__ = ["Rates", "ScoresError", "check_columns", "estimates_frame", "rate", "rates", "score_bin", "score_histogram"]
 

@@ -20,11 +20,11 @@ import pandas as pd
 from jaxtyping import Float, Shaped
 
 from interp.brief import Brief
-from interp.statistical.fits import linear_fit, logistic_fit, logistic_rate, r_squared
 from interp.statistical.measured import ScoresError, check_columns, numbers, outcomes
 from interp.statistical.pairing import refuse_other_texts, window_key
 from interp.statistical.rates import Rates, estimates_frame, rates, score_bin
-from interp.stats import Estimate, from_resamples, resampled_means, resting_on
+from interp.stats.estimates import Estimate, from_resamples, resampled_means, resting_on
+from interp.stats.fits import linear_fit, logistic_fit, logistic_rate, r_squared
 
 _NEEDED = ("family", "model", "n_params", "window", "document", "memorized")
 

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from interp.several import several
 from interp.statistical.measured import ScoresError, check_columns, grouped, numbers, outcomes
 from interp.statistical.rates import estimates_frame
-from interp.stats import from_resamples, resampled_means, resting_on
+from interp.stats.estimates import from_resamples, resampled_means, resting_on
 
 
 def survival(

@@ -12,7 +12,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.comparisons.comparison import Given
 from interp.comparisons.heads import Falls, HeadsSettings, compare_heads, read_falls
 from interp.data.windows import Windows
-from interp.internal.ablation import HeadAblation, ablate_heads
+from interp.internal.ablation.heads import HeadAblation, ablate_heads
 from interp.measurements.ablate import by_window
 from interp.measurements.tables import models_of
 from interp.results import write_table
@@ -76,8 +76,8 @@ def test_a_table_given_twice_or_of_several_methods_is_refused(
 def test_heads_are_compared_as_their_own_functions_compare_them(
     measured: dict[str, HeadAblation], drawn: Windows, tmp_path: Path
 ) -> None:
-    from interp.internal.overlap import overlap
-    from interp.internal.profiles import concentration
+    from interp.internal.comparison.overlap import overlap
+    from interp.internal.comparison.profiles import concentration
 
     rows, provenance = read_falls([write(measured, tmp_path / "a.parquet", method="peer_mean")])
     compared = compare_heads(Given(rows, provenance, 5), HeadsSettings())

@@ -26,7 +26,7 @@ from interp.data.sources import read_windows
 from interp.data.tally import Tally
 from interp.data.windows import WindowError
 from interp.models.loading import load_model
-from interp.models.small import TOKENIZER
+from interp.planted.shapes import TOKENIZER
 
 TEXTS = ['the sea, and\nthe \u2028 "ships" ' * 30, "int main(void)\r\n\t{ return 0; } " * 30, "a third " * 60]
 

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 
 from interp.data.sources import read_windows, stream_windows
 from interp.data.windows import WindowError
-from interp.models.small import TOKENIZER
+from interp.planted.shapes import TOKENIZER
 
 ROWS = [
     {"text": "the quick brown fox jumps over the lazy dog. " * 12, "name": "fox", "kind": "p"},

@@ -15,7 +15,6 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers import models as models_of_tokens
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from interp.data.corpus import planted_windows
 from interp.data.counts.build import build_index
 from interp.data.counts.index import open_index
 from interp.data.counts.manifest import CountIndexError
@@ -23,7 +22,8 @@ from interp.data.sources import read_windows
 from interp.data.tokenizers import tokenizer_fingerprint
 from interp.data.windows import WindowError
 from interp.models.loading import load_model, load_tokenizer
-from interp.models.small import TOKENIZER
+from interp.planted.corpus import planted_windows
+from interp.planted.shapes import TOKENIZER
 from interp.statistical.frequency import frequency
 from interp.statistical.frequency_parts import stream_frequency
 from interp.statistical.text_size import text_size

@@ -16,10 +16,10 @@ from interp.figures.comparison import (
     similarity_heatmap,
     universal_heads,
 )
-from interp.internal.attention_targets import TARGETS, attention_targets
-from interp.internal.overlap import overlap
-from interp.internal.profiles import importance_profile
-from interp.internal.similarity import N_POINTS, Representation, family_similarity
+from interp.internal.comparison.attention_targets import TARGETS, attention_targets
+from interp.internal.comparison.overlap import overlap
+from interp.internal.comparison.profiles import importance_profile
+from interp.internal.comparison.similarity import N_POINTS, Representation, family_similarity
 
 RNG = np.random.default_rng(0)
 MAPS = {f"{family}-{n}": RNG.random((n, n)) for family in ("Pythia", "OLMo2") for n in (4, 6)}

@@ -8,8 +8,8 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
 from interp.figures.ablation import head_heatmap
-from interp.internal.ablation import ablate_heads
-from interp.internal.methods import AblationError
+from interp.internal.ablation.heads import ablate_heads
+from interp.internal.ablation.replacement import AblationError
 
 
 def test_every_head_and_its_interval(model: TransformerBridge, windows: Windows) -> None:

@@ -10,8 +10,8 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
 from interp.figures.lens import decided_by_layer, layer_by_position, layer_curves
-from interp.internal.layer_decoding import QUANTITIES, LayerDecoding
-from interp.internal.lens import logit_lens
+from interp.internal.lens.layer_decoding import QUANTITIES, LayerDecoding
+from interp.internal.lens.logit_lens import logit_lens
 
 GROUPS = {"memorized": np.arange(12) < 6, "unmemorized": np.arange(12) >= 6}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from interp.figures.notebook import attention_view, coloured_tokens, log_prob_view, substitution_view, token_texts
-from interp.internal.substitution import substitute
+from interp.internal.noise.substitution import substitute
 from interp.models.hooks import activations, hook_name
 from interp.statistical.extraction import extract
 

@@ -17,9 +17,9 @@ from transformer_lens.tools.analysis import attribution_patch, direct_logit_attr
 from transformer_lens.tools.analysis import logit_lens as their_lens
 
 from interp.data.windows import Windows
-from interp.internal.attribution_patching import estimate_heads
-from interp.internal.lens import logit_lens
-from interp.internal.logit_attribution import logit_attribution
+from interp.internal.ablation.gradient import estimate_heads
+from interp.internal.lens.logit_attribution import logit_attribution
+from interp.internal.lens.logit_lens import logit_lens
 from interp.models.loading import load_model
 
 

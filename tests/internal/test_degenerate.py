@@ -12,20 +12,20 @@ import pytest
 import torch
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.curves import memorization_groups
 from interp.data.windows import WindowError, Windows
 from interp.errors import InterpError
-from interp.internal.ablation import ablate_heads
-from interp.internal.agreement import agreement
-from interp.internal.attention_targets import ENTROPY, attention_targets
-from interp.internal.attribution_patching import estimate_heads
-from interp.internal.cumulative import cumulative_ablation, ranking_half
-from interp.internal.joint_substitution import ends, substitute_sets
-from interp.internal.lens import decode, logit_lens
-from interp.internal.logit_attribution import logit_attribution
-from interp.internal.noise import perturb
-from interp.internal.profiles import concentration, importance_profile
-from interp.internal.screening import screen_heads
+from interp.internal.ablation.cumulative import cumulative_ablation, ranking_half
+from interp.internal.ablation.gradient import estimate_heads
+from interp.internal.ablation.heads import ablate_heads
+from interp.internal.ablation.screening import screen_heads
+from interp.internal.comparison.agreement import agreement
+from interp.internal.comparison.attention_targets import ENTROPY, attention_targets
+from interp.internal.comparison.profiles import concentration, importance_profile
+from interp.internal.lens.logit_attribution import logit_attribution
+from interp.internal.lens.logit_lens import decode, logit_lens
+from interp.internal.noise.joint_substitution import ends, substitute_sets
+from interp.internal.noise.residual import perturb
+from interp.stats.curves import memorization_groups
 
 
 def some_tokens(n: int, length: int = 8) -> torch.Tensor:

@@ -11,19 +11,19 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
-from interp.internal.ablation import ablate_heads
-from interp.internal.attention_targets import attention_targets
-from interp.internal.attribution_patching import estimate_heads
-from interp.internal.cumulative import cumulative_ablation
-from interp.internal.finite import ActivationError, check_outcome
-from interp.internal.joint import ablate_sets
-from interp.internal.joint_substitution import substitute_sets
-from interp.internal.lens import logit_lens
-from interp.internal.logit_attribution import logit_attribution
-from interp.internal.noise import perturb
-from interp.internal.screening import screen_heads
-from interp.internal.substitution import substitute
-from interp.internal.tuned_lens import train_tuned_lens
+from interp.internal.ablation.cumulative import cumulative_ablation
+from interp.internal.ablation.gradient import estimate_heads
+from interp.internal.ablation.heads import ablate_heads
+from interp.internal.ablation.screening import screen_heads
+from interp.internal.ablation.sets import ablate_sets
+from interp.internal.comparison.attention_targets import attention_targets
+from interp.internal.lens.logit_attribution import logit_attribution
+from interp.internal.lens.logit_lens import logit_lens
+from interp.internal.lens.tuned_lens import train_tuned_lens
+from interp.internal.noise.joint_substitution import substitute_sets
+from interp.internal.noise.residual import perturb
+from interp.internal.noise.substitution import substitute
+from interp.models.finite import ActivationError, check_outcome
 from interp.models.loading import load_model
 
 MEASUREMENTS: dict[str, Callable[[TransformerBridge, Windows], object]] = {

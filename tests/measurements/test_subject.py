@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interp.data.corpus import planted_windows
 from interp.measurements.subject import ModelChoice, NothingToMeasure, Subject, WindowsChoice
+from interp.planted.corpus import planted_windows
 
 NAME = "pythia-small-0.2m"
 

@@ -33,14 +33,14 @@ from transformers import (
 )
 
 from interp.data.windows import Windows
-from interp.internal.ablation import ablate_heads
-from interp.internal.attribution_patching import estimate_heads
-from interp.internal.lens import logit_lens
-from interp.internal.logit_attribution import logit_attribution
-from interp.models.decoding import DecodingError, TextDecoder
+from interp.engine.decoding import Decoder, DecodingError
+from interp.engine.take_apart import RestartError
+from interp.internal.ablation.gradient import estimate_heads
+from interp.internal.ablation.heads import ablate_heads
+from interp.internal.lens.logit_attribution import logit_attribution
+from interp.internal.lens.logit_lens import logit_lens
 from interp.models.hooks import HookError, logits
 from interp.models.loading import load_model
-from interp.models.take_apart import RestartError
 from interp.statistical.compression import compress
 from interp.statistical.extraction import extract
 
@@ -162,7 +162,7 @@ def test_a_measurement_leaves_the_model_as_it_was(loaded: Loaded) -> None:
     tokens = loaded.windows.tokens
     with torch.no_grad():
         before = logits(loaded.model, tokens)
-        TextDecoder.of(loaded.model, tokens[:1])
+        Decoder.of(loaded.model, tokens[:1])
         assert loaded.model.original_model.config._attn_implementation == "eager"
         assert torch.equal(logits(loaded.model, tokens), before)
 

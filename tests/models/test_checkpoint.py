@@ -27,8 +27,8 @@ from transformers import (
 from interp.models.checkpoint import INDEX, LoadError
 from interp.models.hooks import logits
 from interp.models.loading import load_model
-from interp.models.small import small_config
 from interp.models.verify import VerificationError
+from interp.planted.shapes import small_config
 
 Damage = Callable[[Path], object]
 SHAPE: dict[str, Any] = dict(

@@ -14,7 +14,7 @@ from interp.data.windows import WindowError
 from interp.models import loading
 from interp.models.identity import NO_TOKENIZER, ModelIdentity, check_windows, weights_digest
 from interp.models.loading import load_model
-from interp.models.small import WEIGHTS
+from interp.planted.shapes import WEIGHTS
 
 
 @pytest.fixture

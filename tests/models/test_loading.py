@@ -11,8 +11,8 @@ from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, OlmoC
 from interp.models import verify as verification
 from interp.models.hooks import hook_name, logits
 from interp.models.loading import LoadError, load_model
-from interp.models.small import small_config
 from interp.models.verify import VerificationError, probe_tokens, verify
+from interp.planted.shapes import small_config
 
 TINY = dict(vocab_size=2048, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
 ODD_CONFIGURATIONS = {

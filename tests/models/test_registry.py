@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from interp.models.registry import UnknownModelError, find, models_table, registry, small_models
-from interp.models.small import SHAPES, SMALL_FAMILIES, small_config
+from interp.planted.shapes import SHAPES, SMALL_FAMILIES, small_config
 
 
 def test_twenty_real_and_eighteen_small_models():

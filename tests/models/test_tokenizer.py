@@ -11,10 +11,10 @@ from conftest import write_checkpoint
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
-from interp.data.corpus import documents
 from interp.data.sources import read_windows
 from interp.models.loading import LoadError, load_model, load_tokenizer
-from interp.models.small import TOKENIZER, small_config
+from interp.planted.corpus import documents
+from interp.planted.shapes import TOKENIZER, small_config
 
 ODD = [
     "",

@@ -14,7 +14,7 @@ from interp.results import Provenance
 from interp.statistical.compression import Compression, compress, compression_summary, ratio_distribution
 from interp.statistical.extraction import extract
 from interp.statistical.text_size import deflated_bytes, lzma_bytes, text_size
-from interp.stats import wilson
+from interp.stats.estimates import wilson
 
 
 def recited(model: TransformerBridge, windows: Windows, *, k: int, n: int) -> Windows:

@@ -7,7 +7,7 @@ import pytest
 from interp.figures.domains import draw_domain_rates, draw_domain_shares, draw_structural_share
 from interp.statistical.domains import domains
 from interp.statistical.rates import ScoresError
-from interp.stats import wilson
+from interp.stats.estimates import wilson
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from interp.figures.prediction import draw_auc, draw_reliability
-from interp.statistical.auc import RankedFolds, auc_estimates
 from interp.statistical.prediction import ALL, SHUFFLED, predict
 from interp.statistical.rates import ScoresError
-from interp.stats import bootstrap, resample_weights
+from interp.stats.auc import RankedFolds, auc_estimates
+from interp.stats.estimates import bootstrap, resample_weights
 
 
 def windows_table(n: int = 1200, *, seed: int = 0, effect: float = 1.5) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from interp.statistical.rates import SCORE_BINS, ScoresError, rates, score_bin, score_histogram
-from interp.stats import clustered_rate, wilson
+from interp.stats.estimates import clustered_rate, wilson
 
 
 def scores_table() -> pd.DataFrame:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from interp.statistical.survival import depth_summary, survival
-from interp.stats import bootstrap, from_resamples, resting_on, wilson
+from interp.stats.estimates import bootstrap, from_resamples, resting_on, wilson
 
 
 def test_survival_by_hand() -> None:

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
-from interp.data.corpus import planted_windows
 from interp.data.counts.build import build_index
-from interp.data.counts.documents import shown_documents, token_documents
+from interp.data.counts.documents import token_documents
 from interp.data.counts.index import CountIndex, ngram_counts, open_index, window_counts
 from interp.data.counts.manifest import CountIndexError, read_manifest, table_file, token_file, tokenizer_fingerprint
 from interp.data.windows import WindowError, Windows
-from interp.models.small import TOKENIZER, VOCAB_SIZE
+from interp.planted.corpus import planted_windows, shown_documents
+from interp.planted.shapes import TOKENIZER, VOCAB_SIZE
 
 
 def random_documents(d_vocab: int, *, n: int = 30, seed: int = 0) -> list[np.ndarray]:

@@ -1,0 +1,225 @@
+"""A model taken apart, so that a measurement can begin anywhere in it.
+
+The bridge computes a whole pass at a time. Here the same Hugging Face modules, with the same weights (shared, not
+copied), are taken out of the bridge's wrappers and called one by one. The bridge is not touched: hooks on it do not
+fire here, and two threads may run at once. One description fits the six architectures:
+
+    attention = post_norm1(project(z(norm1(residual))))         norm1 or post_norm1 may be absent
+    residual + attention + mlp(norm2(residual))                 parallel (Pythia)
+    residual + attention + post_norm2(mlp(norm2(residual + attention)))      sequential
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from interp.brief import Brief
+
+
+@runtime_checkable
+class KeyValueStore(Protocol):
+    """Where attention puts its keys and values, and finds those of earlier positions."""
+
+    def update(self, key: Tensor, value: Tensor, layer: int, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]: ...
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Block(Brief):
+    """One decoder layer, taken apart. An absent norm is the identity."""
+
+    norm1: nn.Module
+    attention: nn.Module
+    """Hugging Face's attention with its output projection left out: returns z."""
+    project: nn.Linear
+    post_norm1: nn.Module
+    norm2: nn.Module
+    mlp: nn.Module
+    post_norm2: nn.Module
+    parallel: bool
+    kind: str
+    """``full_attention`` or ``sliding_attention``."""
+    store_argument: str
+    """What the attention calls its key/value store."""
+
+    @property
+    def norm_follows_attention(self) -> bool:
+        """Whether attention's output is normalised, so that heads do not add up in the residual stream."""
+        return not isinstance(self.post_norm1, nn.Identity)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Positions(Brief):
+    """What attention needs to know about the positions of one pass, prepared once and used by every layer."""
+
+    rotary: dict[str, tuple[Tensor, Tensor] | None]
+    """Cosines and sines for each kind of layer."""
+    mask: dict[str, Float[Tensor, "1 1 query_pos key_pos"] | None]
+    """What is added to the scores, so that a query sees the keys it may; None is plain causal."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Blocks(Brief):
+    """The model taken apart; see ``interp.engine.take_apart``."""
+
+    layers: tuple[Block, ...]
+    embed_module: nn.Module
+    position_module: nn.Module | None
+    rotary_module: nn.Module | None
+    final_norm: nn.Module
+    unembed_module: nn.Linear
+    n_heads: int
+    n_key_value_heads: int
+    d_head: int
+    d_model: int
+    d_vocab: int
+    sliding_window: int | None
+    fused: bool
+    """Attention by torch's fused kernel; else by the model's own code, step by step."""
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.embed_module.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.embed_module.parameters()).dtype
+
+    def positions(self, start: int, stop: int, *, n_keys: int | None = None) -> Positions:
+        """For queries at positions ``start`` ... ``stop - 1`` that see the keys from position 0 on; where the store
+        returns ``n_keys``, those after ``stop`` are hidden."""
+        query = torch.arange(start, stop, device=self.device)
+        kinds = {layer.kind for layer in self.layers}
+        return Positions(
+            {kind: self._rotary(query, kind) for kind in kinds},
+            {kind: self._mask(query, n_keys or stop, kind) for kind in kinds},
+        )
+
+    def _rotary(self, query: Int[Tensor, " query_pos"], kind: str) -> tuple[Tensor, Tensor] | None:
+        if self.rotary_module is None:
+            return None
+        like = torch.empty(0, device=self.device, dtype=self.dtype)
+        by_kind = (kind,) if "layer_type" in inspect.signature(self.rotary_module.forward).parameters else ()
+        return self.rotary_module(like, query[None], *by_kind)
+
+    def _mask(
+        self, query: Int[Tensor, " query_pos"], n_keys: int, kind: str
+    ) -> Float[Tensor, "1 1 query_pos key_pos"] | None:
+        key = torch.arange(n_keys, device=self.device)
+        ahead = query[:, None] - key[None, :]
+        seen = ahead >= 0
+        if kind == "sliding_attention" and self.sliding_window is not None:
+            seen &= ahead < self.sliding_window
+        elif self.fused and len(query) == n_keys:
+            return None  # A whole pass is plain causal.
+        return torch.zeros_like(seen, dtype=self.dtype).masked_fill(~seen, torch.finfo(self.dtype).min)[None, None]
+
+    def embed(self, tokens: Int[Tensor, "batch pos"], start: int = 0) -> Float[Tensor, "batch pos d_model"]:
+        """Residual stream before layer 0, learned positions included; ``start`` is the first token's position."""
+        residual = self.embed_module(tokens.to(self.device))
+        if self.position_module is None:
+            return residual
+        return residual + self.position_module(torch.arange(start, start + tokens.shape[1], device=self.device))
+
+    def z(
+        self,
+        layer: int,
+        residual: Float[Tensor, "batch pos d_model"],
+        positions: Positions,
+        store: KeyValueStore | None = None,
+    ) -> Float[Tensor, "batch pos head d_head"]:
+        """Output of each head before the output projection, as at ``hook_z``."""
+        part = self.layers[layer]
+        merged, _ = part.attention(
+            part.norm1(residual),
+            position_embeddings=positions.rotary[part.kind],
+            attention_mask=positions.mask[part.kind],
+            **{part.store_argument: store},
+        )
+        return rearrange(merged, "batch pos (head d_head) -> batch pos head d_head", head=self.n_heads)
+
+    def project(self, layer: int, z: Float[Tensor, "batch pos head d_head"]) -> Float[Tensor, "batch pos d_model"]:
+        """What the heads' outputs sum to, bias included, before a norm that may follow."""
+        return self.layers[layer].project(rearrange(z, "batch pos head d_head -> batch pos (head d_head)"))
+
+    def output_weight(self, layer: int) -> Float[Tensor, "head d_head d_model"]:
+        """Each head's slice of the output projection."""
+        weight = self.layers[layer].project.weight
+        return rearrange(weight, "d_model (head d_head) -> head d_head d_model", head=self.n_heads)
+
+    def mlp(self, layer: int, stream: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """What the MLP adds, its norms included, to a stream from before the attention (parallel) or after it."""
+        part = self.layers[layer]
+        # Experts want (batch, pos, d_model), and no more axes.
+        return part.post_norm2(part.mlp(part.norm2(stream.reshape(1, -1, self.d_model)))).reshape(stream.shape)
+
+    def after_attention(
+        self,
+        layer: int,
+        residual: Float[Tensor, "batch pos d_model"],
+        projected: Float[Tensor, "batch pos d_model"],
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """Residual stream after a layer, from that before it and what ``project`` gave."""
+        return self.finish(layer, residual, self.layers[layer].post_norm1(projected))
+
+    def finish(
+        self,
+        layer: int,
+        residual: Float[Tensor, "batch pos d_model"],
+        attention: Float[Tensor, "batch pos d_model"],
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """Residual stream after a layer, from that before it and what its attention adds, its norm included."""
+        middle = residual + attention
+        return middle + self.mlp(layer, residual if self.layers[layer].parallel else middle)
+
+    def block(
+        self,
+        layer: int,
+        residual: Float[Tensor, "batch pos d_model"],
+        positions: Positions,
+        *,
+        store: KeyValueStore | None = None,
+        keep: slice | None = None,
+    ) -> Float[Tensor, "batch kept d_model"]:
+        """Residual stream after a layer; at the positions ``keep`` alone where no more are needed (the last layer)."""
+        z = self.z(layer, residual, positions, store)
+        if keep is not None:
+            z, residual = z[:, keep], residual[:, keep]
+        return self.after_attention(layer, residual, self.project(layer, z))
+
+    def run_from(
+        self,
+        layer: int,
+        residual: Float[Tensor, "batch pos d_model"],
+        positions: Positions,
+        *,
+        store: KeyValueStore | None = None,
+        keep: slice | None = None,
+    ) -> Float[Tensor, "batch kept d_model"]:
+        """Residual stream after the last layer, from that before ``layer`` (``n_layers``: nothing is left to do)."""
+        last = len(self.layers) - 1
+        for i in range(layer, last):
+            residual = self.block(i, residual, positions, store=store)
+        if layer <= last:
+            return self.block(last, residual, positions, store=store, keep=keep)
+        return residual if keep is None else residual[:, keep]
+
+    @torch.no_grad()
+    def head_outputs(self, tokens: Int[Tensor, "batch pos"]) -> list[Float[Tensor, "batch pos head d_head"]]:
+        """z of every layer on some tokens."""
+        positions = self.positions(0, tokens.shape[1])
+        residual, outputs = self.embed(tokens), []
+        for layer in range(len(self.layers)):
+            outputs.append(self.z(layer, residual, positions))
+            residual = self.after_attention(layer, residual, self.project(layer, outputs[-1]))
+        return outputs
+
+    def unembed(self, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_vocab"]:
+        """Logits of a residual stream after the last layer."""
+        return self.unembed_module(self.final_norm(residual))

@@ -1,0 +1,265 @@
+"""Decoding: hidden states with a key/value store in which every window has its own length, and greedy choices.
+
+``generate`` pads a batch to one length and starts every window's text at the same step. Here a window goes on from
+wherever its first miss was, beside windows that missed elsewhere: each row's keys are written at its own positions,
+and a mask hides what lies after them. Only the positions that are asked for are unembedded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformer_lens.model_bridge import TransformerBridge
+from transformers import PretrainedConfig
+
+from interp.brief import Brief
+from interp.engine.attention import attention_window, layer_kinds
+from interp.engine.key_values import KeyValues
+from interp.engine.plain import plain_model
+from interp.errors import InterpError
+from interp.models.hooks import attached_hooks, logits
+from interp.models.verify import relative_error
+
+NEAR_TIE = 1e-4
+"""Margin of a near tie, in logits: below it the order of the top two can change with the shape of a batch."""
+
+LOGITS_AT_ONCE = 2**22
+"""Most logits held at a time (16 MiB in float32): a large vocabulary must not decide the batch size."""
+
+POSITIONS_AT_ONCE = 256
+"""But so many positions in any case: fewer make too little of the unembedding's weights each time they are read."""
+
+
+STEPWISE = 1e-4
+"""Largest error of the logits of a text that is read position by position, relative to those of the whole text, where
+it is not within a few units of rounding."""
+
+
+class DecodingError(InterpError, RuntimeError):
+    """Logits from which no token can be chosen."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Choice(Brief):
+    """The greedy choice at each position that was unembedded."""
+
+    token: Int[Tensor, "batch chosen"]
+    """The token of the largest logit; the lowest id where several share it, as ``argmax`` has it."""
+    near_tie: Bool[Tensor, "batch chosen"]
+    """Whether the second logit is within ``NEAR_TIE`` of the first."""
+    finite: Bool[Tensor, "batch chosen"]
+    """False where a logit is NaN or the largest is infinite: the choice means nothing there."""
+    log_prob: Float[Tensor, "batch chosen"] | None
+    """Log-probability of the true token, nats, where that was asked for."""
+
+
+def choose(logits: Float[Tensor, "batch chosen d_vocab"], truth: Int[Tensor, "batch chosen"] | None = None) -> Choice:
+    """Greedy choice over all of the model's logits, padding of its vocabulary included, as Hugging Face does.
+
+    The logits are overwritten.
+    """
+    # max() propagates NaN, so one comparison finds it; a second maximum is cheaper than a top-2 of a large vocabulary.
+    best, token = logits.max(dim=-1)
+    log_prob = None
+    if truth is not None:
+        log_prob = -nn.functional.cross_entropy(logits.flatten(0, 1), truth.flatten(), reduction="none").view_as(truth)
+    second = logits.scatter_(-1, token[..., None], float("-inf")).amax(dim=-1)
+    return Choice(token, best - second < NEAR_TIE, torch.isfinite(best), log_prob)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Decoder(Brief):
+    """A model's body and head, through the plain model where that is the same, else through the bridge."""
+
+    body: nn.Module
+    head: nn.Module
+    config: PretrainedConfig
+    device: torch.device
+    through: str
+    """``plain``, ``bridge``, or ``whole texts``: the bridge, which reads each text from its beginning in every pass.
+    That is slow, and right for architectures that cannot go on from the keys of rows of different lengths."""
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, model: TransformerBridge, probe: Int[Tensor, "batch pos"], *, stepwise: bool = True) -> Decoder:
+        """The decoder of a model as it is now; of the plain model only if that gives the bridge's logits on the probe.
+
+        Args:
+            model: a booted model.
+            probe: one or two of the texts that are to be decoded, at their whole length: a window of attention, or a
+                hook, may act beyond the first positions only.
+            stepwise: whether texts are to be read position by position, and not only whole ones.
+
+        Raises:
+            DecodingError: neither gives the logits of the whole model, the last position read by itself.
+        """
+        hf, device = model.original_model, torch.device(model.cfg.device)
+        tokens = probe.to(device)
+        whole = logits(model, tokens)
+        hooks = attached_hooks(model)
+        ways = {"plain": plain_model(model), "bridge": hf} | ({} if hooks else {"whole texts": hf})
+        for through, way in ways.items():
+            if way is not None:
+                decoder = cls(way.get_decoder(), way.get_output_embeddings(), hf.config, device, through)
+                error = decoder._disagreement(tokens, whole, stepwise=stepwise, hooked=bool(hooks))
+                # Fused and stepwise attention round differently, by a few units of the type that the model runs in.
+                rounding = 30 * torch.finfo(whole.dtype).eps
+                if error <= (rounding if through == "plain" else max(rounding, STEPWISE)):
+                    return decoder
+        raise DecodingError(
+            f"{model.cfg.model_name} "
+            + ("read position by position" if stepwise else "without its wrapper")
+            + f" differs from the whole model by {error:.2g} of its logits"
+            + (
+                f"; it is hooked at {', '.join(hooks)}: a hook must act inside the model, and on one position as on a "
+                "whole text"
+                if hooks
+                else "; its text cannot be decoded here"
+            )
+        )
+
+    def _disagreement(
+        self,
+        tokens: Int[Tensor, "batch pos"],
+        whole: Float[Tensor, "batch pos d_vocab"],
+        *,
+        stepwise: bool,
+        hooked: bool,
+    ) -> float:
+        """How far the logits are from those of the whole model, as a share of these; infinite where there are none.
+
+        Step by step all but the last two positions are read together and then one by itself, as in decoding: another
+        one in each of two rows, and the same one in both. With the room that is left after it the mask is the one of
+        decoding as well.
+        """
+        if not stepwise:
+            return relative_error(self.logits(self.hidden(tokens)), whole)
+        n, two = max(1, tokens.shape[1] - 2), [0, -1]
+        rows, store = tokens[two], KeyValues(2, tokens.shape[1])
+        at = torch.tensor([n - 1, n], device=tokens.device)
+        try:
+            together = self.hidden_after(rows[:, :n], store, start=0, end=n)
+            apart = self.hidden_after(rows.gather(1, at[:, None]), store, start=at, end=n + 1)
+            last = self.hidden_after(rows[:, n : n + 1], store, start=n, end=n + 1)
+        except Exception:
+            if hooked:
+                raise
+            return float("inf")  # The architecture's own code does not take such a pass.
+        expected = [whole[two, :n], whole[two, at][:, None], whole[two, n : n + 1]]
+        return relative_error(self.logits(torch.cat([together, apart, last], dim=1)), torch.cat(expected, dim=1))
+
+    def hidden(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
+        """Final hidden states, after the last norm, in one pass over whole texts."""
+        return self.body(input_ids=tokens, use_cache=False).last_hidden_state
+
+    def hidden_after(
+        self,
+        tokens: Int[Tensor, "row pos"],
+        store: KeyValues,
+        *,
+        start: int | Int[Tensor, " row"],
+        end: int,
+        rows: slice | Int[Tensor, " row"] | None = None,
+    ) -> Float[Tensor, "row pos d_model"]:
+        """Final hidden states of tokens that go on from what the store holds.
+
+        Args:
+            tokens: the next tokens of each row.
+            store: what came before; the tokens' keys and values are added to it.
+            start: position of each row's first token, one for all or one a row.
+            end: one more than the last position of any row.
+            rows: the rows of the store that go on; all of them unless given.
+        """
+        n_new = tokens.shape[1]
+        if self.through == "whole texts":
+            store.aim(slice(0, store.n_rows) if rows is None else rows, start, end)
+            texts, places = store.texts(tokens)
+            hidden = self.hidden(texts)
+            return hidden.gather(1, places[..., None].expand(-1, -1, hidden.shape[-1]))
+        # One token a row: products over the whole store, masked, take a third of the time of those over a slice of
+        # it, whose rows do not lie one after the other.
+        read = store.n_pos if n_new == 1 and tokens.device.type == "cpu" else end
+        store.aim(slice(0, store.n_rows) if rows is None else rows, start, read)
+        new = torch.arange(n_new, device=tokens.device)
+        if isinstance(start, int) and (start == 0 or n_new == 1) and read == end and not self._slides:
+            # Whole texts, or one token that sees all before it: the model needs no mask, and is faster without.
+            positions = mask = None
+        else:
+            positions = (new + start)[None] if isinstance(start, int) else start[:, None] + new
+            mask = self._mask(positions, read)
+        return self.body(
+            input_ids=tokens, position_ids=positions, attention_mask=mask, past_key_values=store, use_cache=True
+        ).last_hidden_state
+
+    @property
+    def _slides(self) -> bool:
+        return "sliding_attention" in layer_kinds(self.config)
+
+    def _mask(self, positions: Int[Tensor, "row pos"], n_keys: int) -> Tensor | dict[str, Tensor]:
+        """What each position may attend to, as an additive mask; one for each kind of layer where they are named."""
+        dtype = next(self.head.parameters()).dtype
+        query, key = positions[:, None, :, None], torch.arange(n_keys, device=positions.device)
+
+        def additive(visible: Tensor) -> Tensor:
+            return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(
+                ~visible, torch.finfo(dtype).min
+            )
+
+        full = key <= query
+        if not self._slides:
+            return additive(full)
+        near = full & (key > query - (attention_window(self.config) or 0))
+        if not getattr(self.config, "layer_types", None):
+            return additive(near)
+        return {"full_attention": additive(full), "sliding_attention": additive(near)}
+
+    def logits(self, hidden: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_vocab"]:
+        """The model's logits, in at least float32."""
+        logits = self.head(hidden)
+        cap = getattr(self.config, "final_logit_softcapping", None)
+        if cap is not None:  # Gemma 2
+            logits = cap * torch.tanh(logits / cap)
+        return logits if logits.dtype == torch.float64 else logits.float()
+
+    def choose(
+        self, hidden: Float[Tensor, "batch chosen d_model"], truth: Int[Tensor, "batch chosen"] | None = None
+    ) -> Choice:
+        """Greedy choice at each hidden state, unembedding a part of the rows at a time."""
+        n_rows = max(
+            1, POSITIONS_AT_ONCE // hidden.shape[1], LOGITS_AT_ONCE // (hidden.shape[1] * self.config.vocab_size)
+        )
+        parts = [
+            choose(self.logits(hidden[i : i + n_rows]), None if truth is None else truth[i : i + n_rows])
+            for i in range(0, len(hidden), n_rows)
+        ]
+        return Choice(
+            token=torch.cat([part.token for part in parts]),
+            near_tie=torch.cat([part.near_tie for part in parts]),
+            finite=torch.cat([part.finite for part in parts]),
+            log_prob=None if truth is None else torch.cat([p.log_prob for p in parts if p.log_prob is not None]),
+        )
+
+
+@torch.no_grad()
+def greedy_decode(model: TransformerBridge, tokens: Int[Tensor, "batch pos"], *, n_tokens: int) -> Choice:
+    """The ``n_tokens`` greedy tokens after ``tokens``, through the bridge, whatever is hooked to it.
+
+    End-of-text neither stops it nor is suppressed. The first pass runs on all of ``tokens``, each later one on one
+    position.
+    """
+    step, cache, choices = tokens.to(model.cfg.device), None, []
+    for _ in range(n_tokens):
+        out = model.original_model.get_decoder()(input_ids=step, past_key_values=cache, use_cache=True)
+        cache = out.past_key_values
+        logits = model.original_model.get_output_embeddings()(out.last_hidden_state[:, -1:])
+        choices.append(choose(logits if logits.dtype == torch.float64 else logits.float()))
+        step = choices[-1].token
+    return Choice(
+        token=torch.cat([choice.token for choice in choices], dim=1).cpu(),
+        near_tie=torch.cat([choice.near_tie for choice in choices], dim=1).cpu(),
+        finite=torch.cat([choice.finite for choice in choices], dim=1).cpu(),
+        log_prob=None,
+    )

@@ -1,0 +1,180 @@
+"""Cumulative ablation: what is left of memorization as more and more heads are ablated together (ours).
+
+The heads of largest importance are ablated first; beside it, heads in random orders, with their spread. A ranking made
+on the windows it is tested on falls too fast: rank on other windows, and give the ranking here.
+
+    >>> ranking = ablate_heads(model, some_windows).top(64)
+    >>> curve = cumulative_ablation(model, other_windows, ranking)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.brief import Brief
+from interp.data.disjoint import by_text
+from interp.data.windows import Windows
+from interp.internal.ablation.choices import MeanOver, Method
+from interp.internal.ablation.replacement import AblationError, check_heads
+from interp.internal.ablation.sets import Heads, ablate_sets
+from interp.models.measuring import measurement
+from interp.results import Provenance
+from interp.seeds import generator
+from interp.several import several
+from interp.stats.estimates import Estimate, bootstrap_mean, clustered_rate
+
+
+def ranking_half(windows: Windows, *, seed: int) -> Bool[np.ndarray, " window"]:
+    """The windows of every second document in a random order: to rank heads on, and test on the others.
+
+    Documents that share 32 tokens in a row are taken for one (``interp.data.disjoint``): no text is in both halves.
+    """
+    documents = by_text(windows)
+    return np.isin(documents, generator(seed).permutation(np.unique(documents))[::2])
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class CumulativeAblation(Brief):
+    """Each window by number of heads ablated: in order of importance, and in random orders."""
+
+    windows: Windows
+    ranking: Heads
+    """All heads that can be ablated, most important first."""
+    n_ablated: Int[np.ndarray, " count"]
+    """Number of heads ablated at each point of the curve, ascending, from 0."""
+    log_prob: Float[np.ndarray, "count window"]
+    """Mean log-probability of a continuation token, nats, most important heads ablated first."""
+    memorized: Bool[np.ndarray, "count window"]
+    """M = 1, likewise."""
+    random_log_prob: Float[np.ndarray, "order count window"]
+    random_memorized: Bool[np.ndarray, "order count window"]
+    provenance: Provenance
+
+    def rates(self, *, seed: int = 0) -> list[Estimate]:
+        """Share of windows with M = 1 at each number of heads, 95 % by document."""
+        return [clustered_rate(m, clusters=self.windows.document, seed=seed) for m in self.memorized]
+
+    def log_probs(self, *, seed: int = 0) -> list[Estimate]:
+        """Mean log-probability at each number of heads, nats a token, 95 % by document."""
+        return [bootstrap_mean(v, clusters=self.windows.document, seed=seed, trials=0) for v in self.log_prob]
+
+    def random_rates(self) -> Float[np.ndarray, "order count"]:
+        """Rate in each random order: their spread is that of the choice of heads, not of the windows."""
+        return self.random_memorized.mean(axis=-1)
+
+    def random_log_probs(self) -> Float[np.ndarray, "order count"]:
+        """Mean log-probability in each random order."""
+        return self.random_log_prob.mean(axis=-1)
+
+    def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
+        """One row a number of heads: rate and log-probability with intervals; mean, lowest and highest random order."""
+        rows = []
+        for i, (rate, log_prob) in enumerate(zip(self.rates(seed=seed), self.log_probs(seed=seed), strict=True)):
+            rows.append(
+                {
+                    "n_ablated": int(self.n_ablated[i]),
+                    "rate": rate.value,
+                    "rate_low": rate.low,
+                    "rate_high": rate.high,
+                    "log_prob": log_prob.value,
+                    "log_prob_low": log_prob.low,
+                    "log_prob_high": log_prob.high,
+                    "n_windows": len(self.windows),
+                    "n_documents": self.windows.n_documents,
+                }
+            )
+        frame = pd.DataFrame(rows)
+        for name, orders in (("rate", self.random_rates()), ("log_prob", self.random_log_probs())):
+            frame[f"random_{name}"] = orders.mean(axis=0)
+            frame[f"random_{name}_min"], frame[f"random_{name}_max"] = orders.min(axis=0), orders.max(axis=0)
+        return frame
+
+
+@measurement
+def cumulative_ablation(
+    model: TransformerBridge,
+    windows: Windows,
+    ranking: Sequence[tuple[int, int]],
+    *,
+    n_ablated: int | Sequence[int] | None = None,
+    n_random: int = 5,
+    method: Method = "zero",
+    reference: Windows | None = None,
+    mean_over: MeanOver = "position",
+    batch_size: int = 64,
+    seed: int = 0,
+    progress: bool = False,
+) -> CumulativeAblation:
+    """Ablate the first heads of a ranking together, for more and more of them.
+
+    Args:
+        model: a booted model.
+        windows: what is tested; other windows than the ranking was made on.
+        ranking: (layer, head) pairs, most important first; random orders are of the same heads.
+        n_ablated: numbers of heads to ablate; 0, 1, 2, 3, 4, 6, 8, 12 ... up to all unless given.
+        n_random: random orders, at least 1.
+        method, reference, mean_over, batch_size: as in ``ablate_heads``.
+        seed: draws the random orders, and the windows of ``resample``.
+        progress: show a progress bar.
+
+    Raises:
+        AblationError: a number of heads beyond the ranking, and as ``ablate_sets``.
+    """
+    check_heads(model, list(ranking))
+    heads: Heads = tuple((int(layer), int(head)) for layer, head in ranking)
+    counts = _steps(len(heads)) if n_ablated is None else sorted({*several(n_ablated), 0})
+    if counts[0] < 0 or counts[-1] > len(heads):
+        raise AblationError(f"numbers of heads {counts}: the ranking has {len(heads)}")
+    if n_random < 1:
+        raise AblationError(
+            f"n_random={n_random}: a curve without random orders beside it says little; draw at least 1"
+        )
+    rng = generator(seed)
+    orders = [heads, *([heads[i] for i in rng.permutation(len(heads))] for _ in range(n_random))]
+    result = ablate_sets(
+        model,
+        windows,
+        [order[:count] for order in orders for count in counts],
+        method=method,
+        reference=reference,
+        mean_over=mean_over,
+        batch_size=batch_size,
+        seed=seed,
+        progress=progress,
+    )
+    shape = (1 + n_random, len(counts), len(windows))
+    log_prob, memorized = result.log_prob.reshape(shape), result.memorized.reshape(shape)
+    return CumulativeAblation(
+        windows=windows,
+        ranking=heads,
+        n_ablated=np.array(counts),
+        log_prob=log_prob[0],
+        memorized=memorized[0],
+        random_log_prob=log_prob[1:],
+        random_memorized=memorized[1:],
+        provenance=Provenance.of(
+            "cumulative_ablation",
+            model,
+            windows,
+            **{k: v for k, v in result.provenance.settings.items() if k not in {"prefix_len", "metrics", "sets"}},
+            ranking=heads,
+            n_ablated=counts,
+            n_random=n_random,
+        ),
+    )
+
+
+def _steps(n_heads: int) -> list[int]:
+    """0, 1, 2, 3, 4, 6, 8, 12, 16, 24 ... and all."""
+    steps = {0, n_heads}
+    power = 1
+    while power <= n_heads:
+        steps |= {power, power * 3 // 2}
+        power *= 2
+    return sorted(step for step in steps if step <= n_heads)

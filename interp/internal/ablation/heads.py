@@ -1,0 +1,216 @@
+"""Head ablation: how much of the memorized text each attention head carries.
+
+Each head in turn is replaced, at ``hook_z`` and at all positions, by the stand-in of a method
+(``interp.internal.ablation.replacement``). Its importance is what the windows lose: rate, mean M, or mean
+log-probability of the continuation (arXiv 2603.21658, the internal level). The paper's method is ``peer_mean``. Run it
+on unmemorized windows as well (ours): that tells a head that matters for all text from one that matters for memorized
+text.
+
+    >>> result = ablate_heads(model, windows, metrics=("log_prob", "rate"))
+    >>> result.importance("log_prob"), result.top(5)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from tqdm import tqdm
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.brief import Brief
+from interp.data.windows import Windows
+from interp.engine.take_apart import take_apart
+from interp.internal.ablation.choices import MeanOver, Method, Metric
+from interp.internal.ablation.replacement import AblationError, check_heads
+from interp.internal.ablation.request import AblationRequest
+from interp.internal.ablation.sweep import SweepValues, sweep_heads
+from interp.models.measuring import measurement
+from interp.results import Provenance
+from interp.several import several
+from interp.stats.estimates import Estimate
+from interp.stats.importance import head_estimates
+from interp.stats.ranks import ranked
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class HeadAblation(Brief):
+    """What each window gives, clean and with each head ablated alone."""
+
+    windows: Windows
+    method: Method
+    log_prob_clean: Float[np.ndarray, " window"]
+    """Mean log-probability of a continuation token given the true tokens before it, nats, at most 0."""
+    log_prob: Float[np.ndarray, "layer head window"]
+    """The same with the head ablated; NaN for a head that was not."""
+    memorized_clean: Bool[np.ndarray, " window"]
+    """M = 1: the argmax is right at every continuation position, which greedy decoding then also is."""
+    memorized: Bool[np.ndarray, "layer head window"]
+    """The same with the head ablated; false for a head that was not."""
+    score_clean: Float[np.ndarray, " window"]
+    """M by greedy decoding, 0 to 1; NaN where not asked for."""
+    score: Float[np.ndarray, "layer head window"]
+    """The same, decoded with the head ablated at every position, generated ones included."""
+    provenance: Provenance
+
+    def found(self) -> str:
+        importance = self.importance()
+        strongest = (f"{layer}.{head} {importance[layer, head]:+.3g}" for layer, head in self.top(3))
+        return f"{self.method}, most important heads: {', '.join(strongest)} nats a token"
+
+    def falls(self, metric: Metric) -> Float[np.ndarray, "layer head window"]:
+        """What each window loses by each ablation: clean minus ablated. Nats a token for ``log_prob``; for ``rate`` and
+        ``score`` between -1 and 1."""
+        match metric:
+            case "log_prob":
+                return self.log_prob_clean - self.log_prob
+            case "rate":
+                fall = self.memorized_clean.astype(np.float64) - self.memorized
+                return np.where(np.isnan(self.log_prob), np.nan, fall)
+            case "score":
+                return self.score_clean - self.score
+        raise AblationError(f"unknown metric {metric!r}; choose from {', '.join(get_args(Metric))}")
+
+    def importance(self, metric: Metric = "log_prob") -> Float[np.ndarray, "layer head"]:
+        """Mean fall over the windows; above 0 where the head helps. NaN where not measured."""
+        return self.falls(metric).mean(axis=-1)
+
+    def importance_intervals(self, metric: Metric = "log_prob", *, seed: int = 0) -> list[list[Estimate]]:
+        """Importance of each head (by layer, then head), with its bootstrap interval by document.
+
+        The same documents are drawn for all heads.
+        """
+        clean = self.score_clean if metric == "score" else self.memorized_clean
+        return head_estimates(
+            self.falls(metric),
+            self.windows.document,
+            seed=seed,
+            trials={"log_prob": 0, "rate": 1, "score": self.windows.continuation_len}[metric],
+            gains=not (clean == 1).all(),
+        )
+
+    def top(self, k: int, metric: Metric = "log_prob", *, seed: int = 0) -> list[tuple[int, int]]:
+        """The k (layer, head) pairs of largest importance, most important first, of those that were measured.
+
+        Equal heads come in a random order of ``seed``; see ``interp.stats.ranks``.
+        """
+        if k < 1:
+            raise AblationError(f"k={k}: ask for at least one head")
+        importance = self.importance(metric)
+        order = ranked(importance, seed=seed)[:k]
+        return [(int(i) // importance.shape[1], int(i) % importance.shape[1]) for i in order]
+
+    def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
+        """One row a head: ``layer``, ``head``, ``n_windows``, ``n_documents``, and for each measured metric
+        ``importance_<metric>`` with its interval ``..._low`` and ``..._high``."""
+        n_layers, n_heads, n_windows = self.log_prob.shape
+        frame = pd.DataFrame(
+            {
+                "layer": np.repeat(np.arange(n_layers), n_heads),
+                "head": np.tile(np.arange(n_heads), n_layers),
+                "n_windows": n_windows,
+                "n_documents": self.windows.n_documents,
+            }
+        )
+        metrics: tuple[Metric, ...] = get_args(Metric)
+        for metric in metrics:
+            if np.isnan(self.falls(metric)).all():
+                continue
+            estimates = [e for row in self.importance_intervals(metric, seed=seed) for e in row]
+            frame[f"importance_{metric}"] = [e.value for e in estimates]
+            frame[f"importance_{metric}_low"] = [e.low for e in estimates]
+            frame[f"importance_{metric}_high"] = [e.high for e in estimates]
+        return frame
+
+
+@measurement
+def ablate_heads(
+    model: TransformerBridge,
+    windows: Windows,
+    *,
+    method: Method = "zero",
+    metrics: Metric | Sequence[Metric] = ("log_prob", "rate"),
+    reference: Windows | None = None,
+    mean_over: MeanOver = "position",
+    heads: Sequence[tuple[int, int]] | None = None,
+    batch_size: int = 64,
+    memory_budget: int | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> HeadAblation:
+    """Ablate every head in turn and see what the windows lose.
+
+    Right for multi-head, grouped and multi-query attention: z is a query head's own. The true tokens are fed in, except
+    for ``score``, where what the ablated model writes is.
+
+    Args:
+        model: a booted model.
+        windows: what is tested; memorized ones for the paper's importance.
+        method: what stands in for the head.
+        metrics: ``log_prob`` and ``rate`` come from one pass; ``score`` takes greedy decoding as well.
+        reference: windows for ``mean`` (required) and ``resample`` (else other tested windows stand in, none
+            that shares 32 tokens in a row with the window).
+        mean_over: for ``mean``: at each position, or over all.
+        heads: (layer, head) pairs; all heads unless given.
+        batch_size: windows in a batch; fewer where the memory budget asks for it. Changes no value beyond rounding.
+        memory_budget: bytes of activations to hold at a time, roughly; weights and residual streams come on top. 64 MiB
+            unless given, twice that for ``score``.
+        seed: draws the windows of ``resample``.
+        progress: show a progress bar.
+
+    Raises:
+        WindowError: windows that the model cannot take.
+        AblationError: a method that cannot be applied, reference windows that overlap the tested ones, an unknown
+            metric, a head that does not exist.
+        ActivationError: NaN or infinite activations, with layer and window.
+        RestartError: a hooked model, or one whose blocks do not give what the whole gives.
+    """
+    metrics = several(metrics)
+    request = AblationRequest(method, metrics, reference, mean_over, batch_size=batch_size, seed=seed)
+    request.check(model, windows)
+    mask = torch.ones(model.cfg.n_layers, model.cfg.n_heads, dtype=torch.bool)
+    if heads is not None:
+        mask = check_heads(model, list(heads))
+    blocks = take_apart(model, windows.tokens[:1])
+    replacement = request.replacement(model, windows, blocks.head_outputs)
+    with tqdm(total=int(mask.sum()) * len(windows), desc=f"heads, {method}", disable=not progress) as bar:
+        values = sweep_heads(
+            model,
+            windows,
+            blocks,
+            replacement,
+            heads=mask,
+            with_score="score" in metrics,
+            batch_size=batch_size,
+            memory_budget=memory_budget,
+            progress=bar.update,
+        )
+    chosen = None if heads is None else [[int(layer), int(head)] for layer, head in heads]
+    return head_ablation("ablate_heads", model, windows, values, request, heads=chosen)
+
+
+def head_ablation(
+    name: str,
+    model: TransformerBridge,
+    windows: Windows,
+    values: SweepValues,
+    request: AblationRequest,
+    **settings: object,
+) -> HeadAblation:
+    """The result of a sweep, with its provenance."""
+    return HeadAblation(
+        windows=windows,
+        method=request.method,
+        log_prob_clean=values.log_prob_clean,
+        log_prob=values.log_prob,
+        memorized_clean=values.memorized_clean,
+        memorized=values.memorized,
+        score_clean=values.score_clean,
+        score=values.score,
+        provenance=request.provenance(name, model, windows, **settings),
+    )

@@ -1,0 +1,207 @@
+"""Chosen sets of heads ablated together: a few heads, a whole layer, or all above a rank.
+
+Each set is run from its lowest layer on, at ``hook_z`` and at all positions, by the methods of single heads
+(``interp.internal.ablation.replacement``); a peer mean is over the heads of the layer outside the set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from tqdm import tqdm
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.brief import Brief
+from interp.data.windows import Windows
+from interp.engine.blocks import Blocks
+from interp.engine.budget import budget, rows_within
+from interp.engine.greedy import Recorder, first_misses, run_on
+from interp.engine.outcome import outcome
+from interp.engine.take_apart import take_apart
+from interp.internal.ablation.choices import MeanOver, Method, Metric
+from interp.internal.ablation.replacement import Replacement, check_heads
+from interp.internal.ablation.request import AblationRequest
+from interp.models.finite import check_outcome
+from interp.models.measuring import measurement
+from interp.results import Provenance
+from interp.several import several
+from interp.stats.estimates import bootstrap_mean, clustered_rate
+
+Heads = tuple[tuple[int, int], ...]
+"""(layer, head) pairs."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class SetAblation(Brief):
+    """What each window gives with each set of heads ablated. The empty set is the clean model."""
+
+    windows: Windows
+    method: Method
+    sets: tuple[Heads, ...]
+    log_prob: Float[np.ndarray, "set window"]
+    """Mean log-probability of a continuation token, nats, at most 0."""
+    memorized: Bool[np.ndarray, "set window"]
+    """M = 1."""
+    score: Float[np.ndarray, "set window"]
+    """M by greedy decoding, 0 to 1; NaN where not asked for."""
+    provenance: Provenance
+
+    def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
+        """One row a set: its heads, and rate, log-probability and mean M with their 95 % intervals by document."""
+        rows = []
+        for i, heads in enumerate(self.sets):
+            row: dict[str, object] = {
+                "set": i,
+                "n_heads": len(heads),
+                "heads": " ".join(f"{layer}.{head}" for layer, head in heads),
+                "n_windows": len(self.windows),
+                "n_documents": self.windows.n_documents,
+            }
+            clusters = self.windows.document
+            estimates = {
+                "rate": clustered_rate(self.memorized[i], clusters=clusters, seed=seed),
+                "log_prob": bootstrap_mean(self.log_prob[i], clusters=clusters, seed=seed, trials=0),
+                "score": bootstrap_mean(
+                    self.score[i], clusters=clusters, seed=seed, trials=self.windows.continuation_len
+                ),
+            }
+            for name, estimate in estimates.items():
+                row |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+
+def whole_layer(model: TransformerBridge, layer: int) -> Heads:
+    """All heads of a layer."""
+    return tuple((layer, head) for head in range(model.cfg.n_heads))
+
+
+@measurement
+def ablate_sets(
+    model: TransformerBridge,
+    windows: Windows,
+    sets: Sequence[Sequence[tuple[int, int]]],
+    *,
+    method: Method = "zero",
+    metrics: Metric | Sequence[Metric] = ("log_prob", "rate"),
+    reference: Windows | None = None,
+    mean_over: MeanOver = "position",
+    batch_size: int = 64,
+    memory_budget: int | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> SetAblation:
+    """Ablate the heads of each set together.
+
+    Args:
+        model: a booted model.
+        windows: what is tested.
+        sets: (layer, head) pairs of each set; an empty set gives the clean model.
+        method, metrics, reference, mean_over, batch_size, memory_budget, seed, progress: as in ``ablate_heads``.
+
+    Raises:
+        WindowError, AblationError, ActivationError: as ``ablate_heads``; ``peer_mean`` of a whole layer.
+    """
+    metrics = several(metrics)
+    request = AblationRequest(method, metrics, reference, mean_over, batch_size=batch_size, seed=seed)
+    request.check(model, windows)
+    masks = [check_heads(model, list(heads)) for heads in sets]
+    blocks = take_apart(model, windows.tokens[:1])
+    replacement = request.replacement(model, windows, blocks.head_outputs)
+    with_score = "score" in metrics
+    log_prob = np.full((len(sets), len(windows)), np.nan)
+    memorized = np.zeros((len(sets), len(windows)), dtype=bool)
+    score = np.full((len(sets), len(windows)), np.nan)
+    n_bytes = budget(memory_budget, with_score=with_score)
+    n_rows = rows_within(blocks, windows.tokens.shape[1], n_bytes, n_stores=2 if with_score else 0)
+    with tqdm(total=len(sets) * len(windows), desc=f"sets of heads, {method}", disable=not progress) as bar:
+        for where, tokens in windows.batches(min(batch_size, n_rows)):
+            clean = _residuals(blocks, tokens)
+            donors = None if replacement.donors is None else blocks.head_outputs(replacement.donors[where][:, :-1])
+            for i, mask in enumerate(masks):
+                run = _SetRun(blocks, replacement, mask.to(blocks.device), donors)
+                residual, kept = run.forced(clean, with_store=with_score)
+                last = residual[:, windows.prefix_len - 1 :]
+                name = f"the end of the model with set {i} ablated,"
+                check_outcome(last, model, tokens, name=name, windows=windows.window[where])
+                truth = tokens[:, windows.prefix_len :].to(blocks.device)
+                found = outcome(blocks, last, truth, n_bytes=n_bytes, with_predicted=with_score)
+                log_prob[i, where] = found.log_prob.cpu().numpy()
+                memorized[i, where] = found.memorized.cpu().numpy()
+                if found.predicted is not None:
+                    score[i, where] = run.score(kept, found.predicted, truth, windows.prefix_len).cpu().numpy()
+                bar.update(len(tokens))
+    ablated = tuple(tuple((int(layer), int(head)) for layer, head in heads) for heads in sets)
+    return SetAblation(
+        windows=windows,
+        method=method,
+        sets=ablated,
+        log_prob=log_prob,
+        memorized=memorized,
+        score=score,
+        provenance=request.provenance("ablate_sets", model, windows, sets=ablated),
+    )
+
+
+def _residuals(blocks: Blocks, tokens: Int[Tensor, "batch pos"]) -> list[Float[Tensor, "batch shorter d_model"]]:
+    """Residual stream before each layer, without the last token, which predicts nothing that is asked for."""
+    positions = blocks.positions(0, tokens.shape[1] - 1)
+    residuals = [blocks.embed(tokens[:, :-1])]
+    for layer in range(len(blocks.layers) - 1):
+        residuals.append(blocks.block(layer, residuals[-1], positions))
+    return residuals
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class _SetRun(Brief):
+    """One batch with one set of heads ablated."""
+
+    blocks: Blocks
+    replacement: Replacement
+    mask: Bool[Tensor, "layer head"]
+    donors: list[Tensor] | None
+
+    def forced(
+        self, clean: list[Float[Tensor, "batch pos d_model"]], *, with_store: bool
+    ) -> tuple[Float[Tensor, "batch pos d_model"], list[tuple[Tensor, Tensor]]]:
+        """Residual stream after the last layer with the true tokens fed in, and all keys and values for decoding."""
+        store = Recorder() if with_store else None
+        # Without decoding, nothing below the lowest ablated layer is needed again.
+        touched = self.mask.any(dim=1).nonzero().flatten()
+        first = int(touched[0]) if len(touched) and store is None else 0
+        positions = self.blocks.positions(0, clean[0].shape[1])
+        residual = clean[first]
+        for layer in range(first, len(self.blocks.layers)):
+            z = self.blocks.z(layer, residual, positions, store)
+            z = self.replacement.jointly(
+                layer, z, self.mask[layer], None if self.donors is None else self.donors[layer]
+            )
+            residual = self.blocks.after_attention(layer, residual, self.blocks.project(layer, z))
+        return residual, [] if store is None else [store.kept[layer] for layer in range(len(self.blocks.layers))]
+
+    def score(
+        self,
+        kept: list[tuple[Tensor, Tensor]],
+        predicted: Int[Tensor, "batch continuation"],
+        truth: Int[Tensor, "batch continuation"],
+        prefix_len: int,
+    ) -> Float[Tensor, " batch"]:
+        """M by greedy decoding, run on from each window's first miss."""
+        miss = first_misses(predicted == truth)
+        order = miss.argsort(stable=True)
+
+        def edit(layer: int, z: Tensor, position: int) -> Tensor:
+            donor = None if self.donors is None else self.donors[layer][order[: len(z)], position, None]
+            return self.replacement.jointly(layer, z, self.mask[layer], donor, first_position=position)
+
+        rows = [(keys[order], values[order]) for keys, values in kept]
+        generated = run_on(self.blocks, rows, predicted[order], miss[order], prefix_len=prefix_len, edit=edit)
+        score = torch.empty(len(order), dtype=torch.float64, device=truth.device)
+        score[order] = (generated == truth[order]).double().mean(dim=1)
+        return score

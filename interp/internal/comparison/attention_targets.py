@@ -1,0 +1,233 @@
+"""What heads look at: where the attention goes from which the continuation is predicted (ours).
+
+For each head, from every position whose next token is a continuation token, the attention that goes to:
+
+``first``      the first position of the window, where attention often rests that has nothing to do;
+``start``      the four positions after it, the start of the prefix;
+``rare``       rare tokens: the least frequent types of a corpus that together make up 10 % of its tokens;
+``induction``  the token that followed the previous occurrence of the current one (Olsson et al. 2022), from
+               positions whose token has occurred before; NaN for a window without one.
+
+Beside each stands what attention spread evenly over all earlier positions would give. ``entropy`` is that of the
+attention distribution, in nats. ``correlation`` relates each to the importance of heads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from einops import einsum, rearrange
+from jaxtyping import Bool, Float, Int
+from scipy.stats import rankdata
+from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.brief import Brief
+from interp.data.windows import Windows
+from interp.internal.lens.logit_lens import predicting
+from interp.models.finite import check_finite
+from interp.models.hooks import activations, hook_name
+from interp.models.identity import check_windows
+from interp.models.measuring import measurement
+from interp.results import Provenance
+from interp.stats.curves import column_estimates, estimate_columns
+from interp.stats.estimates import bootstrap
+from interp.stats.ranks import Importance, membership
+
+TARGETS = ("first", "start", "rare", "induction")
+ENTROPY = "entropy"
+START = 4
+"""Positions after the first that count as the start of the prefix."""
+RARE_SHARE = 0.1
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class AttentionTargets(Brief):
+    """Attention of each head to each target, mean over the predicting positions of a window."""
+
+    share: Float[np.ndarray, "target layer head window"]
+    """Attention to each of ``TARGETS``, 0 to 1."""
+    uniform: Float[np.ndarray, "target window"]
+    """The same for attention spread evenly over all positions up to the current one."""
+    entropy: Float[np.ndarray, "layer head window"]
+    """Entropy of attention, nats; 0 looks at one position."""
+    windows: Windows
+    provenance: Provenance
+
+    def of(self, quantity: str) -> Float[np.ndarray, "layer head window"]:
+        """A target's attention or the entropy, by name."""
+        return self.entropy if quantity == ENTROPY else self.share[TARGETS.index(quantity)]
+
+    def mean(self, quantity: str) -> Float[np.ndarray, "layer head"]:
+        """Mean over the windows where it is defined; NaN where none is."""
+        values = self.of(quantity)
+        measured = ~np.isnan(values)
+        total = np.where(measured, values, 0).sum(axis=-1)
+        return np.divide(total, measured.sum(axis=-1), out=np.full(total.shape, np.nan), where=measured.any(axis=-1))
+
+    def evenly(self, quantity: str) -> float:
+        """What even attention would give a target, mean over the windows that have it; NaN for none and the entropy."""
+        values = np.full(1, np.nan) if quantity == ENTROPY else self.uniform[TARGETS.index(quantity)]
+        known = values[~np.isnan(values)]
+        return float(known.mean()) if known.size else float("nan")
+
+    def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
+        """One row a head and quantity: ``layer``, ``head``, ``target``, ``value`` with its interval by document, and
+        ``uniform`` (NaN for the entropy)."""
+        n_layers, n_heads, _ = self.entropy.shape
+        rows = []
+        for quantity in (*TARGETS, ENTROPY):
+            columns = rearrange(self.of(quantity), "layer head window -> window (layer head)")
+            estimates, _ = column_estimates(columns, self.windows.document, seed=seed, trials=0)
+            uniform = self.evenly(quantity)
+            for (layer, head), e in zip(np.ndindex(n_layers, n_heads), estimates, strict=True):
+                rows.append(
+                    {"layer": layer, "head": head, "target": quantity, **estimate_columns(e), "uniform": uniform}
+                )
+        return pd.DataFrame(rows)
+
+    def top_against_rest(self, importance: Importance, *, share: float = 0.2, seed: int = 0) -> pd.DataFrame:
+        """Mean attention of the most important heads beside that of the others, with intervals by document.
+
+        Returns:
+            One row a quantity and ``heads`` (``top``, ``other``): ``value``, ``low``, ``high``, ``n``, ``n_documents``;
+            NaN for ``other`` where all heads are top ones.
+
+        Raises:
+            ComparisonError: as ``membership``, by which heads that tie for the last places count in both means.
+        """
+        top = membership(importance, share=share)
+        weights = [w / w.sum() if w.any() else np.full_like(w, np.nan) for w in (top, 1 - top)]
+        rows = []
+        for quantity in (*TARGETS, ENTROPY):
+            values = self.of(quantity)
+            columns = np.stack([einsum(values, w, "layer head window, layer head -> window") for w in weights], axis=1)
+            estimates, _ = column_estimates(columns, self.windows.document, seed=seed, trials=0)
+            for heads, e in zip(("top", "other"), estimates, strict=True):
+                rows.append({"target": quantity, "heads": heads, **estimate_columns(e)})
+        return pd.DataFrame(rows)
+
+    def correlation(self, importance: Importance, *, seed: int = 0, n_resamples: int | None = None) -> pd.DataFrame:
+        """Spearman correlation of head importance with each quantity, over heads.
+
+        ``within_layers`` compares each head with the others of its layer only (ranks within a layer, less their mean):
+        importance and attention both change with depth, which alone correlates them. Intervals are of a bootstrap over
+        heads, and are too narrow as far as heads depend on one another.
+
+        Returns:
+            One row a quantity and ``over`` (``all_heads``, ``within_layers``): ``value``, ``low``, ``high``, and ``n``,
+            the heads.
+        """
+        layers = np.repeat(np.arange(importance.shape[0]), importance.shape[1])
+        rows = []
+        for quantity in (*TARGETS, ENTROPY):
+            x, y = importance.ravel(), self.mean(quantity).ravel()
+            known = ~np.isnan(x) & ~np.isnan(y)
+            pair, layer = np.stack([x[known], y[known]]), layers[known]
+            for over, strata in (("all_heads", np.zeros_like(layer)), ("within_layers", layer)):
+                statistic = partial(_resampled_spearman, pair, strata)
+                estimate = bootstrap(statistic, pair.shape[1], seed=seed, n_resamples=n_resamples)
+                row = {k: v for k, v in estimate_columns(estimate).items() if k != "n_documents"}
+                rows.append({"target": quantity, "over": over, **row})
+        return pd.DataFrame(rows)
+
+
+def spearman(pair: Float[np.ndarray, "2 head"], strata: Int[np.ndarray, " head"]) -> float:
+    """Spearman correlation of two rows, ranked within strata, less each stratum's mean; NaN where one is constant."""
+    # Ranks of (stratum, value), less their mean in the stratum, are ranks within it: no loop over strata.
+    ranks = rankdata(rankdata(pair, axis=1) + strata * (pair.shape[1] + 1), axis=1)
+    sizes = np.maximum(np.bincount(strata), 1)
+    ranks -= np.stack([(np.bincount(strata, row) / sizes)[strata] for row in ranks])
+    norms = float(np.linalg.norm(ranks[0]) * np.linalg.norm(ranks[1]))
+    return float(ranks[0] @ ranks[1]) / norms if norms else float("nan")
+
+
+def _resampled_spearman(
+    pair: Float[np.ndarray, "2 head"], strata: Int[np.ndarray, " head"], sample: Int[np.ndarray, " sample"]
+) -> float:
+    return spearman(pair[:, sample], strata[sample])
+
+
+def rare_types(tokens: Int[Tensor, "window pos"], *, d_vocab: int, share: float) -> Bool[np.ndarray, " d_vocab"]:
+    """The least frequent token types that together make up at most ``share`` of the tokens; unseen types are rare.
+
+    Types that occur equally often are all rare or none is.
+    """
+    counts = np.bincount(tokens.numpy().ravel(), minlength=d_vocab)
+    occurs, which, n_types = np.unique(counts, return_inverse=True, return_counts=True)
+    return (np.cumsum(occurs * n_types) <= share * counts.sum())[which]
+
+
+def target_masks(
+    tokens: Int[Tensor, "batch pos"], rare: Bool[np.ndarray, " d_vocab"], at: slice
+) -> Float[Tensor, "target batch query key"]:
+    """1 where a key is the target of a query, for the queries ``at`` and keys up to each."""
+    n_pos = tokens.shape[1]
+    causal = torch.ones(n_pos, n_pos).tril()
+    key = torch.arange(n_pos)
+    first = (key == 0).expand(n_pos, n_pos)
+    start = ((key >= 1) & (key <= START)).expand(n_pos, n_pos)
+    is_rare = torch.from_numpy(rare)[tokens][:, None, :].expand(-1, n_pos, -1)
+    earlier = (tokens[:, :, None] == tokens[:, None, :]) & (key[:, None] > key)
+    # Position after the latest earlier occurrence; 0, before any such, where there is none.
+    after = torch.where(earlier.any(-1), (earlier * key).amax(-1) + 1, -1)
+    induction = after[:, :, None] == key
+    masks = torch.stack([m.float().expand(len(tokens), -1, -1) for m in (first, start, is_rare, induction)])
+    return (masks * causal)[:, :, at]
+
+
+@measurement
+def attention_targets(
+    model: TransformerBridge, windows: Windows, *, corpus: Windows | None = None, batch_size: int = 64
+) -> AttentionTargets:
+    """Measure what each head looks at while the continuation is predicted (teacher-forced).
+
+    Args:
+        model: the booted model.
+        windows: windows with their true continuation.
+        corpus: windows that say which tokens are rare; the tested ones unless given.
+        batch_size: windows in a forward pass.
+
+    Raises:
+        WindowError: windows that the model cannot take.
+        ActivationError: attention that is not finite.
+        HookError: a model that does not show its attention pattern.
+    """
+    for checked in (windows, corpus or windows):
+        check_windows(model, checked)
+    rare = rare_types((corpus or windows).tokens, d_vocab=model.cfg.d_vocab, share=RARE_SHARE)
+    names = [hook_name("hook_pattern", layer) for layer in range(model.cfg.n_layers)]
+    n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
+    share = np.empty((len(TARGETS), n_layers, n_heads, len(windows)))
+    uniform = np.empty((len(TARGETS), len(windows)))
+    entropy = np.empty((n_layers, n_heads, len(windows)))
+    at = predicting(windows)
+    for where, tokens in windows.batches(batch_size):
+        masks = target_masks(tokens, rare, at)
+        # Only induction can be without a target: elsewhere no attention to it is a measured 0.
+        has_target = torch.ones(masks.shape[:3], dtype=torch.float64)
+        has_target[TARGETS.index("induction")] = masks[TARGETS.index("induction")].sum(-1).double()
+        n_queries = has_target.sum(-1)  # 0 / 0 below is the NaN of a window without any target
+        seen = torch.arange(at.start + 1, at.stop + 1, dtype=torch.float64)
+        uniform[:, where] = ((masks.sum(-1) / seen * has_target).sum(-1) / n_queries).numpy()
+        patterns = activations(model, tokens.to(model.cfg.device), names)
+        for layer, name in enumerate(names):
+            pattern = patterns[name][:, :, at].double().cpu()
+            check_finite(pattern, name=name, windows=windows.window[where], model_name=str(model.cfg.model_name))
+            to = einsum(pattern, masks.double(), "b head query key, target b query key -> target head b query")
+            share[:, layer, :, where] = ((to * has_target[:, None]).sum(-1) / n_queries[:, None]).numpy()
+            entropy[layer, :, where] = rearrange(
+                torch.special.entr(pattern).sum(-1).mean(-1), "b head -> head b"
+            ).numpy()
+    settings = {"corpus": None if corpus is None else corpus.described, "rare_share": RARE_SHARE, "start": START}
+    return AttentionTargets(
+        share=share,
+        uniform=uniform,
+        entropy=entropy,
+        windows=windows,
+        provenance=Provenance.of("attention_targets", model, windows, **settings, batch_size=batch_size),
+    )

@@ -1,0 +1,173 @@
+"""Layer decoding: what each layer's residual stream already says about the next token.
+
+The model's own final norm and unembedding are applied to the residual stream before the first layer and after every
+layer (logit lens, nostalgebraist 2020; paper arXiv 2603.21658, internal level; definitions, "layer decoding"). For each
+true token of the continuation: its log-probability and rank, the entropy of the decoded distribution, and
+the divergence KL(final || layer), in nats. At the last point all equal the model's own output.
+
+    decoding = logit_lens(model, windows)
+    decoding.curves("probability", groups={"memorized": score == 1, "unmemorized": score == 0})
+    decoding.first_layer(0.5).summary()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.data.windows import Windows
+from interp.internal.lens.layer_decoding import LayerDecoding
+from interp.models.finite import check_stream
+from interp.models.hooks import HookError, activations, hook_name, logits
+from interp.models.identity import check_windows
+from interp.models.measuring import measurement
+from interp.models.verify import relative_error
+from interp.results import Provenance
+
+Translate = Callable[[int, Float[Tensor, "..."]], Float[Tensor, "..."]]
+"""Moves the residual stream of a point, given its index, before it is decoded."""
+
+
+def lens_points(model: TransformerBridge, *, after_attention: bool = False) -> dict[str, float]:
+    """Points of the residual stream in order, with their depth in layers; the names are hook names.
+
+    Points after attention are named also where the model has none (parallel blocks, as Pythia's).
+    """
+    points = {hook_name("hook_resid_pre", 0): 0.0}
+    for layer in range(model.cfg.n_layers):
+        if after_attention:
+            points[hook_name("hook_resid_mid", layer)] = layer + 0.5
+        points[hook_name("hook_resid_post", layer)] = layer + 1.0
+    return points
+
+
+def predicting(windows: Windows) -> slice:
+    """Positions whose next token is a continuation token."""
+    return slice(windows.prefix_len - 1, windows.tokens.shape[1] - 1)
+
+
+def lens_logits(model: TransformerBridge, residual: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_vocab"]:
+    """The model's own final norm and unembedding on any residual stream; at least float32.
+
+    Raises:
+        HookError: a model without a final norm.
+    """
+    if not hasattr(model, "ln_final"):
+        raise HookError(f"{model.cfg.model_name} has no norm before its unembedding; the lens would be wrong")
+    out = model.unembed(model.ln_final(residual))
+    return out if out.dtype == torch.float64 else out.float()
+
+
+def decode(
+    lens: Float[Tensor, "batch continuation d_vocab"],
+    final: Float[Tensor, "batch continuation d_vocab"],
+    truth: Int[Tensor, "batch continuation"],
+) -> dict[str, Float[Tensor, "batch continuation"]]:
+    """Quantities of one point from its logits, the final logits and the true tokens."""
+    log_p, log_final = lens.log_softmax(-1), final.log_softmax(-1)
+    true_logit = lens.gather(-1, truth[..., None])
+    return {
+        "log_prob": log_p.gather(-1, truth[..., None])[..., 0],
+        # The true token itself is among the equal ones.
+        "rank": (lens > true_logit).sum(-1).to(lens.dtype) + ((lens == true_logit).sum(-1) - 1) / 2,
+        "entropy": -(log_p.exp() * log_p).sum(-1),
+        "kl": (log_final.exp() * (log_final - log_p)).sum(-1),
+    }
+
+
+def check_lens(model: TransformerBridge, tokens: Int[Tensor, "batch pos"]) -> None:
+    """Refuse a model whose logits are not its final norm and unembedding on its last residual stream.
+
+    Args:
+        model: a booted model.
+        tokens: one or two of the windows that are to be decoded.
+
+    Raises:
+        HookError: logits that differ.
+    """
+    tokens = tokens.to(model.cfg.device)
+    last = hook_name("hook_resid_post", model.cfg.n_layers - 1)
+    lens, own = lens_logits(model, activations(model, tokens, [last])[last]), logits(model, tokens)
+    difference = relative_error(lens, own)
+    if difference > (1e-3 if own.dtype in {torch.float32, torch.float64} else 0.1):
+        raise HookError(
+            f"final norm and unembedding of {model.cfg.model_name} on its last residual stream differ from its own "
+            f"logits by {difference:.3g} of these: it scales or caps its logits, and the lens would be wrong"
+        )
+
+
+@measurement
+def logit_lens(
+    model: TransformerBridge, windows: Windows, *, after_attention: bool = False, batch_size: int = 64
+) -> LayerDecoding:
+    """Decode every layer's residual stream at the true continuation tokens (teacher-forced).
+
+    Args:
+        model: the booted model.
+        windows: windows with their true continuation.
+        after_attention: also decode between attention and MLP of each layer (``hook_resid_mid``). Parallel blocks
+            (Pythia) have no such point: NaN there.
+        batch_size: windows in one forward pass; bounds the memory, batch_size x continuation x d_vocab logits.
+
+    Returns:
+        Values at ``n_layers + 1`` points (``2 n_layers + 1`` with ``after_attention``).
+
+    Raises:
+        WindowError: windows that the model cannot take.
+        ActivationError: a residual stream that is not finite.
+        HookError: a point that does not fire, or a model whose output is not its final norm and unembedding.
+    """
+    return decode_points(
+        model,
+        windows,
+        lens_points(model, after_attention=after_attention),
+        batch_size=batch_size,
+        provenance=Provenance.of("logit_lens", model, windows, after_attention=after_attention, batch_size=batch_size),
+    )
+
+
+def decode_points(
+    model: TransformerBridge,
+    windows: Windows,
+    points: Mapping[str, float],
+    *,
+    translate: Translate | None = None,
+    batch_size: int,
+    provenance: Provenance,
+) -> LayerDecoding:
+    """Decode the residual stream at some points, after a translator where one is given; see ``logit_lens``."""
+    check_windows(model, windows)
+    check_lens(model, windows.tokens[:1])
+    present = [name for name in points if not name.endswith("hook_resid_mid") or name in model.hook_dict]
+    at = predicting(windows)
+    dtype = np.float64 if model.cfg.dtype == torch.float64 else np.float32
+    shape = (len(points), len(windows), windows.continuation_len)
+    values = {name: np.full(shape, np.nan, dtype=dtype) for name in ("log_prob", "rank", "entropy", "kl")}
+    for where, batch in windows.batches(batch_size):
+        tokens = batch.to(model.cfg.device)
+        residual = activations(model, tokens, present)
+        check_stream(residual, windows=windows.window[where], model_name=str(model.cfg.model_name))
+        final = lens_logits(model, residual[present[-1]][:, at])
+        truth = tokens[:, windows.prefix_len :]
+        for i, name in enumerate(points):
+            if name in residual:
+                h = residual[name][:, at]
+                decoded = decode(lens_logits(model, translate(i, h) if translate else h), final, truth)
+                for quantity, value in decoded.items():
+                    values[quantity][i, where] = value.cpu().numpy()
+    return LayerDecoding(
+        point=tuple(points),
+        depth=np.asarray(list(points.values())),
+        log_prob=values["log_prob"],
+        rank=values["rank"],
+        entropy=values["entropy"],
+        kl=values["kl"],
+        d_vocab=model.cfg.d_vocab,
+        windows=windows,
+        provenance=provenance,
+    )

@@ -1,0 +1,254 @@
+"""Tuned lens: an affine translator for each layer, so that early layers are read in the final layer's terms.
+
+Translator l maps a residual stream h to h + W_l h + b_l before the final norm and unembedding (Belrose et al. 2023,
+arXiv 2303.08112). It starts as the identity, where it is the plain lens, and is trained to give the final layer's
+distribution: KL(final || translated), at all positions of training windows that share no 32-token run with the tested
+ones. The last point needs none and stays the identity. Of the steps that are checked, the best on a held-out tenth of
+the training windows' documents is kept, the identity among them, so it is no worse than the plain lens there.
+
+    lens = train_tuned_lens(model, training_windows, tested=windows)
+    lens.save(path); tuned_lens(model, windows, lens)
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import einsum
+from jaxtyping import Float, Int
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.functional import kl_div
+from transformer_lens.model_bridge import TransformerBridge
+from xxhash import xxh3_128
+
+from interp.brief import Brief
+from interp.data.disjoint import by_text, overlapping, run_length
+from interp.data.windows import WindowError, Windows
+from interp.errors import InterpError
+from interp.files import sha256, whole_file, write_text
+from interp.internal.lens.layer_decoding import LayerDecoding
+from interp.internal.lens.logit_lens import check_lens, decode_points, lens_logits, lens_points
+from interp.models.finite import check_stream
+from interp.models.hooks import activations
+from interp.models.identity import ModelIdentity, check_windows
+from interp.models.measuring import measurement
+from interp.results import Provenance
+from interp.seeds import generator
+
+N_CHECKS = 10
+_TENSORS = "translators.safetensors"
+
+
+class TunedLensError(InterpError, ValueError):
+    """A saved lens that is damaged."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class TunedLens(Brief):
+    """Affine translators of one model."""
+
+    point: tuple[str, ...]
+    weight: Float[Tensor, "point d_model d_model"]
+    """W of each point; 0 leaves the plain lens."""
+    bias: Float[Tensor, "point d_model"]
+    held_out_kl: Float[np.ndarray, "check point"]
+    """KL(final || translated) on held-out training windows, nats a token, at each check; first the plain lens."""
+    trained_on: Int[Tensor, "window pos"]
+    """Tokens of the training windows, so that the lens is not used on them."""
+    provenance: Provenance
+
+    def translate(self, i: int, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """The residual stream at point ``i`` in the final layer's terms."""
+        weight, bias = self.weight[i].to(residual), self.bias[i].to(residual)
+        return residual + residual @ weight.T + bias
+
+    @property
+    def digest(self) -> str:
+        """Hash of the translators, for the provenance of what is read through them."""
+        found = xxh3_128(" ".join(self.point).encode())
+        for values in (self.weight, self.bias):
+            found.update(values.detach().cpu().contiguous().numpy().data)
+        return found.hexdigest()
+
+    def save(self, folder: Path) -> Path:
+        """Write ``translators.safetensors`` and ``cfg.json`` into a folder."""
+        tensors = {name: getattr(self, name).contiguous() for name in ("weight", "bias", "trained_on")}
+        with whole_file(folder / _TENSORS) as partial:
+            save_file(tensors, partial)
+        cfg = {"point": self.point, "held_out_kl": self.held_out_kl.tolist(), "provenance": asdict(self.provenance)}
+        cfg["sha256"] = sha256(folder / _TENSORS)
+        write_text(folder / "cfg.json", json.dumps(cfg, indent=1))
+        return folder
+
+    @classmethod
+    def load(cls, folder: Path) -> TunedLens:
+        """Read what ``save`` wrote.
+
+        Raises:
+            TunedLensError: translators that are damaged, or of another training than ``cfg.json`` is.
+        """
+        try:
+            cfg = json.loads((folder / "cfg.json").read_text(encoding="utf-8"))
+            digest = cfg["sha256"]
+        except (ValueError, LookupError, TypeError) as error:
+            raise TunedLensError(f"{folder / 'cfg.json'} describes no tuned lens; train the lens again") from error
+        if sha256(folder / _TENSORS) != digest:
+            raise TunedLensError(f"{folder / _TENSORS} is not what cfg.json beside it describes; train the lens again")
+        return cls(
+            point=tuple(cfg["point"]),
+            held_out_kl=np.asarray(cfg["held_out_kl"], dtype=np.float64),
+            provenance=Provenance(**cfg["provenance"]),
+            **load_file(folder / _TENSORS),
+        )
+
+
+def refuse_overlap(training: Windows, tested: Windows) -> None:
+    """Refuse training windows that share a 32-token run (or all of a shorter window) with a tested one.
+
+    Raises:
+        WindowError: with the first such window.
+    """
+    shared = overlapping(training, tested)
+    if shared:
+        raise WindowError(
+            f"training window {shared[0]} shares {run_length(training, tested)} tokens in a row with a tested window: "
+            "a lens must not be trained on what it is tested on; leave such windows out "
+            "(interp.data.disjoint.overlapping names them)"
+        )
+
+
+def _kl(final: Float[Tensor, "... d_vocab"], translated: Float[Tensor, "... d_vocab"]) -> Float[Tensor, ...]:
+    return kl_div(translated.log_softmax(-1), final.log_softmax(-1), reduction="none", log_target=True).sum(-1)
+
+
+@measurement
+def train_tuned_lens(
+    model: TransformerBridge,
+    training: Windows,
+    *,
+    tested: Windows,
+    n_steps: int = 200,
+    learning_rate: float = 3e-3,
+    batch_size: int = 16,
+    seed: int = 0,
+) -> TunedLens:
+    """Train the translators on windows that share nothing with the tested ones.
+
+    Args:
+        model: the booted model; its weights are not changed.
+        training: windows to train on; a tenth of their documents is held out to choose the step.
+        tested: windows that the lens will be used on, to refuse an overlap.
+        n_steps: optimiser steps (Adam, the rate falling linearly to zero).
+        learning_rate: of the first step.
+        batch_size: windows in a step.
+        seed: draws the batches and the held-out documents.
+
+    Raises:
+        WindowError: windows that the model cannot take, overlap with the tested ones, or fewer than two documents.
+        ActivationError: a residual stream that is not finite.
+        HookError: a model whose output is not its final norm and unembedding.
+    """
+    check_windows(model, training)
+    refuse_overlap(training, tested)
+    rng = generator(seed)
+    units = by_text(training)
+    documents = rng.permutation(np.unique(units))
+    if len(documents) < 2:
+        raise WindowError(
+            "a tuned lens needs training windows of two documents that share no text: one is held out to choose by"
+        )
+    held_out = np.isin(units, documents[: max(1, len(documents) // 10)])
+    fit, check = training.select(~held_out), training.select(held_out)
+
+    check_lens(model, training.tokens[:1])
+    points = list(lens_points(model))
+    first = next(model.parameters())
+    like = {"device": first.device, "dtype": torch.float64 if first.dtype == torch.float64 else torch.float32}
+    n, d = len(points) - 1, model.cfg.d_model
+    weight = torch.zeros(n, d, d, **like, requires_grad=True)
+    bias = torch.zeros(n, d, **like, requires_grad=True)
+    optimizer = torch.optim.Adam([weight, bias], lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=n_steps)
+
+    def divergence(tokens: Tensor, rows: Int[np.ndarray, " batch"]) -> Float[Tensor, " point"]:
+        stream = activations(model, tokens.to(first.device), points)
+        check_stream(stream, windows=rows, model_name=model.cfg.model_name)
+        residuals = torch.stack(list(stream.values()))
+        with torch.no_grad():
+            final = lens_logits(model, residuals[-1])
+        early = residuals[:-1].to(like["dtype"])
+        moved = early + einsum(early, weight, "l b pos d, l out d -> l b pos out") + bias[:, None, None]
+        return torch.stack([_kl(final, lens_logits(model, h.to(first.dtype))).mean() for h in moved])
+
+    def held_out_kl() -> Float[Tensor, " point"]:
+        return sum(
+            (divergence(tokens, check.window[at]) * len(tokens) for at, tokens in check.batches(batch_size)),
+            torch.zeros(n, **like),
+        ) / len(check)
+
+    history = [held_out_kl()]
+    best = history[0].clone()
+    kept = (weight.detach().clone(), bias.detach().clone())
+    for step in range(1, n_steps + 1):
+        rows = rng.integers(len(fit), size=min(batch_size, len(fit)))
+        with torch.enable_grad():
+            loss = divergence(fit.tokens[torch.from_numpy(rows)], fit.window[rows]).sum()
+        # Of the translators alone: backward() would leave gradients on the model, and on what is hooked to it.
+        weight.grad, bias.grad = torch.autograd.grad(loss, (weight, bias))
+        optimizer.step()
+        schedule.step()
+        if step % max(1, n_steps // N_CHECKS) == 0 or step == n_steps:
+            history.append(held_out_kl())
+            # Each point keeps its own best step: translators do not depend on one another.
+            better = history[-1] < best
+            best = torch.where(better, history[-1], best)
+            kept[0][better], kept[1][better] = weight.detach()[better], bias.detach()[better]
+    zero = torch.zeros(1, device="cpu")
+    settings = {"n_steps": n_steps, "learning_rate": learning_rate, "batch_size": batch_size, "seed": seed}
+    return TunedLens(
+        point=tuple(points),
+        weight=torch.cat([kept[0].cpu(), zero.to(kept[0].dtype).expand(1, d, d)]),
+        bias=torch.cat([kept[1].cpu(), zero.to(kept[1].dtype).expand(1, d)]),
+        held_out_kl=np.pad(torch.stack(history).cpu().double().numpy(), ((0, 0), (0, 1))),
+        trained_on=training.tokens,
+        provenance=Provenance.of("train_tuned_lens", model, training, **settings),
+    )
+
+
+@measurement
+def tuned_lens(model: TransformerBridge, windows: Windows, lens: TunedLens, *, batch_size: int = 64) -> LayerDecoding:
+    """Layer decoding through the translators; the same result as ``logit_lens``, and equal to it at the last point.
+
+    Raises:
+        TunedLensError: translators of another model: of another shape or other weights.
+        WindowError: windows that share 32 tokens in a row with those the lens was trained on.
+        WindowError, ActivationError, HookError: as ``logit_lens``.
+    """
+    points = lens_points(model)
+    if lens.point != tuple(points) or lens.bias.shape[1] != model.cfg.d_model:
+        raise TunedLensError(
+            f"the lens was trained on {lens.provenance.model} ({len(lens.point) - 1} layers, d_model "
+            f"{lens.bias.shape[1]}); {model.cfg.model_name} has {model.cfg.n_layers} and {model.cfg.d_model}"
+        )
+    identity = ModelIdentity.of(model)
+    provenance = Provenance.of(
+        "tuned_lens",
+        identity,
+        windows,
+        lens=lens.digest,
+        trained_on=lens.provenance.windows_digest,
+        trained=asdict(lens.provenance)["settings"],
+        batch_size=batch_size,
+    )
+    differences = provenance.differences(lens.provenance, of=("weights",))
+    if differences:
+        raise TunedLensError(
+            f"the lens was trained on other weights than this {identity.model}'s: {differences}; train it again"
+        )
+    refuse_overlap(Windows.from_tokens(lens.trained_on, prefix_len=1), windows)
+    return decode_points(model, windows, points, translate=lens.translate, batch_size=batch_size, provenance=provenance)

@@ -1,0 +1,149 @@
+"""What noise did: recovery by layer and scores, with their summaries by group of windows. Measured by ``noise``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from interp.brief import Brief
+from interp.data.domains import is_structural
+from interp.data.windows import Windows
+from interp.planted.corpus import STRUCTURAL_DOMAINS
+from interp.results import Provenance
+from interp.several import several
+from interp.stats.curves import Groups, Points, column_estimates, estimate_columns, group_curves, group_masks
+from interp.stats.estimates import bootstrap_mean, clustered_rate, from_resamples
+
+Recovery = Literal["cosine", "centred_cosine", "lens_kl"]
+RECOVERIES: tuple[Recovery, ...] = ("cosine", "centred_cosine", "lens_kl")
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Perturbation(Brief):
+    """Clean against noisy residual stream, and the text under noise, at each alpha."""
+
+    alphas: Float[np.ndarray, " alpha"]
+    """Noise relative to the rms of the activation."""
+    point: tuple[str, ...]
+    """Hook names: the noisy site first where it is on the residual stream, then the output of each layer above it."""
+    depth: Float[np.ndarray, " point"]
+    """Layers passed at each point."""
+    n_layers: int
+    cosine: Float[np.ndarray, "alpha point window"]
+    """Cosine of clean and noisy residual, mean over continuation positions, -1 to 1; 1 is full recovery."""
+    centred_cosine: Float[np.ndarray, "alpha point window"]
+    """The same after subtracting the mean clean residual of the point from both; NaN where the clean one is that mean
+    at every position, as in a single window of one continuation token."""
+    lens_kl: Float[np.ndarray, "alpha point window"]
+    """KL(clean || noisy) of the decoded distributions, nats, mean over continuation positions; NaN if not asked for."""
+    score: Float[np.ndarray, "alpha window"]
+    """M by greedy decoding under the noise, 0 to 1."""
+    memorized: Bool[np.ndarray, "alpha window"]
+    """M = 1: the argmax under noise and teacher forcing is right at every continuation position."""
+    log_prob: Float[np.ndarray, "alpha window"]
+    """Mean log-probability of a true continuation token under noise, nats."""
+    windows: Windows
+    provenance: Provenance
+
+    def curves(self, quantity: Recovery, *, groups: Groups | None = None, seed: int = 0) -> pd.DataFrame:
+        """Mean recovery by group, alpha and point, with intervals by document.
+
+        Returns:
+            One row a group, alpha and point: ``alpha``, ``group``, ``point``, ``depth``, ``relative_depth``, ``value``,
+            ``low``, ``high``, ``n``, ``n_documents``.
+        """
+        points: Points = {"point": self.point, "depth": self.depth, "relative_depth": self.depth / self.n_layers}
+        tables = [
+            group_curves(values.T, self.windows, points=points, groups=groups, seed=seed, trials=0).assign(alpha=alpha)
+            for alpha, values in zip(self.alphas, getattr(self, quantity), strict=True)
+        ]
+        return pd.concat(tables, ignore_index=True)
+
+    def regained(self, quantity: Recovery = "cosine", *, groups: Groups | None = None, seed: int = 0) -> pd.DataFrame:
+        """Recovery as one number: the quantity at the last point less that at the first; contrasts of groups (ours).
+
+        For cosines a positive number says that later layers take the noise back; for ``lens_kl`` a negative one does.
+        A contrast is the first group's mean less that of each other group, on the same resampled documents; it
+        rests on as many documents as the group that has fewer.
+
+        Returns:
+            One row an alpha and group or contrast (``memorized - unmemorized``): ``value``, ``low``, ``high``, ``n``,
+            ``n_documents``.
+        """
+        named = group_masks(groups, len(self.windows))
+        rows = []
+        for alpha, values in zip(self.alphas, getattr(self, quantity), strict=True):
+            gain = values[-1] - values[0]
+            # One column a group, so that a resampled document counts in all groups that it has windows in.
+            columns = np.stack([np.where(mask, gain, np.nan) for mask in named.values()], axis=1)
+            estimates, means = column_estimates(columns, self.windows.document, seed=seed, trials=0)
+            first, *others = named
+            rows += [(alpha, group, e) for group, e in zip(named, estimates, strict=True)]
+            for i, other in enumerate(others, start=1):
+                either = ~np.isnan(columns[:, 0]) | ~np.isnan(columns[:, i])
+                difference = from_resamples(
+                    estimates[0].value - estimates[i].value,
+                    means[:, 0] - means[:, i],
+                    n=int(either.sum()),
+                    n_clusters=min(estimates[0].n_clusters, estimates[i].n_clusters),
+                )
+                rows.append((alpha, f"{first} - {other}", difference))
+        return pd.DataFrame([{"alpha": alpha, "group": group, **estimate_columns(e)} for alpha, group, e in rows])
+
+    def scores(
+        self,
+        *,
+        groups: Groups | None = None,
+        structural: str | Collection[str] = STRUCTURAL_DOMAINS,
+        seed: int = 0,
+    ) -> pd.DataFrame:
+        """Rate of M = 1, mean M, log-probability and structural share at each alpha.
+
+        Args:
+            groups: masks over the windows by name; all windows unless given.
+            structural: domains of structural text. The share is of windows with M = 1 under that noise, so it depends
+                on how many windows of each domain were tested; NaN where none with M = 1 has a known domain.
+            seed: of the bootstrap.
+
+        Returns:
+            One row an alpha, group and ``statistic`` (``rate``, ``score``, ``log_prob``, ``structural_share``).
+        """
+        text = is_structural(self.windows.domain, several(structural))
+        rows = []
+        for group, mask in group_masks(groups, len(self.windows)).items():
+            documents = self.windows.document[mask]
+            for i, alpha in enumerate(self.alphas):
+                kept = self.memorized[i] & mask & ~np.isnan(text)
+                estimates = {
+                    "rate": clustered_rate(self.memorized[i, mask], clusters=documents, seed=seed),
+                    "score": bootstrap_mean(
+                        self.score[i, mask], clusters=documents, seed=seed, trials=self.windows.continuation_len
+                    ),
+                    "log_prob": bootstrap_mean(self.log_prob[i, mask], clusters=documents, seed=seed, trials=0),
+                    "structural_share": clustered_rate(
+                        text[kept] == 1, clusters=self.windows.document[kept], seed=seed
+                    ),
+                }
+                rows += [
+                    {"alpha": alpha, "group": group, "statistic": name, **estimate_columns(e)}
+                    for name, e in estimates.items()
+                ]
+        return pd.DataFrame(rows)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row an alpha, point and window; ``score``, ``memorized`` and ``log_prob`` are the same at every point."""
+        a, p, w = np.indices(self.cosine.shape).reshape(3, -1)
+        index = {
+            "alpha": self.alphas[a],
+            "point": np.asarray(self.point, dtype=object)[p],
+            "depth": self.depth[p],
+            "window": self.windows.window[w],
+        }
+        by_point = {name: getattr(self, name).reshape(-1) for name in RECOVERIES}
+        by_window = {name: getattr(self, name)[a, w] for name in ("score", "memorized", "log_prob")}
+        return pd.DataFrame(index | by_point | by_window)

@@ -1,0 +1,223 @@
+"""Noise and recovery: how the residual stream takes back a disturbance, and whether the text survives it.
+
+h' = h + alpha * rms(h) * e at one site, rms over d_model at each position, e ~ N(0, I) (arXiv 2603.21658, internal
+level; definitions, "noise"). The draw depends on (seed, window id, alpha) alone (ours), so neither the batch
+size nor the other windows change it. By layer, over the continuation positions, teacher-forced: the cosine between
+the clean and the noisy residual stream; the same after subtracting from both the mean clean residual of that layer,
+since a large common direction can hide a difference (ours); KL(clean || noisy) of what the lens decodes (ours). Beside
+it M by greedy decoding under the same noise, with noise on the tokens decoded as well.
+
+    noisy = perturb(model, windows, alphas=(0.0, 0.2, 0.4))
+    noisy.curves("cosine", groups=memorization_groups(score))
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from transformer_lens.hook_points import HookPoint
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.data.windows import WindowError, Windows
+from interp.engine.decoding import greedy_decode
+from interp.errors import InterpError
+from interp.internal.lens.logit_lens import check_lens, lens_logits, lens_points, predicting
+from interp.internal.noise.perturbation import Perturbation
+from interp.models.finite import check_stream
+from interp.models.hooks import HookError, HookFn, activations, checked_hooks, hook_name
+from interp.models.identity import check_windows
+from interp.models.measuring import measurement
+from interp.results import Provenance
+from interp.seeds import generator
+from interp.several import several
+
+ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+Site = Literal["hook_resid_pre", "hook_resid_post", "hook_attn_out", "hook_mlp_out"]
+"""Sites that take noise. Not ``hook_resid_mid``: in the bridge an edit there reaches the MLP, not the stream."""
+
+
+class NoiseError(InterpError, ValueError):
+    """Levels of noise that cannot be measured."""
+
+
+def noise(
+    windows: Int[np.ndarray, " batch"], alpha: float, *, n_pos: int, d_model: int, seed: int
+) -> Float[Tensor, "batch pos d_model"]:
+    """Standard normal draws, each window's from a generator of its own keyed by (seed, window id, alpha)."""
+    key = round(alpha * 1_000_000)
+    draws = [
+        # A window id may be negative, an entropy word may not.
+        generator(seed, int(window) % 2**63, key).standard_normal((n_pos, d_model), dtype=np.float32)
+        for window in windows
+    ]
+    return torch.from_numpy(np.stack(draws))
+
+
+def _adding(draw: Float[Tensor, "batch pos d_model"], alpha: float) -> HookFn:
+    """Hook that adds the draw's next positions: a decoding pass with a cache sees only what is new."""
+    done = 0
+
+    def fn(h: Float[Tensor, "batch new d_model"], hook: HookPoint) -> Float[Tensor, "batch new d_model"]:
+        nonlocal done
+        e = draw[:, done : done + h.shape[1]].to(h.device, h.dtype)
+        done += h.shape[1]
+        return h + alpha * h.square().mean(-1, keepdim=True).sqrt() * e
+
+    return fn
+
+
+def _points(model: TransformerBridge, layer: int, site: Site) -> dict[str, float]:
+    """Points from the noise on, with their depth; the noisy site itself first where it is on the residual stream."""
+    after = {name: depth for name, depth in lens_points(model).items() if depth > layer + (site == "hook_resid_post")}
+    on_stream = {"hook_resid_pre": float(layer), "hook_resid_post": layer + 1.0}
+    return ({hook_name(site, layer): on_stream[site]} if site in on_stream else {}) | after
+
+
+def _mean_residual(
+    model: TransformerBridge, windows: Windows, names: Sequence[str], *, batch_size: int
+) -> dict[str, Float[Tensor, " d_model"]]:
+    """Mean clean residual of each point over all windows and continuation positions."""
+    totals: dict[str, Tensor] = {}
+    at = predicting(windows)
+    for where, tokens in windows.batches(batch_size):
+        stream = activations(model, tokens.to(model.cfg.device), names)
+        check_stream(stream, windows=windows.window[where], model_name=model.cfg.model_name)
+        for name, residual in stream.items():
+            total = residual[:, at].double().sum(dim=(0, 1))
+            totals[name] = totals[name] + total if name in totals else total
+    return {name: total / (len(windows) * windows.continuation_len) for name, total in totals.items()}
+
+
+def _cosine(
+    clean: Float[Tensor, "batch continuation d_model"],
+    noisy: Float[Tensor, "batch continuation d_model"],
+    origin: Float[Tensor, " d_model"],
+) -> Float[np.ndarray, " batch"]:
+    """Cosine as seen from an origin. A position that lies at it has no direction and is left out."""
+    from_origin = clean.double() - origin
+    cosines = torch.cosine_similarity(from_origin, noisy.double() - origin, dim=-1)
+    has_direction = from_origin.norm(dim=-1) > 1e-6 * clean.double().norm(dim=-1)
+    return torch.where(has_direction, cosines, torch.nan).nanmean(dim=1).cpu().numpy()
+
+
+@measurement
+def perturb(
+    model: TransformerBridge,
+    windows: Windows,
+    *,
+    alphas: float | Sequence[float] = ALPHAS,
+    layer: int = 0,
+    site: Site = "hook_resid_pre",
+    positions: int | Sequence[int] | None = None,
+    lens: bool = True,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> Perturbation:
+    """Add relative Gaussian noise at one site and measure recovery by layer, and M, at each alpha.
+
+    Args:
+        model: the booted model.
+        windows: windows with their true continuation.
+        alphas: noise relative to the rms of the activation, each at least 0.
+        layer: where the noise is added, 0-based.
+        site: at which site of the layer.
+        positions: of the window, 0-based, that get noise; all of them unless given (``range(prefix_len)``: the prefix).
+        lens: also decode every point; the dearest part for a large vocabulary. NaN without.
+        batch_size: windows in a pass; bounds the memory, (alphas x points) residuals of the continuation.
+        seed: of the noise.
+
+    Returns:
+        Recovery and scores at each alpha. Cosines are means over the continuation positions of a window.
+
+    Raises:
+        WindowError: windows that the model cannot take, or positions beyond the window.
+        NoiseError: an alpha that is negative, not finite or given twice.
+        HookError: a layer that the model does not have, a site that does not take noise, or a model whose output is
+            not its final norm and unembedding.
+        ActivationError: activations that are not finite.
+    """
+    check_windows(model, windows)
+    n_pos, n_layers = windows.tokens.shape[1], model.cfg.n_layers
+    alphas = several(alphas)
+    positions = None if positions is None else several(positions)
+    possible = bool(alphas) and all(0 <= alpha < math.inf for alpha in alphas)
+    if not possible or len({round(alpha * 1_000_000) for alpha in alphas}) < len(alphas):
+        raise NoiseError(f"alphas={alphas}: give at least one, each finite, none negative, none twice")
+    if not 0 <= layer < n_layers:
+        raise HookError(f"layer {layer} is out of range: {model.cfg.model_name} has layers 0 to {n_layers - 1}")
+    if site not in get_args(Site):
+        raise HookError(
+            f"site {site!r} does not take noise; choose from {', '.join(get_args(Site))} (an edit at hook_resid_mid "
+            "would reach the MLP and not the residual stream)"
+        )
+    chosen = torch.zeros(n_pos, 1, dtype=torch.float32)
+    if positions is not None and not all(0 <= p < n_pos for p in positions):
+        raise WindowError(f"positions={list(positions)} reach beyond the window's positions 0 to {n_pos - 1}")
+    chosen[list(range(n_pos) if positions is None else positions)] = 1
+
+    check_lens(model, windows.tokens[:1])
+    points = _points(model, layer, site)
+    noisy_site = hook_name(site, layer)
+    means = _mean_residual(model, windows, list(points), batch_size=batch_size)
+    shape = (len(alphas), len(points), len(windows))
+    cosine, centred, lens_kl = np.empty(shape), np.empty(shape), np.full(shape, np.nan)
+    score, log_prob = np.empty((len(alphas), len(windows))), np.empty((len(alphas), len(windows)))
+    memorized = np.empty((len(alphas), len(windows)), dtype=bool)
+    at = predicting(windows)
+    for where, batch in windows.batches(batch_size):
+        tokens = batch.to(model.cfg.device)
+        truth = tokens[:, windows.prefix_len :]
+        clean = {name: r[:, at] for name, r in activations(model, tokens, list(points)).items()}
+        noisy: list[dict[str, Tensor]] = []
+        for a, alpha in enumerate(alphas):
+            draw = noise(windows.window[where], alpha, n_pos=n_pos, d_model=model.cfg.d_model, seed=seed) * chosen
+            with checked_hooks(model, {noisy_site: _adding(draw, alpha)}):
+                noisy.append({name: r[:, at] for name, r in activations(model, tokens, list(points)).items()})
+            check_stream(noisy[a], windows=windows.window[where], model_name=model.cfg.model_name)
+            logits = lens_logits(model, noisy[a][list(points)[-1]])
+            log_prob[a, where] = logits.log_softmax(-1).gather(-1, truth[..., None]).mean(dim=(1, 2)).cpu().numpy()
+            right = (logits.argmax(-1) == truth).cpu().numpy()
+            if not right.all():
+                missed = torch.from_numpy(np.flatnonzero(~right.all(axis=1)))
+                hook = {noisy_site: _adding(draw[missed], alpha)}
+                right[missed.numpy()] = _decoded_right(model, tokens[missed.to(tokens.device)], truth.shape[1], hook)
+            memorized[a, where], score[a, where] = right.all(axis=1), right.mean(axis=1)
+        for p, name in enumerate(points):
+            own = lens_logits(model, clean[name]).log_softmax(-1) if lens else None
+            for a in range(len(alphas)):
+                cosine[a, p, where] = _cosine(clean[name], noisy[a][name], torch.zeros_like(means[name]))
+                centred[a, p, where] = _cosine(clean[name], noisy[a][name], means[name])
+                if own is not None:
+                    other = lens_logits(model, noisy[a][name]).log_softmax(-1)
+                    lens_kl[a, p, where] = (own.exp() * (own - other)).sum(-1).mean(1).cpu().numpy()
+    settings = {"alphas": list(alphas), "layer": layer, "site": site, "lens": lens, "seed": seed}
+    settings |= {"positions": None if positions is None else list(positions), "batch_size": batch_size}
+    return Perturbation(
+        alphas=np.asarray(alphas, dtype=np.float64),
+        point=tuple(points),
+        depth=np.asarray(list(points.values())),
+        n_layers=n_layers,
+        cosine=cosine,
+        centred_cosine=centred,
+        lens_kl=lens_kl,
+        score=score,
+        memorized=memorized,
+        log_prob=log_prob,
+        windows=windows,
+        provenance=Provenance.of("perturb", model, windows, **settings),
+    )
+
+
+def _decoded_right(
+    model: TransformerBridge, tokens: Int[Tensor, "batch pos"], n_tokens: int, hook: dict[str, HookFn]
+) -> Bool[np.ndarray, "batch continuation"]:
+    """Right tokens by greedy decoding under a hook; windows without a miss need none."""
+    with checked_hooks(model, hook, n_calls=n_tokens):
+        written = greedy_decode(model, tokens[:, :-n_tokens], n_tokens=n_tokens).token
+    return (written == tokens[:, -n_tokens:].cpu()).numpy()

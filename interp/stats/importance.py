@@ -1,0 +1,43 @@
+"""Importance of every head from what each window loses, with intervals by document."""
+
+from __future__ import annotations
+
+import numpy as np
+from einops import rearrange
+from jaxtyping import Float, Shaped
+
+from interp.stats.curves import column_estimates
+from interp.stats.estimates import Estimate, difference_of_shares, trials_of
+
+
+def head_estimates(
+    falls: Float[np.ndarray, "layer head window"],
+    documents: Shaped[np.ndarray, " window"],
+    *,
+    seed: int,
+    trials: int | None = None,
+    gains: bool = True,
+) -> list[list[Estimate]]:
+    """Mean fall of each head, by layer, then head; the same documents are drawn for all. NaN where not measured.
+
+    A fall in rate is the share of windows that were lost less the share of those that were gained, and has the interval
+    of such a difference, which is never of width 0. Where nothing can be gained it is a share.
+
+    Args:
+        falls: what each window loses by each head's ablation; of a rate or a share of tokens -1 to 1.
+        documents: the document of each window.
+        seed: of the bootstrap.
+        trials: as in ``from_resamples``, of what falls; unless given, a rate falls if all falls are -1, 0 or 1.
+        gains: whether a fall can be below 0; not where all windows were memorized before.
+    """
+    columns = rearrange(falls, "layer head window -> window (layer head)")
+    known = trials_of(np.abs(columns)) if trials is None else trials
+    if known and gains:
+        lost, gained = np.clip(columns, 0, None), np.clip(-columns, 0, None)
+        shares, means = column_estimates(np.hstack([lost, gained]), documents, seed=seed, trials=known)
+        n = columns.shape[1]
+        estimates = [difference_of_shares(shares[i], shares[n + i], means[:, [i, n + i]]) for i in range(n)]
+    else:
+        estimates, _ = column_estimates(columns, documents, seed=seed, trials=known)
+    n_heads = falls.shape[1]
+    return [estimates[start : start + n_heads] for start in range(0, len(estimates), n_heads)]
