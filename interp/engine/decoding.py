@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import PretrainedConfig
@@ -19,55 +19,20 @@ from interp.brief import Brief
 from interp.engine.attention import attention_window, layer_kinds
 from interp.engine.key_values import KeyValues
 from interp.engine.plain import plain_model
-from interp.errors import InterpError
+from interp.engine.readout import (
+    LOGITS_AT_ONCE,
+    POSITIONS_AT_ONCE,
+    Choice,
+    DecodingError,
+    at_least_float32,
+    choose,
+)
 from interp.models.hooks import attached_hooks, logits
 from interp.models.verify import relative_error
-
-NEAR_TIE = 1e-4
-"""Margin of a near tie, in logits: below it the order of the top two can change with the shape of a batch."""
-
-LOGITS_AT_ONCE = 2**22
-"""Most logits held at a time (16 MiB in float32): a large vocabulary must not decide the batch size."""
-
-POSITIONS_AT_ONCE = 256
-"""But so many positions in any case: fewer make too little of the unembedding's weights each time they are read."""
-
 
 STEPWISE = 1e-4
 """Largest error of the logits of a text that is read position by position, relative to those of the whole text, where
 it is not within a few units of rounding."""
-
-
-class DecodingError(InterpError, RuntimeError):
-    """Logits from which no token can be chosen."""
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Choice(Brief):
-    """The greedy choice at each position that was unembedded."""
-
-    token: Int[Tensor, "batch chosen"]
-    """The token of the largest logit; the lowest id where several share it, as ``argmax`` has it."""
-    near_tie: Bool[Tensor, "batch chosen"]
-    """Whether the second logit is within ``NEAR_TIE`` of the first."""
-    finite: Bool[Tensor, "batch chosen"]
-    """False where a logit is NaN or the largest is infinite: the choice means nothing there."""
-    log_prob: Float[Tensor, "batch chosen"] | None
-    """Log-probability of the true token, nats, where that was asked for."""
-
-
-def choose(logits: Float[Tensor, "batch chosen d_vocab"], truth: Int[Tensor, "batch chosen"] | None = None) -> Choice:
-    """Greedy choice over all of the model's logits, padding of its vocabulary included, as Hugging Face does.
-
-    The logits are overwritten.
-    """
-    # max() propagates NaN, so one comparison finds it; a second maximum is cheaper than a top-2 of a large vocabulary.
-    best, token = logits.max(dim=-1)
-    log_prob = None
-    if truth is not None:
-        log_prob = -nn.functional.cross_entropy(logits.flatten(0, 1), truth.flatten(), reduction="none").view_as(truth)
-    second = logits.scatter_(-1, token[..., None], float("-inf")).amax(dim=-1)
-    return Choice(token, best - second < NEAR_TIE, torch.isfinite(best), log_prob)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -222,7 +187,7 @@ class Decoder(Brief):
         cap = getattr(self.config, "final_logit_softcapping", None)
         if cap is not None:  # Gemma 2
             logits = cap * torch.tanh(logits / cap)
-        return logits if logits.dtype == torch.float64 else logits.float()
+        return at_least_float32(logits)
 
     def choose(
         self, hidden: Float[Tensor, "batch chosen d_model"], truth: Int[Tensor, "batch chosen"] | None = None
@@ -255,7 +220,7 @@ def greedy_decode(model: TransformerBridge, tokens: Int[Tensor, "batch pos"], *,
         out = model.original_model.get_decoder()(input_ids=step, past_key_values=cache, use_cache=True)
         cache = out.past_key_values
         logits = model.original_model.get_output_embeddings()(out.last_hidden_state[:, -1:])
-        choices.append(choose(logits if logits.dtype == torch.float64 else logits.float()))
+        choices.append(choose(at_least_float32(logits)))
         step = choices[-1].token
     return Choice(
         token=torch.cat([choice.token for choice in choices], dim=1).cpu(),

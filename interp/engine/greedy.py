@@ -1,7 +1,8 @@
-"""Running greedy decoding on from a first miss, with keys and values that were stored in the pass before it.
+"""Continue greedy decoding from each row's first wrong token, with the keys and values of the teacher-forced pass.
 
-Up to its first wrong token a window's greedy text is the argmax under teacher forcing, so only what follows is decoded.
-Rows that miss at different places go together: all stand at one position at a time and a row joins at its own miss.
+Up to its first wrong token a row's greedy text is the argmax under teacher forcing, so only what follows is decoded.
+Rows that miss at different places are decoded together. All stand at one position at a time, and a row joins at its
+own miss.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from interp.engine.key_values import KeyValues
 
 Edit = Callable[[int, Float[Tensor, "row 1 head d_head"], int], Float[Tensor, "row 1 head d_head"]]
 """Given layer, z of the first rows and their position: z as it is to be."""
+
+Step = Callable[[int, Int[Tensor, "row 1"]], Int[Tensor, " row"]]
+"""Given a position of the continuation and the tokens that the first rows have there: their next tokens."""
 
 
 def first_misses(right: Bool[Tensor, "row continuation"]) -> Int[Tensor, " row"]:
@@ -44,35 +48,50 @@ class Recorder:
 
 @torch.no_grad()
 def run_on(
-    blocks: Blocks,
-    kept: list[tuple[Float[Tensor, "row key_head pos d_head"], Float[Tensor, "row key_head pos d_head"]]],
-    predicted: Int[Tensor, "row continuation"],
-    first_miss: Int[Tensor, " row"],
-    *,
-    prefix_len: int,
-    edit: Edit,
+    predicted: Int[Tensor, "row continuation"], first_miss: Int[Tensor, " row"], *, step: Step
 ) -> Int[Tensor, "row continuation"]:
     """Greedy tokens of each row.
 
     Args:
+        predicted: the teacher-forced pass's choice at each continuation position: the greedy text up to and including
+            the first miss.
+        first_miss: its position in the continuation, rows in ascending order of it.
+        step: one decoding step of the rows that write, which are always the first ones.
+    """
+    generated = predicted.clone()
+    n, misses = predicted.shape[1], first_miss.tolist()
+    for i in range(misses[0] if misses else n, n - 1):
+        writing = slice(0, bisect_right(misses, i))
+        generated[writing, i + 1] = step(i, generated[writing, i : i + 1])
+    return generated
+
+
+def edited_step(
+    blocks: Blocks,
+    kept: list[tuple[Float[Tensor, "row key_head pos d_head"], Float[Tensor, "row key_head pos d_head"]]],
+    *,
+    prefix_len: int,
+    edit: Edit,
+) -> Step:
+    """A decoding step in which the heads' outputs are edited.
+
+    Args:
         blocks: the model.
         kept: keys and values of each layer from the teacher-forced pass. Overwritten.
-        predicted: that pass's argmax at each continuation position; the greedy text up to and including the first miss.
-        first_miss: its position in the continuation, rows in ascending order of it.
         prefix_len: tokens before the continuation.
         edit: what is done to the heads' outputs.
     """
-    generated = predicted.clone()
     store = KeyValues.holding(kept)
-    n, misses = predicted.shape[1], first_miss.tolist()
-    for i in range(misses[0], n - 1):
-        writing, position = slice(0, bisect_right(misses, i)), prefix_len + i
+
+    def step(i: int, token: Int[Tensor, "row 1"]) -> Int[Tensor, " row"]:
+        position = prefix_len + i
         # All of a row's keys are read, and the later ones masked: see Decoder.hidden_after.
-        store.aim(writing, position, store.n_pos)
+        store.aim(slice(0, len(token)), position, store.n_pos)
         positions = blocks.positions(position, position + 1, n_keys=store.n_pos)
-        residual = blocks.embed(generated[writing, i : i + 1], position)
+        residual = blocks.embed(token, position)
         for layer in range(len(blocks.layers)):
             z = edit(layer, blocks.z(layer, residual, positions, store), position)
             residual = blocks.after_attention(layer, residual, blocks.project(layer, z))
-        generated[writing, i + 1] = blocks.unembed(residual[:, 0]).argmax(dim=-1)
-    return generated
+        return blocks.unembed(residual[:, 0]).argmax(dim=-1)
+
+    return step

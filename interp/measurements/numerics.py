@@ -10,6 +10,7 @@ from interp.measurements.subject import BatchSize, Dtype
 from interp.measurements.tables import Finished, Tables, by_size, models_of, records
 
 if TYPE_CHECKING:
+    from interp.engine.readout import NEAR_TIE
     from interp.measurements.subject import Subject
 
 
@@ -62,7 +63,6 @@ def finding(found: Finished) -> str:
 
 
 def figures(found: Finished) -> Figures:
-    from interp.engine.decoding import NEAR_TIE
     from interp.figures.numerics import draw_numerics
 
     table = found["numerics"]

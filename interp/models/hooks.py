@@ -20,6 +20,7 @@ from itertools import chain
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -35,6 +36,10 @@ HookFn = Callable[[Tensor, HookPoint], Tensor | None]
 
 class HookError(InterpError, RuntimeError):
     """A hook that does not exist, or that did not fire as often as the measurement needs."""
+
+
+class ActivationError(InterpError, RuntimeError):
+    """A model that computes NaN or infinite activations on some window."""
 
 
 def hook_name(site: str, layer: int) -> str:
@@ -145,12 +150,25 @@ def logits(model: TransformerBridge, tokens: Int[Tensor, "batch pos"]) -> Float[
 
 
 def activations(
-    model: TransformerBridge, tokens: Int[Tensor, "batch pos"], names: str | Sequence[str]
+    model: TransformerBridge,
+    tokens: Int[Tensor, "batch pos"],
+    names: str | Sequence[str],
+    *,
+    windows: Int[np.ndarray, " batch"] | None = None,
 ) -> dict[str, Float[Tensor, "batch ..."]]:
     """Activations at the named sites in one forward pass, without gradients.
 
+    One NaN in a mean makes a curve vanish, or worse, shift: an activation that is not finite is refused.
+
+    Args:
+        model: the booted model.
+        tokens: what it is run on.
+        names: full hook names, in the order of the computation, so that the first site that fails is named.
+        windows: ids of the rows, for the message; their positions unless given.
+
     Raises:
         HookError: as ``checked_hooks``.
+        ActivationError: NaN or infinite activations, with site and window. Masked attention scores are -inf and pass.
     """
     names = several(names)
     kept: dict[str, Tensor] = {}
@@ -164,4 +182,53 @@ def activations(
 
     with torch.no_grad(), checked_hooks(model, {name: keep(name) for name in names}):
         logits(model, tokens)
+    ids = np.arange(len(tokens)) if windows is None else windows
+    for name in names:
+        masked = name.endswith("hook_attn_scores")
+        seen = kept[name].masked_fill(kept[name].isneginf(), 0.0) if masked else kept[name]
+        check_finite(seen, name=name, windows=ids, model_name=str(model.cfg.model_name))
     return {name: kept[name] for name in names}
+
+
+def check_finite(
+    activation: Float[Tensor, "batch ..."], *, name: str, windows: Int[np.ndarray, " batch"], model_name: str
+) -> None:
+    """Refuse a NaN or infinite activation, naming the site and the window.
+
+    Raises:
+        ActivationError: some entry is NaN or infinite.
+    """
+    finite = torch.isfinite(activation)
+    if not finite.all():
+        row = int((~finite).flatten(1).any(1).nonzero()[0, 0])
+        raise ActivationError(
+            f"{model_name} computes NaN or infinite values at {name} on window {int(windows[row])}; "
+            "load it in float32, and check its weights"
+        )
+
+
+def check_computed(
+    computed: Float[Tensor, "batch ..."],
+    model: TransformerBridge,
+    tokens: Int[Tensor, "batch pos"],
+    *,
+    name: str,
+    windows: Int[np.ndarray, " batch"],
+) -> None:
+    """Refuse what is not finite, naming the layer in which the model itself begins to fail on the tokens.
+
+    Args:
+        computed: one row a window.
+        model: what computed it; run once more, if something is wrong.
+        tokens: what it was run on.
+        name: of what was computed, for a model that by itself does not fail.
+        windows: ids of the rows.
+
+    Raises:
+        ActivationError: some entry is NaN or infinite.
+    """
+    if torch.isfinite(computed).all():
+        return
+    names = [hook_name("hook_resid_pre", 0), *(hook_name("hook_resid_post", i) for i in range(model.cfg.n_layers))]
+    activations(model, tokens.to(model.cfg.device), names, windows=windows)
+    check_finite(computed, name=name, windows=windows, model_name=str(model.cfg.model_name))

@@ -20,7 +20,7 @@ from interp.data.windows import Windows
 from interp.engine.decoding import Decoder
 from interp.engine.greedy import first_misses
 from interp.engine.key_values import KeyValues
-from interp.statistical.extraction import refuse_not_finite
+from interp.engine.readout import refuse_not_finite
 
 STAGES = (1, 4, 16)
 """Continuation tokens after which a text that has missed is taken out."""

@@ -23,7 +23,8 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
-from interp.engine.decoding import NEAR_TIE, Decoder
+from interp.engine.decoding import Decoder
+from interp.engine.readout import NEAR_TIE
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance

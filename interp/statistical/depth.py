@@ -24,12 +24,12 @@ from xxhash import xxh3_128_hexdigest
 
 from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
-from interp.engine.decoding import NEAR_TIE, Decoder
+from interp.engine.decoding import Decoder
+from interp.engine.readout import NEAR_TIE, refuse_not_finite
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.statistical.cascade import exact_runs
-from interp.statistical.extraction import refuse_not_finite
 
 NO_TOKEN = -1
 """Fills ``further`` where a document has ended."""

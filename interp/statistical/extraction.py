@@ -14,7 +14,6 @@ where most windows begin right: otherwise each writes its text from its prefix o
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,9 +25,10 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import Windows
-from interp.engine.decoding import NEAR_TIE, Choice, Decoder, DecodingError
-from interp.engine.greedy import first_misses
+from interp.engine.decoding import Decoder
+from interp.engine.greedy import first_misses, run_on
 from interp.engine.key_values import KeyValues
+from interp.engine.readout import NEAR_TIE, Choice, refuse_not_finite
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance
@@ -76,20 +76,6 @@ class Extraction(Brief):
             exact_run=self.exact_run,
             log_prob=self.log_prob.mean(axis=1),
             near_ties=self.near_ties,
-        )
-
-
-def refuse_not_finite(
-    model: TransformerBridge, windows: Windows, rows: Int[np.ndarray, " batch"], finite: Bool[Tensor, "batch chosen"]
-) -> None:
-    """Raise where a choice was made on NaN or infinite logits, naming the first such window."""
-    bad = ~finite.all(dim=1)
-    if bad.any():
-        row = rows[int(bad.nonzero()[0])]
-        raise DecodingError(
-            f"{model.cfg.model_name} gives NaN or infinite logits on window {windows.window[row]} (document "
-            f"{windows.document[row]!r}) and on {int(bad.sum()) - 1} others of its batch. The model runs in "
-            f"{model.cfg.dtype}: load it in float32, or check its weights."
         )
 
 
@@ -193,17 +179,13 @@ def _write(decoder: Decoder, tokens: Int[Tensor, "batch pos"], prefix_len: int, 
     order = order[run[order] < n - 1]
     if len(order) < n_rows or bool((order[1:] < order[:-1]).any()):
         store = store.select(order)
-    runs = run[order].tolist()
-    for i in range(runs[0] if runs else n - 1, n - 1):
-        writing = order[: bisect_right(runs, i)]
-        hidden = decoder.hidden_after(
-            token[writing, i : i + 1],
-            store,
-            start=prefix_len + i,
-            end=prefix_len + i + 1,
-            rows=slice(0, len(writing)),
-        )
-        part = decoder.choose(hidden)
-        token[writing, i + 1], near_tie[writing, i + 1] = part.token[:, 0], part.near_tie[:, 0]
-        finite[writing, i + 1] = part.finite[:, 0]
+
+    def step(i: int, written: Int[Tensor, "row 1"]) -> Int[Tensor, " row"]:
+        writing, position = order[: len(written)], prefix_len + i
+        rows = slice(0, len(written))
+        part = decoder.choose(decoder.hidden_after(written, store, start=position, end=position + 1, rows=rows))
+        near_tie[writing, i + 1], finite[writing, i + 1] = part.near_tie[:, 0], part.finite[:, 0]
+        return part.token[:, 0]
+
+    token[order] = run_on(token[order], run[order], step=step)
     return Choice(token, near_tie, finite, first.log_prob)

@@ -21,7 +21,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import Windows
-from interp.engine.decoding import NEAR_TIE
+from interp.engine.readout import NEAR_TIE
 from interp.errors import InterpError
 from interp.models.loading import load_model
 from interp.results import Provenance

@@ -15,7 +15,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
-from interp.engine.decoding import DecodingError
+from interp.engine.readout import DecodingError, at_least_float32, true_log_probs
 from interp.models.hooks import logits
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
@@ -55,8 +55,8 @@ def prefix_log_prob(model: TransformerBridge, windows: Windows, *, batch_size: i
     values = np.full((len(windows), windows.prefix_len), np.nan)
     for where, tokens in windows.batches(batch_size):
         prefix = tokens[:, : windows.prefix_len].to(model.cfg.device)
-        predicted = logits(model, prefix)[:, :-1].float().log_softmax(dim=-1)
-        values[where, 1:] = predicted.gather(-1, prefix[:, 1:, None])[..., 0].double().cpu().numpy()
+        predicted = at_least_float32(logits(model, prefix)[:, :-1])
+        values[where, 1:] = true_log_probs(predicted, prefix[:, 1:]).double().cpu().numpy()
     bad = ~np.isfinite(values[:, 1:]).all(axis=1)
     if bad.any():
         first = int(np.flatnonzero(bad)[0])

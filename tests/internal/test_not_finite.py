@@ -23,7 +23,7 @@ from interp.internal.lens.tuned_lens import train_tuned_lens
 from interp.internal.noise.joint_substitution import substitute_sets
 from interp.internal.noise.residual import perturb
 from interp.internal.noise.substitution import substitute
-from interp.models.finite import ActivationError, check_outcome
+from interp.models.hooks import ActivationError, check_computed
 from interp.models.loading import load_model
 
 MEASUREMENTS: dict[str, Callable[[TransformerBridge, Windows], object]] = {
@@ -106,7 +106,7 @@ def test_an_ablation_that_alone_fails_is_named(model: TransformerBridge, one_bad
 def test_an_outcome_of_a_sound_model_is_named_by_itself(model: TransformerBridge) -> None:
     windows = some_windows()
     outcome = torch.zeros(4, 2)
-    check_outcome(outcome, model, windows.tokens, name="the sum", windows=windows.window)
+    check_computed(outcome, model, windows.tokens, name="the sum", windows=windows.window)
     outcome[3, 1] = np.inf
     with pytest.raises(ActivationError, match="at the sum on window 3;"):
-        check_outcome(outcome, model, windows.tokens, name="the sum", windows=windows.window)
+        check_computed(outcome, model, windows.tokens, name="the sum", windows=windows.window)

@@ -33,7 +33,8 @@ from transformers import (
 )
 
 from interp.data.windows import Windows
-from interp.engine.decoding import Decoder, DecodingError
+from interp.engine.decoding import Decoder
+from interp.engine.readout import DecodingError
 from interp.engine.take_apart import RestartError
 from interp.internal.ablation.gradient import estimate_heads
 from interp.internal.ablation.heads import ablate_heads

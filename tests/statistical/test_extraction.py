@@ -10,8 +10,8 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from interp.data.windows import WindowError, Windows
-from interp.engine.decoding import NEAR_TIE, DecodingError, choose
 from interp.engine.greedy import first_misses
+from interp.engine.readout import NEAR_TIE, DecodingError, choose
 from interp.statistical.extraction import extract
 
 

@@ -12,7 +12,7 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import WindowError, Windows
-from interp.engine.decoding import DecodingError
+from interp.engine.readout import DecodingError
 from interp.models.loading import load_model
 from interp.statistical.extraction import extract
 from interp.statistical.flags import memorized_flags, write_flags

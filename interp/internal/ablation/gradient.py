@@ -28,11 +28,12 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.engine.blocks import Blocks
+from interp.engine.readout import at_least_float32, true_log_probs
 from interp.engine.take_apart import take_apart
 from interp.internal.ablation.choices import MeanOver, Method
 from interp.internal.ablation.replacement import AblationError, Replacement
 from interp.internal.ablation.request import AblationRequest
-from interp.models.finite import check_outcome
+from interp.models.hooks import check_computed
 from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.stats.estimates import Estimate
@@ -113,7 +114,7 @@ def estimate_heads(
                 )
                 (slope,) = torch.autograd.grad(log_prob.sum(), gates)
             name = "the gradient of the log-probability by the heads"
-            check_outcome(slope, model, tokens, name=name, windows=windows.window[where])
+            check_computed(slope, model, tokens, name=name, windows=windows.window[where])
             fall[:, :, where] -= np.moveaxis(slope.double().cpu().numpy(), 0, -1) / steps
     return HeadEstimate(
         windows=windows,
@@ -141,6 +142,5 @@ def gated_log_prob(
         stand_in = replacement.alone(layer, z, None if donors is None else donors[layer])
         moved = z + gates[:, None, layer, :, None] * (stand_in - z)
         residual = blocks.after_attention(layer, residual, blocks.project(layer, moved))
-    logits = blocks.unembed(residual[:, prefix_len - 1 :])
-    truth = tokens[:, prefix_len:].to(blocks.device)
-    return (logits.gather(-1, truth[..., None]).squeeze(-1) - logits.logsumexp(dim=-1)).mean(dim=-1)
+    logits = at_least_float32(blocks.unembed(residual[:, prefix_len - 1 :]))
+    return true_log_probs(logits, tokens[:, prefix_len:].to(blocks.device)).mean(dim=-1)

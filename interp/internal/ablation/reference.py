@@ -14,6 +14,7 @@ from transformer_lens.hook_points import HookPoint
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
+from interp.engine.readout import true_log_probs
 from interp.internal.ablation.choices import MeanOver, Method, Metric
 from interp.internal.ablation.heads import HeadAblation, head_ablation
 from interp.internal.ablation.replacement import Replacement
@@ -94,8 +95,7 @@ def _forced(
     with checked_hooks(model, hooks):
         out = logits(model, tokens)[:, -n - 1 : -1]
     truth = tokens[:, -n:].to(out.device)
-    log_prob = out.log_softmax(dim=-1).gather(-1, truth[..., None]).squeeze(-1)
-    return log_prob.double().mean(dim=1), out.argmax(dim=-1) == truth
+    return true_log_probs(out, truth).double().mean(dim=1), out.argmax(dim=-1) == truth
 
 
 def _score(

@@ -21,13 +21,13 @@ from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.engine.blocks import Blocks
 from interp.engine.budget import budget, rows_within
-from interp.engine.greedy import Recorder, first_misses, run_on
-from interp.engine.outcome import outcome
+from interp.engine.greedy import Recorder, edited_step, first_misses, run_on
+from interp.engine.readout import read_continuation
 from interp.engine.take_apart import take_apart
 from interp.internal.ablation.choices import MeanOver, Method, Metric
 from interp.internal.ablation.replacement import Replacement, check_heads
 from interp.internal.ablation.request import AblationRequest
-from interp.models.finite import check_outcome
+from interp.models.hooks import check_computed
 from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.several import several
@@ -129,9 +129,9 @@ def ablate_sets(
                 residual, kept = run.forced(clean, with_store=with_score)
                 last = residual[:, windows.prefix_len - 1 :]
                 name = f"the end of the model with set {i} ablated,"
-                check_outcome(last, model, tokens, name=name, windows=windows.window[where])
+                check_computed(last, model, tokens, name=name, windows=windows.window[where])
                 truth = tokens[:, windows.prefix_len :].to(blocks.device)
-                found = outcome(blocks, last, truth, n_bytes=n_bytes, with_predicted=with_score)
+                found = read_continuation(blocks, last, truth, n_bytes=n_bytes, with_predicted=with_score)
                 log_prob[i, where] = found.log_prob.cpu().numpy()
                 memorized[i, where] = found.memorized.cpu().numpy()
                 if found.predicted is not None:
@@ -201,7 +201,8 @@ class _SetRun(Brief):
             return self.replacement.jointly(layer, z, self.mask[layer], donor, first_position=position)
 
         rows = [(keys[order], values[order]) for keys, values in kept]
-        generated = run_on(self.blocks, rows, predicted[order], miss[order], prefix_len=prefix_len, edit=edit)
+        step = edited_step(self.blocks, rows, prefix_len=prefix_len, edit=edit)
+        generated = run_on(predicted[order], miss[order], step=step)
         score = torch.empty(len(order), dtype=torch.float64, device=truth.device)
         score[order] = (generated == truth[order]).double().mean(dim=1)
         return score

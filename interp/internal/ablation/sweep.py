@@ -24,10 +24,10 @@ from interp.data.windows import Windows
 from interp.engine.blocks import Blocks, Positions
 from interp.engine.budget import budget, rows_within
 from interp.engine.greedy import Recorder
-from interp.engine.outcome import outcome
+from interp.engine.readout import read_continuation
 from interp.internal.ablation.replacement import Replacement
 from interp.internal.ablation.waiting import CLEAN, Waiting, WaitingRows
-from interp.models.finite import check_finite, check_outcome
+from interp.models.hooks import check_computed, check_finite
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -136,9 +136,9 @@ def sweep_heads(
                 # Where the model itself fails above this layer, that layer is named.
                 by_window = rearrange(last, "(head batch) ... -> batch head ...", batch=n)
                 name = f"the end of the model with a head of layer {layer} ablated,"
-                check_outcome(by_window, model, tokens, name=name, windows=ids)
+                check_computed(by_window, model, tokens, name=name, windows=ids)
                 true = repeat(truth, "batch continuation -> (head batch) continuation", head=len(chosen))
-                found = outcome(blocks, last, true, n_bytes=n_bytes, with_predicted=with_score)
+                found = read_continuation(blocks, last, true, n_bytes=n_bytes, with_predicted=with_score)
                 index = chosen.numpy()
                 values.log_prob[layer, index, where] = found.log_prob.reshape(-1, n).cpu().numpy()
                 values.memorized[layer, index, where] = found.memorized.reshape(-1, n).cpu().numpy()
@@ -155,7 +155,7 @@ def sweep_heads(
                     )
                 progress(len(chosen) * n)
             residual = after
-        found = outcome(blocks, residual[:n, keep], truth, n_bytes=n_bytes, with_predicted=with_score)
+        found = read_continuation(blocks, residual[:n, keep], truth, n_bytes=n_bytes, with_predicted=with_score)
         values.log_prob_clean[where] = found.log_prob.cpu().numpy()
         values.memorized_clean[where] = found.memorized.cpu().numpy()
         if clean is not None and found.predicted is not None:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from interp.brief import Brief
 from interp.engine.blocks import Blocks
-from interp.engine.greedy import first_misses, run_on
+from interp.engine.greedy import edited_step, first_misses, run_on
 from interp.internal.ablation.choices import Method
 
 CLEAN = -1
@@ -149,12 +149,7 @@ class WaitingRows:
             z[edited, 0, head] = value  # z is this step's own.
             return z
 
-        generated = run_on(
-            self._blocks,
-            list(zip(rows.keys, rows.values, strict=True)),
-            rows.predicted,
-            rows.first_miss,
-            prefix_len=self._prefix_len,
-            edit=edit,
-        )
+        kept = list(zip(rows.keys, rows.values, strict=True))
+        step = edited_step(self._blocks, kept, prefix_len=self._prefix_len, edit=edit)
+        generated = run_on(rows.predicted, rows.first_miss, step=step)
         self._report(rows, (generated == rows.truth).double().mean(dim=1).cpu().numpy())

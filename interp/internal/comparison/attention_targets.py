@@ -29,7 +29,6 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.internal.lens.logit_lens import predicting
-from interp.models.finite import check_finite
 from interp.models.hooks import activations, hook_name
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
@@ -214,10 +213,9 @@ def attention_targets(
         n_queries = has_target.sum(-1)  # 0 / 0 below is the NaN of a window without any target
         seen = torch.arange(at.start + 1, at.stop + 1, dtype=torch.float64)
         uniform[:, where] = ((masks.sum(-1) / seen * has_target).sum(-1) / n_queries).numpy()
-        patterns = activations(model, tokens.to(model.cfg.device), names)
+        patterns = activations(model, tokens.to(model.cfg.device), names, windows=windows.window[where])
         for layer, name in enumerate(names):
             pattern = patterns[name][:, :, at].double().cpu()
-            check_finite(pattern, name=name, windows=windows.window[where], model_name=str(model.cfg.model_name))
             to = einsum(pattern, masks.double(), "b head query key, target b query key -> target head b query")
             share[:, layer, :, where] = ((to * has_target[:, None]).sum(-1) / n_queries[:, None]).numpy()
             entropy[layer, :, where] = rearrange(

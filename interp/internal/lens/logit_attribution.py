@@ -28,7 +28,7 @@ from interp.data.windows import Windows
 from interp.engine.blocks import Blocks
 from interp.engine.take_apart import take_apart
 from interp.errors import InterpError
-from interp.models.finite import check_outcome
+from interp.models.hooks import check_computed
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance
@@ -109,7 +109,7 @@ def logit_attribution(model: TransformerBridge, windows: Windows, *, batch_size:
     for where, tokens in windows.batches(batch_size):
         keep = slice(windows.prefix_len - 1, tokens.shape[1] - 1)
         residual, added = _run(blocks, tokens, keep)
-        check_outcome(residual, model, tokens, name="the last residual stream", windows=windows.window[where])
+        check_computed(residual, model, tokens, name="the last residual stream", windows=windows.window[where])
         shares = _shares(blocks, tokens, keep, residual, added)
         batches.append({name: share.double().cpu().numpy() for name, share in shares.items()})
     # The windows are the last axis but one of every share.

@@ -21,8 +21,8 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
+from interp.engine.readout import at_least_float32
 from interp.internal.lens.layer_decoding import LayerDecoding
-from interp.models.finite import check_stream
 from interp.models.hooks import HookError, activations, hook_name, logits
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
@@ -60,7 +60,7 @@ def lens_logits(model: TransformerBridge, residual: Float[Tensor, "... d_model"]
     if not hasattr(model, "ln_final"):
         raise HookError(f"{model.cfg.model_name} has no norm before its unembedding; the lens would be wrong")
     out = model.unembed(model.ln_final(residual))
-    return out if out.dtype == torch.float64 else out.float()
+    return at_least_float32(out)
 
 
 def decode(
@@ -80,19 +80,21 @@ def decode(
     }
 
 
-def check_lens(model: TransformerBridge, tokens: Int[Tensor, "batch pos"]) -> None:
+def check_lens(model: TransformerBridge, windows: Windows) -> None:
     """Refuse a model whose logits are not its final norm and unembedding on its last residual stream.
 
     Args:
         model: a booted model.
-        tokens: one or two of the windows that are to be decoded.
+        windows: what is to be decoded; the first one is tried.
 
     Raises:
         HookError: logits that differ.
+        ActivationError: a residual stream that is not finite.
     """
-    tokens = tokens.to(model.cfg.device)
-    last = hook_name("hook_resid_post", model.cfg.n_layers - 1)
-    lens, own = lens_logits(model, activations(model, tokens, [last])[last]), logits(model, tokens)
+    tokens = windows.tokens[:1].to(model.cfg.device)
+    points = [hook_name("hook_resid_post", layer) for layer in range(model.cfg.n_layers)]
+    last = activations(model, tokens, points, windows=windows.window[:1])[points[-1]]
+    lens, own = lens_logits(model, last), logits(model, tokens)
     difference = relative_error(lens, own)
     if difference > (1e-3 if own.dtype in {torch.float32, torch.float64} else 0.1):
         raise HookError(
@@ -142,7 +144,7 @@ def decode_points(
 ) -> LayerDecoding:
     """Decode the residual stream at some points, after a translator where one is given; see ``logit_lens``."""
     check_windows(model, windows)
-    check_lens(model, windows.tokens[:1])
+    check_lens(model, windows)
     present = [name for name in points if not name.endswith("hook_resid_mid") or name in model.hook_dict]
     at = predicting(windows)
     dtype = np.float64 if model.cfg.dtype == torch.float64 else np.float32
@@ -150,8 +152,7 @@ def decode_points(
     values = {name: np.full(shape, np.nan, dtype=dtype) for name in ("log_prob", "rank", "entropy", "kl")}
     for where, batch in windows.batches(batch_size):
         tokens = batch.to(model.cfg.device)
-        residual = activations(model, tokens, present)
-        check_stream(residual, windows=windows.window[where], model_name=str(model.cfg.model_name))
+        residual = activations(model, tokens, present, windows=windows.window[where])
         final = lens_logits(model, residual[present[-1]][:, at])
         truth = tokens[:, windows.prefix_len :]
         for i, name in enumerate(points):

@@ -33,7 +33,6 @@ from interp.errors import InterpError
 from interp.files import sha256, whole_file, write_text
 from interp.internal.lens.layer_decoding import LayerDecoding
 from interp.internal.lens.logit_lens import check_lens, decode_points, lens_logits, lens_points
-from interp.models.finite import check_stream
 from interp.models.hooks import activations
 from interp.models.identity import ModelIdentity, check_windows
 from interp.models.measuring import measurement
@@ -165,7 +164,7 @@ def train_tuned_lens(
     held_out = np.isin(units, documents[: max(1, len(documents) // 10)])
     fit, check = training.select(~held_out), training.select(held_out)
 
-    check_lens(model, training.tokens[:1])
+    check_lens(model, training)
     points = list(lens_points(model))
     first = next(model.parameters())
     like = {"device": first.device, "dtype": torch.float64 if first.dtype == torch.float64 else torch.float32}
@@ -176,8 +175,7 @@ def train_tuned_lens(
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=n_steps)
 
     def divergence(tokens: Tensor, rows: Int[np.ndarray, " batch"]) -> Float[Tensor, " point"]:
-        stream = activations(model, tokens.to(first.device), points)
-        check_stream(stream, windows=rows, model_name=model.cfg.model_name)
+        stream = activations(model, tokens.to(first.device), points, windows=rows)
         residuals = torch.stack(list(stream.values()))
         with torch.no_grad():
             final = lens_logits(model, residuals[-1])

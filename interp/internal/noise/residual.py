@@ -26,10 +26,10 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import WindowError, Windows
 from interp.engine.decoding import greedy_decode
+from interp.engine.readout import true_log_probs
 from interp.errors import InterpError
 from interp.internal.lens.logit_lens import check_lens, lens_logits, lens_points, predicting
 from interp.internal.noise.perturbation import Perturbation
-from interp.models.finite import check_stream
 from interp.models.hooks import HookError, HookFn, activations, checked_hooks, hook_name
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
@@ -86,8 +86,7 @@ def _mean_residual(
     totals: dict[str, Tensor] = {}
     at = predicting(windows)
     for where, tokens in windows.batches(batch_size):
-        stream = activations(model, tokens.to(model.cfg.device), names)
-        check_stream(stream, windows=windows.window[where], model_name=model.cfg.model_name)
+        stream = activations(model, tokens.to(model.cfg.device), names, windows=windows.window[where])
         for name, residual in stream.items():
             total = residual[:, at].double().sum(dim=(0, 1))
             totals[name] = totals[name] + total if name in totals else total
@@ -161,7 +160,7 @@ def perturb(
         raise WindowError(f"positions={list(positions)} reach beyond the window's positions 0 to {n_pos - 1}")
     chosen[list(range(n_pos) if positions is None else positions)] = 1
 
-    check_lens(model, windows.tokens[:1])
+    check_lens(model, windows)
     points = _points(model, layer, site)
     noisy_site = hook_name(site, layer)
     means = _mean_residual(model, windows, list(points), batch_size=batch_size)
@@ -173,15 +172,16 @@ def perturb(
     for where, batch in windows.batches(batch_size):
         tokens = batch.to(model.cfg.device)
         truth = tokens[:, windows.prefix_len :]
-        clean = {name: r[:, at] for name, r in activations(model, tokens, list(points)).items()}
+        ids = windows.window[where]
+        clean = {name: r[:, at] for name, r in activations(model, tokens, list(points), windows=ids).items()}
         noisy: list[dict[str, Tensor]] = []
         for a, alpha in enumerate(alphas):
-            draw = noise(windows.window[where], alpha, n_pos=n_pos, d_model=model.cfg.d_model, seed=seed) * chosen
+            draw = noise(ids, alpha, n_pos=n_pos, d_model=model.cfg.d_model, seed=seed) * chosen
             with checked_hooks(model, {noisy_site: _adding(draw, alpha)}):
-                noisy.append({name: r[:, at] for name, r in activations(model, tokens, list(points)).items()})
-            check_stream(noisy[a], windows=windows.window[where], model_name=model.cfg.model_name)
+                stream = activations(model, tokens, list(points), windows=ids)
+            noisy.append({name: r[:, at] for name, r in stream.items()})
             logits = lens_logits(model, noisy[a][list(points)[-1]])
-            log_prob[a, where] = logits.log_softmax(-1).gather(-1, truth[..., None]).mean(dim=(1, 2)).cpu().numpy()
+            log_prob[a, where] = true_log_probs(logits, truth).mean(dim=1).cpu().numpy()
             right = (logits.argmax(-1) == truth).cpu().numpy()
             if not right.all():
                 missed = torch.from_numpy(np.flatnonzero(~right.all(axis=1)))

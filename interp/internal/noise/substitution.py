@@ -24,8 +24,9 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief
 from interp.data.windows import WindowError, Windows
 from interp.engine.decoding import Decoder
+from interp.engine.readout import true_log_probs
 from interp.errors import InterpError
-from interp.models.finite import check_outcome
+from interp.models.hooks import check_computed
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance
@@ -120,10 +121,9 @@ def _outcome(
         # The last token predicts nothing, and only the continuation is unembedded.
         logits = decoder.logits(decoder.hidden(batch[:, :-1])[:, -n:])
         owners = windows.window[np.arange(start, start + len(batch)) % len(windows)]
-        check_outcome(logits, model, batch, name="the logits", windows=owners)
+        check_computed(logits, model, batch, name="the logits", windows=owners)
         truth = batch[:, -n:]
-        true = logits.log_softmax(-1).gather(-1, truth[..., None])
-        values[start : start + len(batch)] = true.double().mean(dim=(1, 2)).cpu().numpy()
+        values[start : start + len(batch)] = true_log_probs(logits, truth).double().mean(dim=1).cpu().numpy()
         recited[start : start + len(batch)] = (logits.argmax(-1) == truth).all(dim=1).cpu().numpy()
     return values, recited
 

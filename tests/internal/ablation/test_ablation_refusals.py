@@ -16,7 +16,7 @@ from interp.data.windows import WindowError, Windows
 from interp.internal.ablation.choices import Method
 from interp.internal.ablation.heads import ablate_heads
 from interp.internal.ablation.replacement import AblationError
-from interp.models.finite import ActivationError
+from interp.models.hooks import ActivationError
 from interp.models.loading import load_model
 
 

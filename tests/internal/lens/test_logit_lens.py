@@ -11,8 +11,7 @@ from interp.data.windows import WindowError, Windows
 from interp.internal.lens.first_layer import FirstLayer, first_holding
 from interp.internal.lens.layer_decoding import QUANTITIES
 from interp.internal.lens.logit_lens import decode, lens_logits, logit_lens
-from interp.models.finite import ActivationError
-from interp.models.hooks import activations, checked_hooks, hook_name, logits
+from interp.models.hooks import ActivationError, activations, checked_hooks, hook_name, logits
 from interp.models.loading import load_model
 from interp.stats.curves import memorization_groups
 

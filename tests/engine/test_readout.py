@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from interp.engine.outcome import is_argmax
+from interp.engine.readout import is_argmax
 
 
 def test_by_hand() -> None:

@@ -1,0 +1,148 @@
+"""Logits read in one place: what is said of the true token, the greedy choice, and what is refused.
+
+Logits are read in float32, or in float64 where the model runs in it. Ties go to the lowest token id, as ``argmax`` has
+it and so Hugging Face's greedy decoding. Only a part of the positions is unembedded at a time: a large vocabulary must
+not decide the batch size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp.brief import Brief
+from interp.data.windows import Windows
+from interp.engine.blocks import Blocks
+from interp.errors import InterpError
+
+NEAR_TIE = 1e-4
+"""Margin of a near tie, in logits: below it the order of the top two can change with the shape of a batch."""
+
+LOGITS_AT_ONCE = 2**22
+"""Most logits held at a time (16 MiB in float32): a large vocabulary must not decide the batch size."""
+
+POSITIONS_AT_ONCE = 256
+"""But so many positions in any case: fewer make too little of the unembedding's weights each time they are read."""
+
+
+class DecodingError(InterpError, RuntimeError):
+    """Logits from which no token can be chosen."""
+
+
+def at_least_float32(logits: Float[Tensor, "*batch d_vocab"]) -> Float[Tensor, "*batch d_vocab"]:
+    """Logits in the type that they are read in."""
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def true_log_probs(logits: Float[Tensor, "*batch d_vocab"], truth: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    """Log-probability of each true token, nats, at most 0."""
+    loss = nn.functional.cross_entropy(logits.flatten(0, -2), truth.flatten(), reduction="none")
+    return -loss.view_as(truth)
+
+
+def is_argmax(logits: Float[Tensor, "*batch d_vocab"], token: Int[Tensor, "*batch"]) -> Bool[Tensor, "*batch"]:
+    """Whether ``argmax`` gives the token, the lowest id where several share the maximum; in a tenth of its time.
+
+    The logits are overwritten.
+    """
+    own = logits.gather(-1, token[..., None]).squeeze(-1)
+    others = logits.scatter_(-1, token[..., None], float("-inf"))
+    best = others.amax(dim=-1)
+    right, tied = own > best, own == best
+    if tied.any():
+        right[tied] = token[tied] < others[tied].argmax(dim=-1)
+    return right
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Choice(Brief):
+    """The greedy choice at each position that was unembedded."""
+
+    token: Int[Tensor, "batch chosen"]
+    """The token of the largest logit; the lowest id where several share it, as ``argmax`` has it."""
+    near_tie: Bool[Tensor, "batch chosen"]
+    """Whether the second logit is within ``NEAR_TIE`` of the first."""
+    finite: Bool[Tensor, "batch chosen"]
+    """False where a logit is NaN or the largest is infinite: the choice means nothing there."""
+    log_prob: Float[Tensor, "batch chosen"] | None
+    """Log-probability of the true token, nats, where that was asked for."""
+
+
+def choose(logits: Float[Tensor, "batch chosen d_vocab"], truth: Int[Tensor, "batch chosen"] | None = None) -> Choice:
+    """Greedy choice over all of the model's logits, padding of its vocabulary included, as Hugging Face does.
+
+    The logits are overwritten.
+    """
+    # max() propagates NaN, so one comparison finds it; a second maximum is cheaper than a top-2 of a large vocabulary.
+    best, token = logits.max(dim=-1)
+    log_prob = None
+    if truth is not None:
+        log_prob = true_log_probs(logits, truth)
+    second = logits.scatter_(-1, token[..., None], float("-inf")).amax(dim=-1)
+    return Choice(token, best - second < NEAR_TIE, torch.isfinite(best), log_prob)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Reading(Brief):
+    """What a teacher-forced pass says of each row's continuation."""
+
+    log_prob: Float[Tensor, " row"]
+    """Mean log-probability of a true token, nats."""
+    memorized: Bool[Tensor, " row"]
+    """Whether every true token is the argmax."""
+    predicted: Int[Tensor, "row continuation"] | None
+    """The argmax, where it was asked for."""
+
+
+@torch.no_grad()
+def read_continuation(
+    blocks: Blocks,
+    residual: Float[Tensor, "row continuation d_model"],
+    truth: Int[Tensor, "row continuation"],
+    *,
+    n_bytes: int,
+    with_predicted: bool,
+) -> Reading:
+    """What the residual stream after the last layer says of the true tokens.
+
+    Args:
+        blocks: the model.
+        residual: at the positions that predict the continuation.
+        truth: the continuation.
+        n_bytes: what the measurement may hold; the logits get a part of it.
+        with_predicted: whether the argmax is wanted.
+    """
+    # Small slices stay in the cache; but of a large vocabulary's weights too little is used each time they are read if
+    # a slice has fewer than some 256 positions. Logits and their exponentials are held at a time.
+    row_bytes = 2 * residual.shape[1] * blocks.d_vocab * residual.element_size()
+    n_rows = max(1, n_bytes // 8 // row_bytes, min(256 // residual.shape[1], n_bytes // 2 // row_bytes))
+    log_prob, memorized, predicted = [], [], []
+    for some, true in zip(residual.split(n_rows), truth.split(n_rows), strict=True):
+        logits = at_least_float32(blocks.unembed(some))
+        log_prob.append(true_log_probs(logits, true).double().mean(dim=-1))
+        if with_predicted:
+            predicted.append(logits.argmax(dim=-1))
+            right = predicted[-1] == true
+        else:
+            right = is_argmax(logits, true)
+        memorized.append(right.all(dim=-1))
+    return Reading(torch.cat(log_prob), torch.cat(memorized), torch.cat(predicted) if with_predicted else None)
+
+
+def refuse_not_finite(
+    model: TransformerBridge, windows: Windows, rows: Int[np.ndarray, " batch"], finite: Bool[Tensor, "batch chosen"]
+) -> None:
+    """Raise where a choice was made on NaN or infinite logits, naming the first such window."""
+    bad = ~finite.all(dim=1)
+    if bad.any():
+        row = rows[int(bad.nonzero()[0])]
+        raise DecodingError(
+            f"{model.cfg.model_name} gives NaN or infinite logits on window {windows.window[row]} (document "
+            f"{windows.document[row]!r}) and on {int(bad.sum()) - 1} others of its batch. The model runs in "
+            f"{model.cfg.dtype}: load it in float32, or check its weights."
+        )
