@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-import numpy as np
-
 _T = TypeVar("_T")
 
 
 def several(given: _T | Iterable[_T]) -> tuple[_T, ...]:
     """``"rate"`` as ``("rate",)``, ``3`` as ``(3,)``, and several as they are."""
-    if isinstance(given, (str, int, float, np.generic)) or not isinstance(given, Iterable):
+    if isinstance(given, str) or not isinstance(given, Iterable):
         return (given,)
     return tuple(given)

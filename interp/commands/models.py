@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -31,14 +32,15 @@ def models(
             table.add_row(fact, "-" if value is None else f"{value:,}" if fact == "n_params" else str(value))
         console.print(table)
         return
-    # 80 columns of a terminal; what does not fit stands under the model's own name.
+    # 80 columns of a terminal; the rest stands under the model's own name.
     for column, width in (("name", 20), ("parameters", 10), ("layers x heads", 14), ("context", 7)):
         table.add_column(column, no_wrap=True, min_width=width, justify="left" if column == "name" else "right")
-    table.add_column("corpus", no_wrap=True, overflow="ellipsis", max_width=20)
+    table.add_column("corpus", no_wrap=True, overflow="ellipsis")
     for spec in registry().values():
         if spec.small or not small:
             size, shape = f"{spec.n_params / 1e6:,.1f}M", f"{spec.n_layers} x {spec.n_heads}"
-            table.add_row(spec.name, size, shape, f"{spec.n_ctx:,}", spec.corpus)
+            corpus = re.split(r" [(/+]|,", spec.corpus)[0]
+            table.add_row(spec.name, size, shape, f"{spec.n_ctx:,}", corpus)
     console.print(table)
 
 

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from interp.brief import Brief
 from interp.errors import InterpError
-from interp.planted.shapes import N_PARAMS, SHAPES, SMALL_FAMILIES, WEIGHTS, small_config, small_model_name
+from interp.planted.shapes import N_CTX, SHAPES, SMALL_FAMILIES, VOCAB_SIZE, WEIGHTS, small_model_name
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class UnknownModelError(InterpError, KeyError):
@@ -87,15 +88,6 @@ class ModelSpec(Brief):
 
 _REAL_MODELS = Path(__file__).parent / "real_models.json"
 
-_SMALL_NORMS = {
-    "Pythia": "LayerNorm (affine), pre-norm",
-    "OpenLLaMA": "RMSNorm, pre-norm",
-    "StarCoder": "LayerNorm (affine), pre-norm",
-    "OLMo1": "LayerNorm non-parametric, pre-norm",
-    "OLMo2": "RMSNorm, post-norm in branch (norm_after)",
-    "OLMo3": "RMSNorm, post-norm in branch",
-}
-
 
 def _real_models() -> Iterator[ModelSpec]:
     for family in json.loads(_REAL_MODELS.read_text())["families"]:
@@ -117,34 +109,29 @@ def _real_models() -> Iterator[ModelSpec]:
 
 
 def _small_models() -> Iterator[ModelSpec]:
-    for family in SMALL_FAMILIES:
+    for family, kept in SMALL_FAMILIES.items():
         for size, shape in SHAPES.items():
-            config = small_config(family, size)
-            rotary = getattr(config, "rope_parameters", None)
             yield ModelSpec(
                 name=small_model_name(family, size),
                 family=family,
                 small=True,
                 hub_id=None,
-                architecture={"gpt_neox": "GPTNeoX", "gpt_bigcode": "GPTBigCode"}.get(
-                    config.model_type, config.model_type.capitalize()
-                )
-                + "ForCausalLM",
-                n_params=N_PARAMS[family][size],
+                architecture=kept.architecture,
+                n_params=kept.n_params[size],
                 n_layers=shape.n_layers,
                 n_heads=shape.n_heads,
-                n_kv_heads=getattr(config, "num_key_value_heads", shape.n_heads),
+                n_kv_heads=kept.n_kv_heads(shape),
                 d_model=shape.d_model,
                 d_head=shape.d_head,
-                d_mlp=getattr(config, "intermediate_size", None) or config.n_inner,
-                d_vocab=config.vocab_size,
-                n_ctx=config.max_position_embeddings,
-                norm=_SMALL_NORMS[family],
-                positional="learned absolute" if rotary is None else "rope",
-                parallel_residual=getattr(config, "use_parallel_residual", False),
-                qk_norm=family in {"OLMo2", "OLMo3"},
-                sliding_window=getattr(config, "sliding_window", None),
-                tied_embeddings=config.tie_word_embeddings,
+                d_mlp=kept.d_mlp(shape),
+                d_vocab=VOCAB_SIZE,
+                n_ctx=N_CTX,
+                norm=kept.norm,
+                positional=kept.positional,
+                parallel_residual=kept.parallel_residual,
+                qk_norm=kept.qk_norm,
+                sliding_window=kept.sliding_window,
+                tied_embeddings=kept.tied_embeddings,
                 corpus="shipped corpus, windows shown 0 to 256 times",
                 bos_rule="no BOS in training and none added",
                 tokenizer_caveat="byte-level BPE, 2,048 entries, shared by all small models",
@@ -183,4 +170,6 @@ def small_models(family: str | None = None) -> list[ModelSpec]:
 
 def models_table() -> pd.DataFrame:
     """The registry as a table, one row a model."""
+    import pandas as pd
+
     return pd.DataFrame([asdict(spec) for spec in registry().values()])

@@ -14,7 +14,8 @@ from transformers import AutoTokenizer
 from interp.data.owned import check_number
 from interp.data.tokenizers import tokenizer_fingerprint
 from interp.data.windows import WindowError, Windows
-from interp.planted.planting import PREFIX_LEN, TOKENIZER, training_order
+from interp.planted.planting import PREFIX_LEN, training_order
+from interp.planted.shapes import TOKENIZER
 from interp.seeds import check_seed
 from interp.several import several
 from interp.shipped import check_shipped

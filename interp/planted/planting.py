@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Int, Integer
 
 from interp.seeds import generator
-
-TOKENIZER = Path(__file__).parent / "text" / "tokenizer"
-"""The small models share one tokenizer, kept with the corpus that it was made from."""
 
 WINDOW_LEN = 64
 """Tokens in a window: a prefix of 32 and a continuation of 32."""

@@ -4,24 +4,22 @@ Each family is built from the Hugging Face configuration class of the real one a
 it itself: parallel residual and partial rotary (Pythia), one key/value head and learned positions
 (StarCoder), non-parametric LayerNorm (OLMo1), norms after attention and MLP with query/key norm
 (OLMo2), grouped queries and sliding windows as well (OLMo3), RMSNorm before a SwiGLU MLP (OpenLLaMA).
+
+Transformers is imported where a configuration is made: to list the models takes no second.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from transformers import (
-    GPTBigCodeConfig,
-    GPTNeoXConfig,
-    LlamaConfig,
-    Olmo2Config,
-    Olmo3Config,
-    OlmoConfig,
-    PretrainedConfig,
-)
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
-from interp.planted.planting import TOKENIZER  # noqa: F401 - kept with the corpus; asked for here too
+TOKENIZER = Path(__file__).parent / "text" / "tokenizer"
+"""The small models share one tokenizer, kept with the corpus that it was made from."""
 
 N_CTX = 64
 """Context of every small model, in tokens: one training window. No position beyond it was trained."""
@@ -29,9 +27,6 @@ N_CTX = 64
 VOCAB_SIZE = 2048
 WEIGHTS = Path(__file__).parent / "weights"
 """One folder a small model: ``config.json``, ``model.safetensors`` (float16), ``training.json``."""
-
-SLIDING_WINDOW = 16
-"""Attention span of OLMo3's local layers, in tokens: short enough to matter within a 64-token window."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +52,77 @@ SHAPES: dict[str, SmallShape] = {
     )
 }
 
-N_PARAMS = {
-    "Pythia": {"0.2m": 462_208, "0.5m": 858_816, "1.2m": 1_674_848},
-    "OpenLLaMA": {"0.2m": 457_280, "0.5m": 853_188, "1.2m": 1_657_712},
-    "StarCoder": {"0.2m": 310_272, "0.5m": 620_760, "1.2m": 1_275_456},
-    "OLMo1": {"0.2m": 456_704, "0.5m": 852_096, "1.2m": 1_655_808},
-    "OLMo2": {"0.2m": 457_792, "0.5m": 854_196, "1.2m": 1_659_504},
-    "OLMo3": {"0.2m": 441_280, "0.5m": 811_608, "1.2m": 1_558_704},
-}
-"""Parameters, tied weights counted once. Written down, since counting builds all 18 models (0.8 s at every load)."""
 
-SMALL_FAMILIES = ("Pythia", "OpenLLaMA", "StarCoder", "OLMo1", "OLMo2", "OLMo3")
+@dataclass(frozen=True)
+class SmallFamily:
+    """What makes a family itself; its models differ in shape alone."""
+
+    architecture: str
+    norm: str
+    n_params: Mapping[str, int]
+    """By size; tied weights counted once. Written down, since counting builds all models (0.8 s at every load)."""
+    gated: bool = True
+    """Whether the MLP is a SwiGLU."""
+    positional: str = "rope"
+    parallel_residual: bool = False
+    qk_norm: bool = False
+    heads_per_kv_head: int | None = 1
+    """Query heads that share a key/value head; ``None`` where all of a layer do."""
+    sliding_window: int | None = None
+    """Attention span of local layers, in tokens."""
+    tied_embeddings: bool = False
+
+    def n_kv_heads(self, shape: SmallShape) -> int:
+        """Key/value heads of a layer."""
+        return 1 if self.heads_per_kv_head is None else shape.n_heads // self.heads_per_kv_head
+
+    def d_mlp(self, shape: SmallShape) -> int:
+        """Width of the MLP. A SwiGLU has three matrices: 8/3 d_model gives it the parameters of a plain 4 d_model."""
+        return round(8 / 3 * shape.d_model / 8) * 8 if self.gated else 4 * shape.d_model
+
+
+SMALL_FAMILIES: dict[str, SmallFamily] = {
+    "Pythia": SmallFamily(
+        "GPTNeoXForCausalLM",
+        norm="LayerNorm (affine), pre-norm",
+        n_params={"0.2m": 462_208, "0.5m": 858_816, "1.2m": 1_674_848},
+        gated=False,
+        parallel_residual=True,
+    ),
+    "OpenLLaMA": SmallFamily(
+        "LlamaForCausalLM",
+        norm="RMSNorm, pre-norm",
+        n_params={"0.2m": 457_280, "0.5m": 853_188, "1.2m": 1_657_712},
+    ),
+    "StarCoder": SmallFamily(
+        "GPTBigCodeForCausalLM",
+        norm="LayerNorm (affine), pre-norm",
+        n_params={"0.2m": 310_272, "0.5m": 620_760, "1.2m": 1_275_456},
+        gated=False,
+        positional="learned absolute",
+        heads_per_kv_head=None,
+        tied_embeddings=True,
+    ),
+    "OLMo1": SmallFamily(
+        "OlmoForCausalLM",
+        norm="LayerNorm non-parametric, pre-norm",
+        n_params={"0.2m": 456_704, "0.5m": 852_096, "1.2m": 1_655_808},
+    ),
+    "OLMo2": SmallFamily(
+        "Olmo2ForCausalLM",
+        norm="RMSNorm, post-norm in branch (norm_after)",
+        n_params={"0.2m": 457_792, "0.5m": 854_196, "1.2m": 1_659_504},
+        qk_norm=True,
+    ),
+    "OLMo3": SmallFamily(
+        "Olmo3ForCausalLM",
+        norm="RMSNorm, post-norm in branch",
+        n_params={"0.2m": 441_280, "0.5m": 811_608, "1.2m": 1_558_704},
+        qk_norm=True,
+        heads_per_kv_head=2,
+        sliding_window=16,  # short enough to matter within a window of 64 tokens
+    ),
+}
 
 
 def small_model_name(family: str, size: str) -> str:
@@ -87,51 +142,50 @@ def small_config(family: str, size: str) -> PretrainedConfig:
     """
     if size not in SHAPES:
         raise ValueError(f"unknown size {size!r} of a small family; choose from {list(SHAPES)}")
-    shape = SHAPES[size]
+    if family not in SMALL_FAMILIES:
+        raise ValueError(f"unknown small family {family!r}; choose from {list(SMALL_FAMILIES)}")
+    import transformers
+
+    shape, kept = SHAPES[size], SMALL_FAMILIES[family]
     tokens = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
-    # A SwiGLU MLP has three matrices, so 8/3 d_model gives it the parameters of a plain 4 d_model MLP.
-    d_mlp_gated = round(8 / 3 * shape.d_model / 8) * 8
-    common = dict(
+    common: dict[str, Any] = dict(
         vocab_size=VOCAB_SIZE,
         hidden_size=shape.d_model,
+        intermediate_size=kept.d_mlp(shape),
         num_hidden_layers=shape.n_layers,
         num_attention_heads=shape.n_heads,
         max_position_embeddings=N_CTX,
-        tie_word_embeddings=False,
+        tie_word_embeddings=kept.tied_embeddings,
         **tokens,
     )
-    gated = common | {"intermediate_size": d_mlp_gated}
     match family:
         case "Pythia":
             # Four rotary dimensions in every size: Pythia's 25 % of 16, rounded to an even number of 14.
             rotary = {"rope_type": "default", "rope_theta": 10_000.0, "partial_rotary_factor": 4 / shape.d_head}
-            return GPTNeoXConfig(
-                **common,
-                intermediate_size=4 * shape.d_model,
-                use_parallel_residual=True,
-                rope_parameters=rotary,
-            )
+            parallel = {"use_parallel_residual": kept.parallel_residual}
+            return transformers.GPTNeoXConfig(**common, **parallel, rope_parameters=rotary)
         case "OpenLLaMA":
-            return LlamaConfig(**gated)
+            return transformers.LlamaConfig(**common)
         case "StarCoder":
-            return GPTBigCodeConfig(
+            return transformers.GPTBigCodeConfig(
                 vocab_size=VOCAB_SIZE,
                 n_positions=N_CTX,
                 n_embd=shape.d_model,
                 n_layer=shape.n_layers,
                 n_head=shape.n_heads,
-                n_inner=4 * shape.d_model,
+                n_inner=kept.d_mlp(shape),
                 multi_query=True,
-                tie_word_embeddings=True,
+                tie_word_embeddings=kept.tied_embeddings,
                 resid_pdrop=0.0,
                 embd_pdrop=0.0,
                 attn_pdrop=0.0,
                 **tokens,
             )
         case "OLMo1":
-            return OlmoConfig(**gated)
+            return transformers.OlmoConfig(**common)
         case "OLMo2":
-            return Olmo2Config(**gated, rope_parameters={"rope_type": "default", "rope_theta": 500_000.0})
-        case "OLMo3":
-            return Olmo3Config(**gated, num_key_value_heads=shape.n_heads // 2, sliding_window=SLIDING_WINDOW)
-    raise ValueError(f"unknown small family {family!r}; choose from {list(SMALL_FAMILIES)}")
+            rotary = {"rope_type": "default", "rope_theta": 500_000.0}
+            return transformers.Olmo2Config(**common, rope_parameters=rotary)
+    return transformers.Olmo3Config(
+        **common, num_key_value_heads=kept.n_kv_heads(shape), sliding_window=kept.sliding_window
+    )

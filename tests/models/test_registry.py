@@ -31,6 +31,20 @@ def test_small_specs_describe_the_built_models(family, size):
     assert type(model).__name__ == spec.architecture
     assert sum(p.numel() for p in model.parameters()) == spec.n_params
     assert model.get_input_embeddings().weight.shape == (spec.d_vocab, spec.d_model)
+    config = model.config
+    assert (spec.n_layers, spec.n_heads) == (config.num_hidden_layers, config.num_attention_heads)
+    keys = dict(model.named_parameters())
+    if family == "StarCoder":  # queries, keys and values are one matrix
+        assert spec.d_model + 2 * spec.n_kv_heads * spec.d_head == len(keys["transformer.h.0.attn.c_attn.weight"])
+    elif family != "Pythia":
+        assert spec.n_kv_heads * spec.d_head == len(keys["model.layers.0.self_attn.k_proj.weight"])
+    assert spec.d_mlp in {len(weight) for name, weight in keys.items() if ".mlp." in name}
+    assert spec.n_ctx == config.max_position_embeddings
+    assert spec.tied_embeddings == config.tie_word_embeddings
+    assert spec.parallel_residual == getattr(config, "use_parallel_residual", False)
+    assert spec.qk_norm == any("q_norm" in name for name in keys)
+    assert spec.sliding_window == getattr(config, "sliding_window", None)
+    assert (spec.positional == "rope") == (getattr(config, "rope_parameters", None) is not None)
     beyond = spec.n_params - spec.d_vocab * spec.d_model * (1 if spec.tied_embeddings else 2)
     assert beyond == pytest.approx(float(size.rstrip("m")) * 1e6, rel=0.2)
 
