@@ -9,6 +9,9 @@ from jaxtyping import Float, Shaped
 from interp.stats.curves import column_estimates
 from interp.stats.estimates import Estimate, difference_of_shares, trials_of
 
+VALUES_AT_ONCE = 2**24
+"""Falls that are resampled at a time, 128 MiB of them; the same documents are drawn again for the next heads."""
+
 
 def head_estimates(
     falls: Float[np.ndarray, "layer head window"],
@@ -30,14 +33,19 @@ def head_estimates(
         trials: as in ``from_resamples``, of what falls; unless given, a rate falls if all falls are -1, 0 or 1.
         gains: whether a fall can be below 0; not where all windows were memorized before.
     """
-    columns = rearrange(falls, "layer head window -> window (layer head)")
-    known = trials_of(np.abs(columns)) if trials is None else trials
-    if known and gains:
-        lost, gained = np.clip(columns, 0, None), np.clip(-columns, 0, None)
-        shares, means = column_estimates(np.hstack([lost, gained]), documents, seed=seed, trials=known)
-        n = columns.shape[1]
-        estimates = [difference_of_shares(shares[i], shares[n + i], means[:, [i, n + i]]) for i in range(n)]
-    else:
-        estimates, _ = column_estimates(columns, documents, seed=seed, trials=known)
+    by_head = rearrange(falls, "layer head window -> (layer head) window")
+    if trials is None:
+        trials = min(trials_of(np.abs(fall)) for fall in by_head)
+    together = max(1, VALUES_AT_ONCE // max(1, falls.shape[2]))
+    estimates: list[Estimate] = []
+    for start in range(0, len(by_head), together):
+        columns = by_head[start : start + together].T.astype(np.float64)
+        if trials and gains:
+            lost, gained = np.clip(columns, 0, None), np.clip(-columns, 0, None)
+            shares, means = column_estimates(np.hstack([lost, gained]), documents, seed=seed, trials=trials)
+            n = columns.shape[1]
+            estimates += [difference_of_shares(shares[i], shares[n + i], means[:, [i, n + i]]) for i in range(n)]
+        else:
+            estimates += column_estimates(columns, documents, seed=seed, trials=trials)[0]
     n_heads = falls.shape[1]
     return [estimates[start : start + n_heads] for start in range(0, len(estimates), n_heads)]

@@ -177,6 +177,27 @@ def test_a_fall_that_cannot_be_a_gain_is_a_share() -> None:
     assert (nats.low, nats.high) == (0, 0), "a fall of exactly 0 nats is no share"
 
 
+@pytest.mark.parametrize("trials", [0, 1])
+def test_heads_together_or_apart_have_the_same_intervals(trials: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    falls = rng.integers(-1, 2, size=(2, 3, 40)).astype(np.float32)
+    falls[1, 2] = np.nan
+    documents = rng.integers(9, size=40)
+    together = head_estimates(falls, documents, seed=3, trials=trials)
+    monkeypatch.setattr("interp.stats.importance.VALUES_AT_ONCE", 80)
+    for one, row in enumerate(head_estimates(falls, documents, seed=3, trials=trials)):
+        for head, e in enumerate(row):
+            alone = together[one][head]
+            np.testing.assert_allclose([e.value, e.low, e.high], [alone.value, alone.low, alone.high], atol=1e-15)
+    one = falls[0, 1].astype(np.float64)
+    if not trials:
+        expected = bootstrap(lambda i: float(one[i].mean()), 40, seed=3, clusters=documents)
+        found = together[0][1]
+        np.testing.assert_allclose(
+            [found.value, found.low, found.high], [expected.value, expected.low, expected.high], atol=1e-15
+        )
+
+
 def test_difference_of_shares_by_hand() -> None:
     # Newcombe: d -+ sqrt(a^2 + b^2 - 2 r a b), r = -1 / 3 in these resamples.
     one, other = Estimate(0.3, 0.2, 0.45, 50, 50), Estimate(0.1, 0.05, 0.2, 50, 50)
@@ -224,7 +245,9 @@ def test_resamples_without_a_value_are_not_passed_over() -> None:
     assert str(e) == "0 (no interval)"
 
 
-def test_draws_do_not_depend_on_the_blocks_they_are_drawn_in() -> None:
+@pytest.mark.parametrize("at_once", [1, 1_000_000, 5_000_000])
+def test_draws_do_not_depend_on_the_blocks_they_are_drawn_in(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interp.stats.estimates.DRAWN_AT_ONCE", at_once)
     values = np.random.default_rng(1).normal(size=(3000, 1))
     means, _ = resampled_means(values, seed=7, n_resamples=800)
     rng = np.random.default_rng(7)

@@ -27,7 +27,8 @@ from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.seeds import generator
 from interp.several import several
-from interp.stats.estimates import Estimate, bootstrap_mean, clustered_rate
+from interp.stats.curves import column_estimates
+from interp.stats.estimates import Estimate
 
 
 def ranking_half(windows: Windows, *, seed: int) -> Bool[np.ndarray, " window"]:
@@ -58,11 +59,12 @@ class CumulativeAblation(Brief):
 
     def rates(self, *, seed: int = 0) -> list[Estimate]:
         """Share of windows with M = 1 at each number of heads, 95 % by document."""
-        return [clustered_rate(m, clusters=self.windows.document, seed=seed) for m in self.memorized]
+        recited = self.memorized.T.astype(np.float64)
+        return column_estimates(recited, self.windows.document, seed=seed, trials=1)[0]
 
     def log_probs(self, *, seed: int = 0) -> list[Estimate]:
         """Mean log-probability at each number of heads, nats a token, 95 % by document."""
-        return [bootstrap_mean(v, clusters=self.windows.document, seed=seed, trials=0) for v in self.log_prob]
+        return column_estimates(self.log_prob.T, self.windows.document, seed=seed, trials=0)[0]
 
     def random_rates(self) -> Float[np.ndarray, "order count"]:
         """Rate in each random order: their spread is that of the choice of heads, not of the windows."""

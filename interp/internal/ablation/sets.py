@@ -31,7 +31,7 @@ from interp.models.hooks import check_computed
 from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.several import several
-from interp.stats.estimates import bootstrap_mean, clustered_rate
+from interp.stats.curves import column_estimates
 
 Heads = tuple[tuple[int, int], ...]
 """(layer, head) pairs."""
@@ -54,6 +54,15 @@ class SetAblation(Brief):
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
         """One row a set: its heads, and rate, log-probability and mean M with their 95 % intervals by document."""
+        columns = {
+            "rate": (self.memorized.astype(np.float64), 1),
+            "log_prob": (self.log_prob, 0),
+            "score": (self.score, self.windows.continuation_len),
+        }
+        estimates = {
+            name: column_estimates(values.T, self.windows.document, seed=seed, trials=trials)[0]
+            for name, (values, trials) in columns.items()
+        }
         rows = []
         for i, heads in enumerate(self.sets):
             row: dict[str, object] = {
@@ -63,16 +72,9 @@ class SetAblation(Brief):
                 "n_windows": len(self.windows),
                 "n_documents": self.windows.n_documents,
             }
-            clusters = self.windows.document
-            estimates = {
-                "rate": clustered_rate(self.memorized[i], clusters=clusters, seed=seed),
-                "log_prob": bootstrap_mean(self.log_prob[i], clusters=clusters, seed=seed, trials=0),
-                "score": bootstrap_mean(
-                    self.score[i], clusters=clusters, seed=seed, trials=self.windows.continuation_len
-                ),
-            }
-            for name, estimate in estimates.items():
-                row |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+            for name, of_sets in estimates.items():
+                e = of_sets[i]
+                row |= {name: e.value, f"{name}_low": e.low, f"{name}_high": e.high}
             rows.append(row)
         return pd.DataFrame(rows)
 

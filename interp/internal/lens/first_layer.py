@@ -11,16 +11,22 @@ followed to the same last layer, so the Kaplan-Meier curve is one minus the shar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 
 from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.stats.curves import Groups, estimate_columns, group_curves, group_masks
-from interp.stats.estimates import bootstrap, bootstrap_mean
+from interp.stats.estimates import (
+    NOT_MEASURED,
+    Estimate,
+    bootstrap_mean,
+    from_resamples,
+    resampled_means,
+    resting_on,
+)
 
 
 def first_holding(
@@ -44,10 +50,20 @@ class FirstLayer(Brief):
     n_layers: int
     windows: Windows
 
-    def _median(self, chosen: Int[np.ndarray, " window"], sample: Int[np.ndarray, " sample"]) -> float:
-        # A censored token is decided beyond every layer that was seen.
-        held = np.nan_to_num(self.layer[chosen[sample]], nan=np.inf)
-        return float(np.percentile(held, 50, method="inverted_cdf"))
+    def _decided(self) -> Float[np.ndarray, "window depth"]:
+        """Tokens of each window that are decided by each depth, 0 to ``n_layers``."""
+        with np.errstate(invalid="ignore"):
+            return (self.layer[:, :, None] <= np.arange(self.n_layers + 1)).sum(axis=1).astype(np.float64)
+
+    def _median(self, mask: Bool[np.ndarray, " window"], *, seed: int) -> Estimate:
+        """Depth by which half of the tokens are decided; a censored token is, beyond every layer that was seen."""
+        if not mask.any():
+            return NOT_MEASURED
+        decided, documents = self._decided()[mask], self.windows.document[mask]
+        drawn, _ = resampled_means(decided, clusters=documents, seed=seed)
+        half = np.vstack([decided.mean(axis=0), drawn]) >= self.layer.shape[1] / 2
+        median = np.where(half.any(axis=1), half.argmax(axis=1), np.inf)
+        return from_resamples(float(median[0]), median[1:], **resting_on(documents))
 
     def summary(self, groups: Groups | None = None, *, seed: int = 0) -> pd.DataFrame:
         """Share of tokens that ever hold, that hold before the last layer, and the median over all tokens.
@@ -59,7 +75,6 @@ class FirstLayer(Brief):
         rows = []
         for group, mask in group_masks(groups, len(self.windows)).items():
             documents = self.windows.document[mask]
-            chosen = np.flatnonzero(mask)
             with np.errstate(invalid="ignore"):
                 shares = {
                     "holds": ~np.isnan(self.layer[mask]),
@@ -69,8 +84,7 @@ class FirstLayer(Brief):
                 name: bootstrap_mean(held.mean(axis=1), clusters=documents, seed=seed, trials=held.shape[1])
                 for name, held in shares.items()
             }
-            median = partial(self._median, chosen)
-            estimates["median"] = bootstrap(median, len(chosen), clusters=documents, seed=seed)
+            estimates["median"] = self._median(mask, seed=seed)
             rows += [{"group": group, "statistic": name, **estimate_columns(e)} for name, e in estimates.items()]
         return pd.DataFrame(rows)
 
@@ -81,10 +95,8 @@ class FirstLayer(Brief):
             As ``group_curves``, with ``depth`` (layers) and ``relative_depth`` (0 to 1); values 0 to 1.
         """
         depth = np.arange(self.n_layers + 1, dtype=np.float64)
-        with np.errstate(invalid="ignore"):
-            decided = self.layer[:, :, None] <= depth
         return group_curves(
-            decided.mean(axis=1),
+            self._decided() / self.layer.shape[1],
             self.windows,
             points={"depth": depth, "relative_depth": depth / self.n_layers},
             groups=groups,

@@ -32,7 +32,7 @@ from interp.models.hooks import check_computed
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance
-from interp.stats.estimates import bootstrap_mean
+from interp.stats.curves import column_estimates
 
 
 class AttributionError(InterpError, RuntimeError):
@@ -75,10 +75,13 @@ class LogitAttribution(Brief):
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
         """One row a part, and one for the logit: mean share of a continuation token, 95 % by document."""
-        rows = []
-        for kind, layer, head, share in self._shares():
-            e = bootstrap_mean(share.mean(axis=1), clusters=self.windows.document, seed=seed, trials=0)
-            rows.append((kind, layer, head, e.value, e.low, e.high, e.n, e.n_clusters))
+        parts = list(self._shares())
+        means = np.stack([share.mean(axis=1) for *_, share in parts], axis=1)
+        estimates, _ = column_estimates(means, self.windows.document, seed=seed, trials=0)
+        rows = [
+            (kind, layer, head, e.value, e.low, e.high, e.n, e.n_clusters)
+            for (kind, layer, head, _), e in zip(parts, estimates, strict=True)
+        ]
         columns = ["part", "layer", "head", "mean", "low", "high", "n_windows", "n_documents"]
         frame = pd.DataFrame(rows, columns=columns)
         return frame.astype({"layer": "Int64", "head": "Int64"})

@@ -17,7 +17,7 @@ from interp.planted.corpus import STRUCTURAL_DOMAINS
 from interp.results import Provenance
 from interp.several import several
 from interp.stats.curves import Groups, Points, column_estimates, estimate_columns, group_curves, group_masks
-from interp.stats.estimates import bootstrap_mean, clustered_rate, from_resamples
+from interp.stats.estimates import clustered_rate, from_resamples
 
 Recovery = Literal["cosine", "centred_cosine", "lens_kl"]
 RECOVERIES: tuple[Recovery, ...] = ("cosine", "centred_cosine", "lens_kl")
@@ -117,14 +117,19 @@ class Perturbation(Brief):
         rows = []
         for group, mask in group_masks(groups, len(self.windows)).items():
             documents = self.windows.document[mask]
+            columns = {
+                "rate": (self.memorized.astype(np.float64), 1),
+                "score": (self.score, self.windows.continuation_len),
+                "log_prob": (self.log_prob, 0),
+            }
+            of_alphas = {
+                name: column_estimates(values[:, mask].T, documents, seed=seed, trials=trials)[0]
+                for name, (values, trials) in columns.items()
+            }
             for i, alpha in enumerate(self.alphas):
                 kept = self.memorized[i] & mask & ~np.isnan(text)
                 estimates = {
-                    "rate": clustered_rate(self.memorized[i, mask], clusters=documents, seed=seed),
-                    "score": bootstrap_mean(
-                        self.score[i, mask], clusters=documents, seed=seed, trials=self.windows.continuation_len
-                    ),
-                    "log_prob": bootstrap_mean(self.log_prob[i, mask], clusters=documents, seed=seed, trials=0),
+                    **{name: each[i] for name, each in of_alphas.items()},
                     "structural_share": clustered_rate(
                         text[kept] == 1, clusters=self.windows.document[kept], seed=seed
                     ),
