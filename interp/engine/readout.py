@@ -91,8 +91,8 @@ def choose(logits: Float[Tensor, "batch chosen d_vocab"], truth: Int[Tensor, "ba
 class Reading(Brief):
     """What a teacher-forced pass says of each row's continuation."""
 
-    log_prob: Float[Tensor, " row"]
-    """Mean log-probability of a true token, nats."""
+    log_prob: Float[Tensor, "row continuation"]
+    """Log-probability of each true token, nats, float64."""
     memorized: Bool[Tensor, " row"]
     """Whether every true token is the argmax."""
     predicted: Int[Tensor, "row continuation"] | None
@@ -124,7 +124,7 @@ def read_continuation(
     log_prob, memorized, predicted = [], [], []
     for some, true in zip(residual.split(n_rows), truth.split(n_rows), strict=True):
         logits = at_least_float32(blocks.unembed(some))
-        log_prob.append(true_log_probs(logits, true).double().mean(dim=-1))
+        log_prob.append(true_log_probs(logits, true).double())
         if with_predicted:
             predicted.append(logits.argmax(dim=-1))
             right = predicted[-1] == true

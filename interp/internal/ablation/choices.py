@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 Method = Literal["zero", "mean", "resample", "peer_mean"]
@@ -15,3 +16,6 @@ MeanOver = Literal["position", "all"]
 
 Group = Literal["memorized", "unmemorized", "matched"]
 """Windows by what the model recites of them."""
+
+Progress = Callable[[int], object]
+"""Told how many windows were done since the last call, of each head or set."""

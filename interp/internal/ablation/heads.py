@@ -26,7 +26,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.engine.take_apart import take_apart
-from interp.internal.ablation.choices import MeanOver, Method, Metric
+from interp.internal.ablation.choices import MeanOver, Method, Metric, Progress
 from interp.internal.ablation.replacement import AblationError, check_heads
 from interp.internal.ablation.request import AblationRequest
 from interp.internal.ablation.sweep import SweepValues, sweep_heads
@@ -57,6 +57,10 @@ class HeadAblation(Brief):
     score: Float[np.ndarray, "layer head window"]
     """The same, decoded with the head ablated at every position, generated ones included."""
     provenance: Provenance
+    token_log_prob_clean: Float[np.ndarray, "window continuation"] | None = None
+    """Log-probability of each continuation token, nats, in float32; kept where ``by_token`` was asked for."""
+    token_log_prob: Float[np.ndarray, "layer head window continuation"] | None = None
+    """The same with the head ablated; NaN for a head that was not."""
 
     def found(self) -> str:
         importance = self.importance()
@@ -75,6 +79,17 @@ class HeadAblation(Brief):
             case "score":
                 return self.score_clean - self.score
         raise AblationError(f"unknown metric {metric!r}; choose from {', '.join(get_args(Metric))}")
+
+    def token_falls(self) -> Float[np.ndarray, "layer head window continuation"]:
+        """What each continuation token loses by each ablation, nats; its mean over the tokens is the fall in
+        ``log_prob``.
+
+        Raises:
+            AblationError: a sweep that did not keep its tokens.
+        """
+        if self.token_log_prob is None or self.token_log_prob_clean is None:
+            raise AblationError("the sweep kept no tokens: ablate with by_token=True")
+        return self.token_log_prob_clean - self.token_log_prob
 
     def importance(self, metric: Metric = "log_prob") -> Float[np.ndarray, "layer head"]:
         """Mean fall over the windows; above 0 where the head helps. NaN where not measured."""
@@ -138,10 +153,11 @@ def ablate_heads(
     reference: Windows | None = None,
     mean_over: MeanOver = "position",
     heads: Sequence[tuple[int, int]] | None = None,
+    by_token: bool = False,
     batch_size: int = 64,
     memory_budget: int | None = None,
     seed: int = 0,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> HeadAblation:
     """Ablate every head in turn and see what the windows lose.
 
@@ -157,11 +173,14 @@ def ablate_heads(
             that shares 32 tokens in a row with the window).
         mean_over: for ``mean``: at each position, or over all.
         heads: (layer, head) pairs; all heads unless given.
+        by_token: keep what every continuation token loses, as the explorer shows it: 4 bytes for each token, window
+            and head, 8 MiB for 1,024 heads and 64 windows of 32 tokens.
         batch_size: windows in a batch; fewer where the memory budget asks for it. Changes no value beyond rounding.
         memory_budget: bytes of activations to hold at a time, roughly; weights and residual streams come on top. 64 MiB
             unless given, twice that for ``score``.
         seed: draws the windows of ``resample``.
-        progress: show a progress bar.
+        progress: show a progress bar; or a function that is told how many windows were done since the last call, and
+            ends the sweep by raising.
 
     Raises:
         WindowError: windows that the model cannot take.
@@ -178,7 +197,8 @@ def ablate_heads(
         mask = check_heads(model, list(heads))
     blocks = take_apart(model, windows.tokens[:1])
     replacement = request.replacement(model, windows, blocks.head_outputs)
-    with tqdm(total=int(mask.sum()) * len(windows), desc=f"heads, {method}", disable=not progress) as bar:
+    with tqdm(total=int(mask.sum()) * len(windows), desc=f"heads, {method}", disable=progress is not True) as bar:
+        report = progress if callable(progress) else bar.update
         values = sweep_heads(
             model,
             windows,
@@ -186,9 +206,10 @@ def ablate_heads(
             replacement,
             heads=mask,
             with_score="score" in metrics,
+            by_token=by_token,
             batch_size=batch_size,
             memory_budget=memory_budget,
-            progress=bar.update,
+            progress=report,
         )
     chosen = None if heads is None else [[int(layer), int(head)] for layer, head in heads]
     return head_ablation("ablate_heads", model, windows, values, request, heads=chosen)
@@ -213,4 +234,6 @@ def head_ablation(
         score_clean=values.score_clean,
         score=values.score,
         provenance=request.provenance(name, model, windows, **settings),
+        token_log_prob_clean=values.token_log_prob_clean,
+        token_log_prob=values.token_log_prob,
     )

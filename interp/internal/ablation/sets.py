@@ -24,7 +24,7 @@ from interp.engine.budget import budget, rows_within
 from interp.engine.greedy import Recorder, edited_step, first_misses, run_on
 from interp.engine.readout import read_continuation
 from interp.engine.take_apart import take_apart
-from interp.internal.ablation.choices import MeanOver, Method, Metric
+from interp.internal.ablation.choices import MeanOver, Method, Metric, Progress
 from interp.internal.ablation.replacement import Replacement, check_heads
 from interp.internal.ablation.request import AblationRequest
 from interp.models.hooks import check_computed
@@ -44,13 +44,25 @@ class SetAblation(Brief):
     windows: Windows
     method: Method
     sets: tuple[Heads, ...]
-    log_prob: Float[np.ndarray, "set window"]
-    """Mean log-probability of a continuation token, nats, at most 0."""
+    token_log_prob: Float[np.ndarray, "set window continuation"]
+    """Log-probability of each true continuation token, nats, at most 0."""
     memorized: Bool[np.ndarray, "set window"]
     """M = 1."""
-    score: Float[np.ndarray, "set window"]
-    """M by greedy decoding, 0 to 1; NaN where not asked for."""
+    generated: Int[np.ndarray, "set window continuation"] | None
+    """Greedy tokens, decoded with the set ablated at every position; ``None`` where ``score`` was not asked for."""
     provenance: Provenance
+
+    @property
+    def log_prob(self) -> Float[np.ndarray, "set window"]:
+        """Mean log-probability of a continuation token, nats, at most 0."""
+        return self.token_log_prob.mean(axis=-1)
+
+    @property
+    def score(self) -> Float[np.ndarray, "set window"]:
+        """M by greedy decoding, 0 to 1; NaN where not asked for."""
+        if self.generated is None:
+            return np.full(self.memorized.shape, np.nan)
+        return (self.generated == self.windows.continuation.numpy()).mean(axis=-1)
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
         """One row a set: its heads, and rate, log-probability and mean M with their 95 % intervals by document."""
@@ -97,7 +109,7 @@ def ablate_sets(
     batch_size: int = 64,
     memory_budget: int | None = None,
     seed: int = 0,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> SetAblation:
     """Ablate the heads of each set together.
 
@@ -117,12 +129,13 @@ def ablate_sets(
     blocks = take_apart(model, windows.tokens[:1])
     replacement = request.replacement(model, windows, blocks.head_outputs)
     with_score = "score" in metrics
-    log_prob = np.full((len(sets), len(windows)), np.nan)
+    token_log_prob = np.full((len(sets), len(windows), windows.continuation_len), np.nan)
     memorized = np.zeros((len(sets), len(windows)), dtype=bool)
-    score = np.full((len(sets), len(windows)), np.nan)
+    generated = np.full(token_log_prob.shape, -1) if with_score else None
     n_bytes = budget(memory_budget, with_score=with_score)
     n_rows = rows_within(blocks, windows.tokens.shape[1], n_bytes, n_stores=2 if with_score else 0)
-    with tqdm(total=len(sets) * len(windows), desc=f"sets of heads, {method}", disable=not progress) as bar:
+    with tqdm(total=len(sets) * len(windows), desc=f"sets of heads, {method}", disable=progress is not True) as bar:
+        report = progress if callable(progress) else bar.update
         for where, tokens in windows.batches(min(batch_size, n_rows)):
             clean = _residuals(blocks, tokens)
             donors = None if replacement.donors is None else blocks.head_outputs(replacement.donors[where][:, :-1])
@@ -134,19 +147,19 @@ def ablate_sets(
                 check_computed(last, model, tokens, name=name, windows=windows.window[where])
                 truth = tokens[:, windows.prefix_len :].to(blocks.device)
                 found = read_continuation(blocks, last, truth, n_bytes=n_bytes, with_predicted=with_score)
-                log_prob[i, where] = found.log_prob.cpu().numpy()
+                token_log_prob[i, where] = found.log_prob.cpu().numpy()
                 memorized[i, where] = found.memorized.cpu().numpy()
-                if found.predicted is not None:
-                    score[i, where] = run.score(kept, found.predicted, truth, windows.prefix_len).cpu().numpy()
-                bar.update(len(tokens))
+                if found.predicted is not None and generated is not None:
+                    generated[i, where] = run.write(kept, found.predicted, truth, windows.prefix_len).cpu().numpy()
+                report(len(tokens))
     ablated = tuple(tuple((int(layer), int(head)) for layer, head in heads) for heads in sets)
     return SetAblation(
         windows=windows,
         method=method,
         sets=ablated,
-        log_prob=log_prob,
+        token_log_prob=token_log_prob,
         memorized=memorized,
-        score=score,
+        generated=generated,
         provenance=request.provenance("ablate_sets", model, windows, sets=ablated),
     )
 
@@ -187,14 +200,14 @@ class _SetRun(Brief):
             residual = self.blocks.after_attention(layer, residual, self.blocks.project(layer, z))
         return residual, [] if store is None else [store.kept[layer] for layer in range(len(self.blocks.layers))]
 
-    def score(
+    def write(
         self,
         kept: list[tuple[Tensor, Tensor]],
         predicted: Int[Tensor, "batch continuation"],
         truth: Int[Tensor, "batch continuation"],
         prefix_len: int,
-    ) -> Float[Tensor, " batch"]:
-        """M by greedy decoding, run on from each window's first miss."""
+    ) -> Int[Tensor, "batch continuation"]:
+        """Greedy text, run on from each window's first miss."""
         miss = first_misses(predicted == truth)
         order = miss.argsort(stable=True)
 
@@ -204,7 +217,6 @@ class _SetRun(Brief):
 
         rows = [(keys[order], values[order]) for keys, values in kept]
         step = edited_step(self.blocks, rows, prefix_len=prefix_len, edit=edit)
-        generated = run_on(predicted[order], miss[order], step=step)
-        score = torch.empty(len(order), dtype=torch.float64, device=truth.device)
-        score[order] = (generated == truth[order]).double().mean(dim=1)
-        return score
+        generated = torch.empty_like(predicted)
+        generated[order] = run_on(predicted[order], miss[order], step=step)
+        return generated

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,10 +41,12 @@ class SweepValues(Brief):
     log_prob: Float[np.ndarray, "layer head window"]
     memorized: Bool[np.ndarray, "layer head window"]
     score: Float[np.ndarray, "layer head window"]
+    token_log_prob_clean: Float[np.ndarray, "window continuation"] | None = None
+    token_log_prob: Float[np.ndarray, "layer head window continuation"] | None = None
 
     @classmethod
-    def empty(cls, n_layers: int, n_heads: int, n_windows: int) -> SweepValues:
-        """Nothing measured yet."""
+    def empty(cls, n_layers: int, n_heads: int, n_windows: int, *, by_token: int | None = None) -> SweepValues:
+        """Nothing measured yet; with room for ``by_token`` tokens of each window where these are to be kept."""
         heads = (n_layers, n_heads, n_windows)
         return cls(
             np.full(n_windows, np.nan),
@@ -52,7 +55,19 @@ class SweepValues(Brief):
             np.full(heads, np.nan),
             np.zeros(heads, dtype=bool),
             np.full(heads, np.nan),
+            None if by_token is None else np.full((n_windows, by_token), np.nan, dtype=np.float32),
+            None if by_token is None else np.full((*heads, by_token), np.nan, dtype=np.float32),
         )
+
+    def enter(self, log_prob: Float[np.ndarray, "*row token"], *at: Any) -> None:
+        """Enter log-probabilities of tokens at (layer, heads, windows), or at (windows,) those of the clean model."""
+        clean = len(at) == 1
+        mean, tokens = (
+            (self.log_prob_clean, self.token_log_prob_clean) if clean else (self.log_prob, self.token_log_prob)
+        )
+        mean[at] = log_prob.mean(axis=-1)
+        if tokens is not None:
+            tokens[at] = log_prob
 
 
 def _chunks(heads: Bool[Tensor, " head"], size: int) -> Iterator[Int[Tensor, " chunk"]]:
@@ -70,6 +85,7 @@ def sweep_heads(
     *,
     heads: Bool[Tensor, "layer head"],
     with_score: bool,
+    by_token: bool = False,
     batch_size: int,
     memory_budget: int | None = None,
     progress: Callable[[int], object] = lambda _: None,
@@ -83,6 +99,7 @@ def sweep_heads(
         replacement: what stands in for a head.
         heads: which heads.
         with_score: decode greedily as well.
+        by_token: keep the log-probability of every token.
         batch_size: windows in a batch, fewer where the budget asks for it.
         memory_budget: bytes of activations; see ``interp.engine.budget``.
         progress: told how many heads a batch has done since the last call.
@@ -97,7 +114,9 @@ def sweep_heads(
     capacity = rows_within(blocks, n_pos, n_bytes * 3 // 4, activations=False, n_stores=2)
     positions = blocks.positions(0, n_pos)
     keep = slice(windows.prefix_len - 1, n_pos)
-    values = SweepValues.empty(len(blocks.layers), blocks.n_heads, len(windows))
+    values = SweepValues.empty(
+        len(blocks.layers), blocks.n_heads, len(windows), by_token=windows.continuation_len if by_token else None
+    )
 
     def report(rows: Waiting, score: Float[np.ndarray, " row"]) -> None:
         layer, head, window = (index.cpu().numpy() for index in (rows.layer, rows.head, rows.window))
@@ -140,7 +159,8 @@ def sweep_heads(
                 true = repeat(truth, "batch continuation -> (head batch) continuation", head=len(chosen))
                 found = read_continuation(blocks, last, true, n_bytes=n_bytes, with_predicted=with_score)
                 index = chosen.numpy()
-                values.log_prob[layer, index, where] = found.log_prob.reshape(-1, n).cpu().numpy()
+                log_prob = rearrange(found.log_prob, "(head batch) token -> head batch token", batch=n).cpu().numpy()
+                values.enter(log_prob, layer, index, where)
                 values.memorized[layer, index, where] = found.memorized.reshape(-1, n).cpu().numpy()
                 if clean is not None and store is not None and found.predicted is not None:
                     waiting.add(
@@ -156,7 +176,7 @@ def sweep_heads(
                 progress(len(chosen) * n)
             residual = after
         found = read_continuation(blocks, residual[:n, keep], truth, n_bytes=n_bytes, with_predicted=with_score)
-        values.log_prob_clean[where] = found.log_prob.cpu().numpy()
+        values.enter(found.log_prob.cpu().numpy(), where)
         values.memorized_clean[where] = found.memorized.cpu().numpy()
         if clean is not None and found.predicted is not None:
             waiting.add(

@@ -59,6 +59,7 @@ def test_a_set_of_one_is_that_head(model: TransformerBridge, method: Method) -> 
         np.testing.assert_allclose(sets.log_prob[i], alone.log_prob[layer, head], atol=1e-4)
         np.testing.assert_array_equal(sets.memorized[i], alone.memorized[layer, head])
         np.testing.assert_array_equal(sets.score[i], alone.score[layer, head])
+        np.testing.assert_array_equal((sets.generated[i] == windows.continuation.numpy()).mean(-1), sets.score[i])
 
 
 def test_a_set_over_layers_is_one_hooked_pass(model: TransformerBridge) -> None:
