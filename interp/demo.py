@@ -111,9 +111,7 @@ def measure_model(spec: ModelSpec, plan: DemoPlan) -> ModelResults:
     extraction = extract(model, windows)
     provenance, ablation = [extraction.provenance], None
     if extraction.memorized.any():
-        ablation = ablate_heads(
-            model, windows.select(drawn(extraction.memorized, plan.n_ablated, seed=SEED)), method="zero"
-        )
+        ablation = ablate_heads(model, windows.select(drawn(extraction.memorized, plan.n_ablated, seed=SEED)))
         provenance.append(ablation.provenance)
     layers, decided, examples = pd.DataFrame(), pd.DataFrame(), pd.DataFrame()
     if spec.size == plan.sizes[-1]:

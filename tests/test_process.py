@@ -29,6 +29,7 @@ from interp.internal.ablation.cumulative import cumulative_ablation
 from interp.internal.ablation.gradient import estimate_heads
 from interp.internal.ablation.heads import ablate_heads
 from interp.internal.ablation.reference import ablate_heads_plainly
+from interp.internal.ablation.replacement import Ablation
 from interp.internal.ablation.screening import screen_heads
 from interp.internal.ablation.sets import ablate_sets
 from interp.internal.comparison.attention_targets import attention_targets
@@ -72,11 +73,11 @@ MEASUREMENTS: dict[str, Callable[[TransformerBridge, Windows], Any]] = {
     "compress": compress,
     "depth": _depth,
     "prefix_log_prob": prefix_log_prob,
-    "ablate_heads": lambda m, w: ablate_heads(m, w, method="resample", metrics=("log_prob", "rate", "score")),
+    "ablate_heads": lambda m, w: ablate_heads(m, w, "resample", metrics=("log_prob", "rate", "score")),
     "ablate_heads_plainly": ablate_heads_plainly,
     "ablate_sets": lambda m, w: ablate_sets(m, w, [[], HEADS], metrics=("log_prob", "score")),
     "cumulative_ablation": lambda m, w: cumulative_ablation(m, w, HEADS, n_random=1),
-    "estimate_heads": lambda m, w: estimate_heads(m, w, method="mean", reference=_others(), steps=2),
+    "estimate_heads": lambda m, w: estimate_heads(m, w, Ablation("mean", reference=_others()), steps=2),
     "screen_heads": screen_heads,
     "logit_attribution": logit_attribution,
     "logit_lens": logit_lens,

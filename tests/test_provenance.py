@@ -24,6 +24,7 @@ from interp.internal.ablation.cumulative import cumulative_ablation
 from interp.internal.ablation.gradient import estimate_heads
 from interp.internal.ablation.heads import ablate_heads
 from interp.internal.ablation.reference import ablate_heads_plainly
+from interp.internal.ablation.replacement import Ablation
 from interp.internal.ablation.screening import screen_heads
 from interp.internal.ablation.sets import ablate_sets
 from interp.internal.comparison.attention_targets import attention_targets
@@ -224,8 +225,8 @@ def test_what_else_is_measured_on_is_told_by_its_content(own: TransformerBridge,
     others = replace(OTHERS, source="other text")
     changed = replace(others, tokens=others.tokens.flip(0))
     cases: list[Callable[[Windows], Any]] = [
-        lambda w: ablate_heads(own, few, method="mean", reference=w, heads=HEADS),
-        lambda w: estimate_heads(own, few, method="resample", reference=w),
+        lambda w: ablate_heads(own, few, Ablation("mean", reference=w), heads=HEADS),
+        lambda w: estimate_heads(own, few, Ablation("resample", reference=w)),
         lambda w: attention_targets(own, few, corpus=w),
         lambda w: substitute(own, few, positions=[1], n_draws=1, corpus=w),
         lambda w: substitute_sets(own, few, {"first": [0]}, n_draws=1, corpus=w),

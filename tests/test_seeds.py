@@ -13,6 +13,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.data.windows import Windows
 from interp.internal.ablation.cumulative import ranking_half
 from interp.internal.ablation.heads import ablate_heads
+from interp.internal.ablation.replacement import Ablation
 from interp.internal.noise.residual import perturb
 from interp.internal.noise.substitution import substitute
 from interp.planted.corpus import planted_windows
@@ -34,7 +35,7 @@ DRAWING: dict[str, Callable[[Any, TransformerBridge, Windows], object]] = {
 MEASURING: dict[str, Callable[[Any, TransformerBridge, Windows], object]] = {
     "perturb": lambda seed, m, w: perturb(m, w, seed=seed),
     "substitute": lambda seed, m, w: substitute(m, w, seed=seed),
-    "resample": lambda seed, m, w: ablate_heads(m, w, method="resample", heads=[(0, 0)], seed=seed),
+    "resample": lambda seed, m, w: ablate_heads(m, w, Ablation("resample", seed=seed), heads=[(0, 0)]),
 }
 
 

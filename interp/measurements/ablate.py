@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from interp.data.windows import Windows
     from interp.internal.ablation.heads import HeadAblation
+    from interp.internal.ablation.replacement import Ablation
     from interp.measurements.subject import Subject
     from interp.results import Provenance
 
@@ -75,6 +76,9 @@ class AblateSettings:
 
 
 def measure(subject: Subject, chosen: AblateSettings) -> Tables:
+    from interp.internal.ablation.gradient import estimate_heads
+    from interp.internal.ablation.replacement import Ablation
+
     tables = Tables()
     # Read once: another corpus may be large.
     background = subject.reference(chosen.reference) if "mean" in chosen.methods else None
@@ -84,15 +88,16 @@ def measure(subject: Subject, chosen: AblateSettings) -> Tables:
         rests_on: list[Provenance] = []
         for method in chosen.methods:
             reference = background if method == "mean" else None
+            ablation = Ablation(method, reference=reference, mean_over=chosen.mean_over, seed=subject.seed)
             if chosen.screen is not None:
-                _add_screened(tables, subject, chosen, tested, group=group, method=method, reference=reference)
+                _add_screened(tables, subject, chosen, tested, ablation, group=group)
                 continue
-            exact = _ablate(subject, chosen, tested, group=group, method=method, reference=reference)
+            exact = _ablate(subject, chosen, tested, ablation, group=group)
             maps[method] = exact.falls("log_prob")
             rests_on.append(exact.provenance)
             if chosen.estimate:
                 for kind, steps in (("estimate", 1), ("integrated", STEPS)):
-                    guess = _estimate(subject, chosen, tested, method=method, reference=reference, steps=steps)
+                    guess = estimate_heads(subject.model, tested, ablation, steps=steps)
                     maps[f"{method}, {kind}"] = guess.fall
                     rests_on.append(guess.provenance)
                     if kind == "estimate":
@@ -117,47 +122,21 @@ def _ablate(
     subject: Subject,
     chosen: AblateSettings,
     tested: Windows,
+    ablation: Ablation,
     *,
     group: Group,
-    method: Method,
-    reference: Windows | None,
 ) -> HeadAblation:
     from interp.internal.ablation.heads import ablate_heads
 
     return ablate_heads(
         subject.model,
         tested,
-        method=method,
+        ablation,
         metrics=_asked(chosen, group),
-        reference=reference,
-        mean_over=chosen.mean_over,
         heads=None if chosen.heads is None else [_head(name) for name in chosen.heads],
         **subject.batches,
         memory_budget=None if chosen.memory_budget is None else chosen.memory_budget * 2**20,
-        seed=subject.seed,
         progress=subject.progress,
-    )
-
-
-def _estimate(
-    subject: Subject,
-    chosen: AblateSettings,
-    tested: Windows,
-    *,
-    method: Method,
-    reference: Windows | None,
-    steps: int,
-) -> Any:
-    from interp.internal.ablation.gradient import estimate_heads
-
-    return estimate_heads(
-        subject.model,
-        tested,
-        method=method,
-        steps=steps,
-        reference=reference,
-        mean_over=chosen.mean_over,
-        seed=subject.seed,
     )
 
 
@@ -166,10 +145,9 @@ def _add_screened(
     subject: Subject,
     chosen: AblateSettings,
     tested: Windows,
+    ablation: Ablation,
     *,
     group: Group,
-    method: Method,
-    reference: Windows | None,
 ) -> None:
     from interp.internal.ablation.screening import screen_heads
 
@@ -177,14 +155,13 @@ def _add_screened(
     found = screen_heads(
         subject.model,
         tested,
+        ablation,
         share=chosen.screen,
-        method=method,
         metrics=_asked(chosen, group),
-        reference=reference,
-        mean_over=chosen.mean_over,
         seed=subject.seed,
     )
-    tables.add("heads", found.to_frame(seed=subject.seed).assign(group=group, method=method), found.provenance)
+    heads = found.to_frame(seed=subject.seed).assign(group=group, method=ablation.method)
+    tables.add("heads", heads, found.provenance)
 
 
 def _head(name: str) -> tuple[int, int]:

@@ -26,6 +26,7 @@ class AttentionSettings:
 
 def measure(subject: Subject, chosen: AttentionSettings) -> Tables:
     from interp.internal.ablation.heads import ablate_heads
+    from interp.internal.ablation.replacement import Ablation
     from interp.internal.comparison.attention_targets import attention_targets
     from interp.planted.corpus import planted_windows
 
@@ -36,13 +37,12 @@ def measure(subject: Subject, chosen: AttentionSettings) -> Tables:
     tables = Tables()
     tables.add("attention", seen.to_frame(seed=subject.seed), seen.provenance)
     if chosen.importance:
+        reference = subject.reference("background") if chosen.method == "mean" else None
         ablation = ablate_heads(
             subject.model,
             memorized,
-            method=chosen.method,
-            reference=subject.reference("background") if chosen.method == "mean" else None,
+            Ablation(chosen.method, reference=reference, seed=subject.seed),
             **subject.batches,
-            seed=subject.seed,
             progress=subject.progress,
         )
         importance, rests_on = ablation.importance("log_prob"), (seen.provenance, ablation.provenance)

@@ -13,6 +13,7 @@ from interp.measurements.tables import Finished, Tables, models_of, records
 
 if TYPE_CHECKING:
     from interp.data.windows import Windows
+    from interp.internal.ablation.replacement import Ablation
     from interp.measurements.subject import Subject
 
 
@@ -33,6 +34,7 @@ class CumulativeSettings:
 def measure(subject: Subject, chosen: CumulativeSettings) -> Tables:
     from interp.internal.ablation.cumulative import cumulative_ablation, ranking_half
     from interp.internal.ablation.heads import ablate_heads
+    from interp.internal.ablation.replacement import Ablation
     from interp.seeds import drawn
 
     memorized = subject.of_group("memorized")
@@ -41,22 +43,20 @@ def measure(subject: Subject, chosen: CumulativeSettings) -> Tables:
         raise NothingToMeasure("all memorized windows are of one document: none is left to measure the curve on")
     rank_on, test_on = (memorized.select(drawn(half, chosen.at_most, seed=subject.seed)) for half in (ranks, ~ranks))
     reference = subject.reference(chosen.reference) if chosen.method == "mean" else None
+    ablation = Ablation(chosen.method, reference=reference, seed=subject.seed)
     others = subject.of_group("unmemorized", at_most=chosen.at_most) if chosen.layers else None
     ranking = ablate_heads(
         subject.model,
         rank_on,
-        method=chosen.method,
-        reference=reference,
+        ablation,
         **subject.batches,
-        seed=subject.seed,
         progress=subject.progress,
     )
     curve = cumulative_ablation(
         subject.model,
         test_on,
         ranking.top(subject.model.cfg.n_layers * subject.model.cfg.n_heads),
-        method=chosen.method,
-        reference=reference,
+        ablation,
         n_random=chosen.random_orders,
         **subject.batches,
         seed=subject.seed,
@@ -66,16 +66,15 @@ def measure(subject: Subject, chosen: CumulativeSettings) -> Tables:
     rows = curve.to_frame(seed=subject.seed).assign(method=chosen.method)
     tables.add("cumulative", rows, ranking.provenance, curve.provenance)
     if others is not None:
-        _add_layers(tables, subject, chosen, {"memorized": test_on, "unmemorized": others}, reference)
+        _add_layers(tables, subject, {"memorized": test_on, "unmemorized": others}, ablation)
     return tables
 
 
 def _add_layers(
     tables: Tables,
     subject: Subject,
-    chosen: CumulativeSettings,
     tested: Mapping[str, Windows],
-    reference: Windows | None,
+    ablation: Ablation,
 ) -> None:
     """All heads of each layer together, on memorized and unmemorized windows."""
     import numpy as np
@@ -91,10 +90,8 @@ def _add_layers(
         subject.model,
         windows,
         [(), *(whole_layer(subject.model, layer) for layer in layers)],
-        method=chosen.method,
-        reference=reference,
+        ablation,
         **subject.batches,
-        seed=subject.seed,
     )
     left = {"fall": whole.log_prob[0] - whole.log_prob[1:], "recited": whole.memorized[1:].astype(np.float64)}
     for quantity, values in left.items():
@@ -105,7 +102,7 @@ def _add_layers(
             groups={name: group == name for name in tested},
             seed=subject.seed,
         )
-        tables.add("layers", curves.assign(method=chosen.method, quantity=quantity), whole.provenance)
+        tables.add("layers", curves.assign(method=ablation.method, quantity=quantity), whole.provenance)
 
 
 def finding(found: Finished) -> str:

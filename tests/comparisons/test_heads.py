@@ -33,7 +33,7 @@ def drawn() -> Windows:
 
 @pytest.fixture(scope="module")
 def measured(models: dict[str, TransformerBridge], drawn: Windows) -> dict[str, HeadAblation]:
-    return {name: ablate_heads(models[family], drawn, method="peer_mean") for name, family in NAMES.items()}
+    return {name: ablate_heads(models[family], drawn, "peer_mean") for name, family in NAMES.items()}
 
 
 def write(measured: dict[str, HeadAblation], path: Path, **more: object) -> Path:

@@ -18,6 +18,7 @@ from transformer_lens.tools.analysis import logit_lens as their_lens
 
 from interp.data.windows import Windows
 from interp.internal.ablation.gradient import estimate_heads
+from interp.internal.ablation.replacement import Ablation
 from interp.internal.lens.logit_attribution import logit_attribution
 from interp.internal.lens.logit_lens import logit_lens
 from interp.models.loading import load_model
@@ -44,7 +45,7 @@ def test_the_lens_reads_what_theirs_reads(model: TransformerBridge, windows: Win
 def test_the_gradient_estimate_is_their_attribution_patching(model: TransformerBridge, windows: Windows) -> None:
     """Theirs takes the gradient on the corrupt run and points to the clean one: ours on the tested, to the stand-in."""
     tested, stand_in = windows.select(np.array([0])), windows.select(np.array([7]))
-    ours = estimate_heads(model, tested, method="resample", reference=stand_in).fall[:, :, 0]
+    ours = estimate_heads(model, tested, Ablation("resample", reference=stand_in)).fall[:, :, 0]
     truth = tested.tokens[0, tested.prefix_len :]
 
     def metric(logits: Tensor) -> Tensor:

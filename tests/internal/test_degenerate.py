@@ -47,7 +47,7 @@ def halves(windows: Windows) -> dict[str, np.ndarray]:
 
 MEASURED: dict[str, Callable[[TransformerBridge, Windows], Any]] = {
     "ablation": lambda m, w: ablate_heads(m, w, metrics=("log_prob", "rate", "score")).to_frame(),
-    "resample": lambda m, w: ablate_heads(m, w, method="resample").top(3, "rate"),
+    "resample": lambda m, w: ablate_heads(m, w, "resample").top(3, "rate"),
     "screening": lambda m, w: screen_heads(m, w).to_frame(),
     "agreement": lambda m, w: agreement(
         ablate_heads(m, w).falls("rate"), estimate_heads(m, w).fall, documents=w.document, n_resamples=9

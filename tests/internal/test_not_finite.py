@@ -14,6 +14,7 @@ from interp.data.windows import Windows
 from interp.internal.ablation.cumulative import cumulative_ablation
 from interp.internal.ablation.gradient import estimate_heads
 from interp.internal.ablation.heads import ablate_heads
+from interp.internal.ablation.replacement import Ablation
 from interp.internal.ablation.screening import screen_heads
 from interp.internal.ablation.sets import ablate_sets
 from interp.internal.comparison.attention_targets import attention_targets
@@ -98,9 +99,9 @@ def test_the_layer_is_named(model: TransformerBridge, bad_layer: str, name: str)
 def test_an_ablation_that_alone_fails_is_named(model: TransformerBridge, one_bad_token: Windows) -> None:
     """The model computes numbers on the tested windows; the head's stand-in, from the spoiled window, is none."""
     with pytest.raises(ActivationError, match="at the end of the model with a head of layer 0 ablated, on window 0;"):
-        ablate_heads(model, other_windows(), method="mean", reference=one_bad_token)
+        ablate_heads(model, other_windows(), Ablation("mean", reference=one_bad_token))
     with pytest.raises(ActivationError, match="with a head of layer 2 ablated, on window 0;"):
-        ablate_heads(model, other_windows(), method="mean", reference=one_bad_token, heads=[(2, 1)])
+        ablate_heads(model, other_windows(), Ablation("mean", reference=one_bad_token), heads=[(2, 1)])
 
 
 def test_an_outcome_of_a_sound_model_is_named_by_itself(model: TransformerBridge) -> None:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, get_args
+
+from interp.errors import InterpError
+from interp.several import several
+
+
+class AblationError(InterpError, ValueError):
+    """An ablation that cannot be done, or whose result would not mean what it says."""
+
 
 Method = Literal["zero", "mean", "resample", "peer_mean"]
 """What stands in for an ablated head; see ``interp.internal.ablation.replacement``."""
@@ -19,3 +27,15 @@ Group = Literal["memorized", "unmemorized", "matched"]
 
 Progress = Callable[[int], object]
 """Told how many windows were done since the last call, of each head or set."""
+
+
+def metrics_asked(metrics: Metric | Sequence[Metric]) -> tuple[Metric, ...]:
+    """The metrics that are asked for.
+
+    Raises:
+        AblationError: an unknown metric, or none at all.
+    """
+    asked: tuple[Metric, ...] = several(metrics)
+    if not asked or set(asked) - set(get_args(Metric)):
+        raise AblationError(f"metrics {list(asked)!r}: choose at least one of {', '.join(get_args(Metric))}")
+    return asked

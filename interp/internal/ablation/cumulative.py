@@ -20,8 +20,8 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief
 from interp.data.disjoint import by_text
 from interp.data.windows import Windows
-from interp.internal.ablation.choices import MeanOver, Method
-from interp.internal.ablation.replacement import AblationError, check_heads
+from interp.internal.ablation.choices import AblationError, Method
+from interp.internal.ablation.replacement import Ablation, check_heads
 from interp.internal.ablation.sets import Heads, ablate_sets
 from interp.models.measuring import measurement
 from interp.results import Provenance
@@ -103,12 +103,10 @@ def cumulative_ablation(
     model: TransformerBridge,
     windows: Windows,
     ranking: Sequence[tuple[int, int]],
+    ablation: Ablation | Method = "zero",
     *,
     n_ablated: int | Sequence[int] | None = None,
     n_random: int = 5,
-    method: Method = "zero",
-    reference: Windows | None = None,
-    mean_over: MeanOver = "position",
     batch_size: int = 64,
     seed: int = 0,
     progress: bool = False,
@@ -121,8 +119,8 @@ def cumulative_ablation(
         ranking: (layer, head) pairs, most important first; random orders are of the same heads.
         n_ablated: numbers of heads to ablate; 0, 1, 2, 3, 4, 6, 8, 12 ... up to all unless given.
         n_random: random orders, at least 1.
-        method, reference, mean_over, batch_size: as in ``ablate_heads``.
-        seed: draws the random orders, and the windows of ``resample``.
+        ablation, batch_size: as in ``ablate_heads``.
+        seed: draws the random orders.
         progress: show a progress bar.
 
     Raises:
@@ -143,11 +141,8 @@ def cumulative_ablation(
         model,
         windows,
         [order[:count] for order in orders for count in counts],
-        method=method,
-        reference=reference,
-        mean_over=mean_over,
+        ablation,
         batch_size=batch_size,
-        seed=seed,
         progress=progress,
     )
     shape = (1 + n_random, len(counts), len(windows))
@@ -168,6 +163,7 @@ def cumulative_ablation(
             ranking=heads,
             n_ablated=counts,
             n_random=n_random,
+            order_seed=seed,
         ),
     )
 

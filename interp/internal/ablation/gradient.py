@@ -30,10 +30,10 @@ from interp.data.windows import Windows
 from interp.engine.blocks import Blocks
 from interp.engine.readout import at_least_float32, true_log_probs
 from interp.engine.take_apart import take_apart
-from interp.internal.ablation.choices import MeanOver, Method
-from interp.internal.ablation.replacement import AblationError, Replacement
-from interp.internal.ablation.request import AblationRequest
+from interp.internal.ablation.choices import AblationError, Method
+from interp.internal.ablation.replacement import Ablation, Replacement
 from interp.models.hooks import check_computed
+from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.stats.estimates import Estimate
@@ -74,32 +74,29 @@ class HeadEstimate(Brief):
 def estimate_heads(
     model: TransformerBridge,
     windows: Windows,
+    ablation: Ablation | Method = "zero",
     *,
-    method: Method = "zero",
     steps: int = 1,
-    reference: Windows | None = None,
-    mean_over: MeanOver = "position",
     batch_size: int = 16,
-    seed: int = 0,
 ) -> HeadEstimate:
     """Estimate what ablating each head alone would cost in log-probability.
 
     Args:
         model: a booted model.
         windows: what is tested.
-        method, reference, mean_over, seed: as in ``ablate_heads``.
+        ablation: as in ``ablate_heads``.
         steps: 1 for the gradient of the clean model; more for integrated gradients by the midpoint rule.
         batch_size: windows in a pass; all activations of a batch are held for the backward pass.
 
     Raises:
         WindowError, AblationError, ActivationError: as ``ablate_heads``; fewer than one step.
     """
-    request = AblationRequest(method, None, reference, mean_over, batch_size=batch_size, seed=seed)
-    request.check(model, windows)
+    check_windows(model, windows)
+    ablation = Ablation.of(ablation)
     if steps < 1:
         raise AblationError(f"steps={steps}: at least one gradient is needed")
     blocks = take_apart(model, windows.tokens[:1])
-    replacement = request.replacement(model, windows, blocks.head_outputs)
+    replacement = ablation.prepared(model, windows, blocks.head_outputs, batch_size=batch_size)
     fall = np.zeros((len(blocks.layers), blocks.n_heads, len(windows)))
     # The clean model itself for the plain gradient; the middles of equal steps from 0 to 1 otherwise.
     openings = [0.0] if steps == 1 else [(i + 0.5) / steps for i in range(steps)]
@@ -118,10 +115,12 @@ def estimate_heads(
             fall[:, :, where] -= np.moveaxis(slope.double().cpu().numpy(), 0, -1) / steps
     return HeadEstimate(
         windows=windows,
-        method=method,
+        method=ablation.method,
         steps=steps,
         fall=fall,
-        provenance=request.provenance("estimate_heads", model, windows, steps=steps),
+        provenance=Provenance.of(
+            "estimate_heads", model, windows, **ablation.settings, batch_size=batch_size, steps=steps
+        ),
     )
 
 

@@ -26,13 +26,12 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.engine.take_apart import take_apart
-from interp.internal.ablation.choices import MeanOver, Method, Metric, Progress
-from interp.internal.ablation.replacement import AblationError, check_heads
-from interp.internal.ablation.request import AblationRequest
+from interp.internal.ablation.choices import AblationError, Method, Metric, Progress, metrics_asked
+from interp.internal.ablation.replacement import Ablation, check_heads
 from interp.internal.ablation.sweep import SweepValues, sweep_heads
+from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance
-from interp.several import several
 from interp.stats.estimates import Estimate
 from interp.stats.importance import head_estimates
 from interp.stats.ranks import ranked
@@ -147,16 +146,13 @@ class HeadAblation(Brief):
 def ablate_heads(
     model: TransformerBridge,
     windows: Windows,
+    ablation: Ablation | Method = "zero",
     *,
-    method: Method = "zero",
     metrics: Metric | Sequence[Metric] = ("log_prob", "rate"),
-    reference: Windows | None = None,
-    mean_over: MeanOver = "position",
     heads: Sequence[tuple[int, int]] | None = None,
     by_token: bool = False,
     batch_size: int = 64,
     memory_budget: int | None = None,
-    seed: int = 0,
     progress: bool | Progress = False,
 ) -> HeadAblation:
     """Ablate every head in turn and see what the windows lose.
@@ -167,18 +163,14 @@ def ablate_heads(
     Args:
         model: a booted model.
         windows: what is tested; memorized ones for the paper's importance.
-        method: what stands in for the head.
+        ablation: what stands in for a head: an ``Ablation``, or the name of a method that needs nothing more.
         metrics: ``log_prob`` and ``rate`` come from one pass; ``score`` takes greedy decoding as well.
-        reference: windows for ``mean`` (required) and ``resample`` (else other tested windows stand in, none
-            that shares 32 tokens in a row with the window).
-        mean_over: for ``mean``: at each position, or over all.
         heads: (layer, head) pairs; all heads unless given.
         by_token: keep what every continuation token loses, as the explorer shows it: 4 bytes for each token, window
             and head, 8 MiB for 1,024 heads and 64 windows of 32 tokens.
         batch_size: windows in a batch; fewer where the memory budget asks for it. Changes no value beyond rounding.
         memory_budget: bytes of activations to hold at a time, roughly; weights and residual streams come on top. 64 MiB
             unless given, twice that for ``score``.
-        seed: draws the windows of ``resample``.
         progress: show a progress bar; or a function that is told how many windows were done since the last call, and
             ends the sweep by raising.
 
@@ -189,15 +181,16 @@ def ablate_heads(
         ActivationError: NaN or infinite activations, with layer and window.
         RestartError: a hooked model, or one whose blocks do not give what the whole gives.
     """
-    metrics = several(metrics)
-    request = AblationRequest(method, metrics, reference, mean_over, batch_size=batch_size, seed=seed)
-    request.check(model, windows)
+    check_windows(model, windows)
+    ablation, metrics = Ablation.of(ablation), metrics_asked(metrics)
     mask = torch.ones(model.cfg.n_layers, model.cfg.n_heads, dtype=torch.bool)
     if heads is not None:
         mask = check_heads(model, list(heads))
     blocks = take_apart(model, windows.tokens[:1])
-    replacement = request.replacement(model, windows, blocks.head_outputs)
-    with tqdm(total=int(mask.sum()) * len(windows), desc=f"heads, {method}", disable=progress is not True) as bar:
+    replacement = ablation.prepared(model, windows, blocks.head_outputs, batch_size=batch_size)
+    with tqdm(
+        total=int(mask.sum()) * len(windows), desc=f"heads, {ablation.method}", disable=progress is not True
+    ) as bar:
         report = progress if callable(progress) else bar.update
         values = sweep_heads(
             model,
@@ -212,7 +205,8 @@ def ablate_heads(
             progress=report,
         )
     chosen = None if heads is None else [[int(layer), int(head)] for layer, head in heads]
-    return head_ablation("ablate_heads", model, windows, values, request, heads=chosen)
+    settings = {"metrics": list(metrics), "batch_size": batch_size, "heads": chosen}
+    return head_ablation("ablate_heads", model, windows, values, ablation, **settings)
 
 
 def head_ablation(
@@ -220,20 +214,20 @@ def head_ablation(
     model: TransformerBridge,
     windows: Windows,
     values: SweepValues,
-    request: AblationRequest,
+    ablation: Ablation,
     **settings: object,
 ) -> HeadAblation:
     """The result of a sweep, with its provenance."""
     return HeadAblation(
         windows=windows,
-        method=request.method,
+        method=ablation.method,
         log_prob_clean=values.log_prob_clean,
         log_prob=values.log_prob,
         memorized_clean=values.memorized_clean,
         memorized=values.memorized,
         score_clean=values.score_clean,
         score=values.score,
-        provenance=request.provenance(name, model, windows, **settings),
+        provenance=Provenance.of(name, model, windows, **ablation.settings, **settings),
         token_log_prob_clean=values.token_log_prob_clean,
         token_log_prob=values.token_log_prob,
     )

@@ -15,42 +15,35 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
 from interp.engine.readout import true_log_probs
-from interp.internal.ablation.choices import MeanOver, Method, Metric
+from interp.internal.ablation.choices import Method, Metric, metrics_asked
 from interp.internal.ablation.heads import HeadAblation, head_ablation
-from interp.internal.ablation.replacement import Replacement
-from interp.internal.ablation.request import AblationRequest
+from interp.internal.ablation.replacement import Ablation, Replacement
 from interp.internal.ablation.sweep import SweepValues
 from interp.models.hooks import HookFn, activations, checked_hooks, hook_name, logits
 from interp.models.measuring import measurement
-from interp.several import several
 
 
 @measurement
 def ablate_heads_plainly(
     model: TransformerBridge,
     windows: Windows,
+    ablation: Ablation | Method = "zero",
     *,
-    method: Method = "zero",
     metrics: Metric | Sequence[Metric] = ("log_prob", "rate"),
-    reference: Windows | None = None,
-    mean_over: MeanOver = "position",
     batch_size: int = 64,
-    seed: int = 0,
 ) -> HeadAblation:
     """As ``interp.internal.ablation.heads.ablate_heads``, by one hooked pass for each head.
 
     Raises:
         WindowError, AblationError, HookError: as there, and as ``checked_hooks``.
     """
-    metrics = several(metrics)
-    request = AblationRequest(method, metrics, reference, mean_over, batch_size=batch_size, seed=seed)
-    request.check(model, windows)
+    ablation, metrics = Ablation.of(ablation), metrics_asked(metrics)
     names = [hook_name("hook_z", layer) for layer in range(model.cfg.n_layers)]
 
     def head_outputs(tokens: Int[Tensor, "batch pos"]) -> list[Tensor]:
         return list(activations(model, tokens, names).values())
 
-    replacement = request.replacement(model, windows, head_outputs)
+    replacement = ablation.prepared(model, windows, head_outputs, batch_size=batch_size)
     values = SweepValues.empty(model.cfg.n_layers, model.cfg.n_heads, len(windows))
     with_score = "score" in metrics
     n = windows.continuation_len
@@ -69,7 +62,9 @@ def ablate_heads_plainly(
                 values.memorized[layer, head, where] = right.all(dim=1).cpu().numpy()
                 if with_score:
                     values.score[layer, head, where] = _score(model, tokens, hooks, n).cpu().numpy()
-    return head_ablation("ablate_heads_plainly", model, windows, values, request)
+    return head_ablation(
+        "ablate_heads_plainly", model, windows, values, ablation, metrics=list(metrics), batch_size=batch_size
+    )
 
 
 def _replace(replacement: Replacement, layer: int, head: int, donor_z: Tensor | None) -> HookFn:

@@ -21,22 +21,17 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief
 from interp.data.disjoint import overlapping, run_length, sharing
 from interp.data.windows import Windows
-from interp.errors import InterpError
-from interp.internal.ablation.choices import MeanOver, Method
+from interp.internal.ablation.choices import AblationError, MeanOver, Method
 from interp.models.identity import check_windows
-from interp.seeds import generator
+from interp.seeds import check_seed, generator
 
 HeadOutputs = Callable[[Int[Tensor, "batch pos"]], list[Tensor]]
 """Gives z of every layer, each (batch, pos, head, d_head), on some windows."""
 
 
-class AblationError(InterpError, ValueError):
-    """An ablation that cannot be done, or whose result would not mean what it says."""
-
-
 @dataclass(frozen=True, repr=False, eq=False)
 class Replacement(Brief):
-    """What stands in for ablated heads of one model on some tested windows; see ``prepare_replacement``."""
+    """What stands in for ablated heads of one model on some tested windows; see ``Ablation.prepared``."""
 
     method: Method
     mean: Float[Tensor, "layer pos head d_head"] | None = None
@@ -93,49 +88,81 @@ class Replacement(Brief):
         return donor_z
 
 
-def prepare_replacement(
-    model: TransformerBridge,
-    windows: Windows,
-    *,
-    method: Method,
-    head_outputs: HeadOutputs,
-    reference: Windows | None = None,
-    mean_over: MeanOver = "position",
-    batch_size: int = 64,
-    seed: int = 0,
-) -> Replacement:
-    """Check that a method can be applied and make what it needs.
+@dataclass(frozen=True, repr=False)
+class Ablation(Brief):
+    """How heads are ablated: one setting for the sweep, its reference, sets of heads, the estimate and screening.
 
-    Args:
-        model: the model whose heads are ablated.
-        windows: the tested windows.
-        method: what stands in for a head.
-        head_outputs: gives z on windows.
-        reference: windows for ``mean`` (required) and ``resample``. Unless given, the tested windows stand in for one
-            another, but none that shares 32 tokens in a row with the tested one, or all of a shorter window.
-        mean_over: ``mean`` at each position, or over all positions of the reference windows.
-        batch_size: reference windows in a pass.
-        seed: with a window's id, fixes its donor.
+    ``Ablation("mean", reference=windows)``; a method that needs nothing more can be given by its name alone.
 
     Raises:
-        AblationError: an unknown method, a method without the heads or windows it needs, or reference windows that
-            overlap the tested ones.
+        AblationError: an unknown method, or one without the windows it needs or with windows it does not take.
     """
-    if method not in get_args(Method):
-        raise AblationError(f"unknown ablation method {method!r}; choose from {', '.join(get_args(Method))}")
-    if method == "peer_mean" and model.cfg.n_heads < 2:
-        raise AblationError(f"peer_mean needs other heads in the layer; {model.cfg.model_name} has one head a layer")
-    if reference is not None and method in {"zero", "peer_mean"}:
-        raise AblationError(f"{method} takes no reference windows")
-    if reference is not None:
-        _check_reference(model, windows, reference)
-    if method == "mean":
-        if reference is None:
+
+    method: Method = "zero"
+    """What stands in for a head; see the module."""
+    reference: Windows | None = None
+    """Windows for ``mean`` (required) and ``resample``. Unless given, the tested windows of ``resample`` stand in for
+    one another, but none that shares 32 tokens in a row with the tested one, or all of a shorter window."""
+    mean_over: MeanOver = "position"
+    """For ``mean``: at each position, or over all positions of the reference windows."""
+    seed: int = 0
+    """For ``resample``: with a window's id, fixes its donor."""
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise AblationError(f"unknown ablation method {self.method!r}; choose from {', '.join(get_args(Method))}")
+        if self.mean_over not in get_args(MeanOver):
+            raise AblationError(f"unknown mean_over {self.mean_over!r}; choose from {', '.join(get_args(MeanOver))}")
+        if self.reference is not None and self.method in {"zero", "peer_mean"}:
+            raise AblationError(f"{self.method} takes no reference windows")
+        if self.reference is None and self.method == "mean":
             raise AblationError("mean needs reference windows, other than the tested ones: give reference=")
-        return Replacement(method, mean=_mean(reference, head_outputs, mean_over, batch_size))
-    if method == "resample":
-        return Replacement(method, donors=_donors(windows, reference, seed))
-    return Replacement(method)
+        check_seed(self.seed)
+
+    @classmethod
+    def of(cls, ablation: Ablation | Method) -> Ablation:
+        """The setting, where a method may stand for it by its name."""
+        return ablation if isinstance(ablation, Ablation) else cls(ablation)
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What provenance keeps of it."""
+        return {
+            "method": self.method,
+            "reference": None if self.reference is None else self.reference.described,
+            "mean_over": self.mean_over if self.method == "mean" else None,
+            "seed": self.seed,
+        }
+
+    def prepared(
+        self, model: TransformerBridge, windows: Windows, head_outputs: HeadOutputs, *, batch_size: int = 64
+    ) -> Replacement:
+        """Check that the method can be applied to a model and windows, and make what it needs.
+
+        Args:
+            model: the model whose heads are ablated.
+            windows: the tested windows.
+            head_outputs: gives z on windows.
+            batch_size: reference windows in a pass.
+
+        Raises:
+            WindowError: windows that the model cannot take.
+            AblationError: a method without the heads or windows it needs, or reference windows that overlap the
+                tested ones.
+        """
+        check_windows(model, windows)
+        if self.method == "peer_mean" and model.cfg.n_heads < 2:
+            raise AblationError(
+                f"peer_mean needs other heads in the layer; {model.cfg.model_name} has one head a layer"
+            )
+        if self.reference is not None:
+            _check_reference(model, windows, self.reference)
+        if self.method == "mean":
+            assert self.reference is not None
+            return Replacement(self.method, mean=_mean(self.reference, head_outputs, self.mean_over, batch_size))
+        if self.method == "resample":
+            return Replacement(self.method, donors=_donors(windows, self.reference, self.seed))
+        return Replacement(self.method)
 
 
 def _check_reference(model: TransformerBridge, windows: Windows, reference: Windows) -> None:

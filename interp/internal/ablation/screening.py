@@ -21,14 +21,13 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import Windows
-from interp.internal.ablation.choices import MeanOver, Method, Metric
+from interp.internal.ablation.choices import Method, Metric, metrics_asked
 from interp.internal.ablation.gradient import HeadEstimate, estimate_heads
 from interp.internal.ablation.heads import HeadAblation, ablate_heads
-from interp.internal.ablation.request import AblationRequest
+from interp.internal.ablation.replacement import Ablation
 from interp.internal.comparison.agreement import Agreement, agreement
 from interp.models.measuring import measurement
 from interp.results import Provenance
-from interp.several import several
 from interp.stats.ranks import ranked, top_size
 
 N_PROBES = 6
@@ -71,12 +70,10 @@ class Screening(Brief):
 def screen_heads(
     model: TransformerBridge,
     windows: Windows,
+    ablation: Ablation | Method = "zero",
     *,
     share: float = 0.2,
-    method: Method = "zero",
     metrics: Metric | Sequence[Metric] = ("log_prob", "rate"),
-    reference: Windows | None = None,
-    mean_over: MeanOver = "position",
     batch_size: int = 64,
     seed: int = 0,
 ) -> Screening:
@@ -86,25 +83,16 @@ def screen_heads(
         model: a booted model.
         windows: what is tested.
         share: of all heads, rounded, at least one.
-        method, metrics, reference, mean_over, batch_size, seed: as in ``ablate_heads``.
+        ablation, metrics, batch_size: as in ``ablate_heads``.
+        seed: the order of heads that are equal.
 
     Raises:
         WindowError, AblationError, ActivationError: as ``ablate_heads``.
         ComparisonError: a share outside 0 to 1.
     """
     n_top = top_size(model.cfg.n_layers * model.cfg.n_heads, share)
-    metrics = several(metrics)
-    request = AblationRequest(method, metrics, reference, mean_over, batch_size=batch_size, seed=seed)
-    request.check(model, windows)
-    estimate = estimate_heads(
-        model,
-        windows,
-        method=method,
-        reference=reference,
-        mean_over=mean_over,
-        batch_size=min(batch_size, 16),
-        seed=seed,
-    )
+    ablation, metrics = Ablation.of(ablation), metrics_asked(metrics)
+    estimate = estimate_heads(model, windows, ablation, batch_size=min(batch_size, 16))
     guess = estimate.importance()
     order = ranked(guess, seed=seed)
     # The top by estimate, and some spread evenly over the rest.
@@ -116,13 +104,10 @@ def screen_heads(
         more = ablate_heads(
             model,
             windows,
-            method=method,
+            ablation,
             metrics=metrics,
-            reference=reference,
-            mean_over=mean_over,
             heads=[(int(layer), int(head)) for layer, head in np.argwhere(wanted)],
             batch_size=batch_size,
-            seed=seed,
         )
         exact = more if exact is None else _merged(exact, more, wanted)
         importance = exact.importance()
@@ -135,7 +120,16 @@ def screen_heads(
         exact=exact,
         top=tuple(exact.top(n_top, seed=seed)),
         margin=margin,
-        provenance=request.provenance("screen_heads", model, windows, share=share),
+        provenance=Provenance.of(
+            "screen_heads",
+            model,
+            windows,
+            **ablation.settings,
+            metrics=list(metrics),
+            batch_size=batch_size,
+            share=share,
+            order_seed=seed,
+        ),
     )
 
 

@@ -24,13 +24,12 @@ from interp.engine.budget import budget, rows_within
 from interp.engine.greedy import Recorder, edited_step, first_misses, run_on
 from interp.engine.readout import read_continuation
 from interp.engine.take_apart import take_apart
-from interp.internal.ablation.choices import MeanOver, Method, Metric, Progress
-from interp.internal.ablation.replacement import Replacement, check_heads
-from interp.internal.ablation.request import AblationRequest
+from interp.internal.ablation.choices import Method, Metric, Progress, metrics_asked
+from interp.internal.ablation.replacement import Ablation, Replacement, check_heads
 from interp.models.hooks import check_computed
+from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance
-from interp.several import several
 from interp.stats.curves import column_estimates
 
 Heads = tuple[tuple[int, int], ...]
@@ -101,14 +100,11 @@ def ablate_sets(
     model: TransformerBridge,
     windows: Windows,
     sets: Sequence[Sequence[tuple[int, int]]],
+    ablation: Ablation | Method = "zero",
     *,
-    method: Method = "zero",
     metrics: Metric | Sequence[Metric] = ("log_prob", "rate"),
-    reference: Windows | None = None,
-    mean_over: MeanOver = "position",
     batch_size: int = 64,
     memory_budget: int | None = None,
-    seed: int = 0,
     progress: bool | Progress = False,
 ) -> SetAblation:
     """Ablate the heads of each set together.
@@ -117,24 +113,25 @@ def ablate_sets(
         model: a booted model.
         windows: what is tested.
         sets: (layer, head) pairs of each set; an empty set gives the clean model.
-        method, metrics, reference, mean_over, batch_size, memory_budget, seed, progress: as in ``ablate_heads``.
+        ablation, metrics, batch_size, memory_budget, progress: as in ``ablate_heads``.
 
     Raises:
         WindowError, AblationError, ActivationError: as ``ablate_heads``; ``peer_mean`` of a whole layer.
     """
-    metrics = several(metrics)
-    request = AblationRequest(method, metrics, reference, mean_over, batch_size=batch_size, seed=seed)
-    request.check(model, windows)
+    check_windows(model, windows)
+    ablation, metrics = Ablation.of(ablation), metrics_asked(metrics)
     masks = [check_heads(model, list(heads)) for heads in sets]
     blocks = take_apart(model, windows.tokens[:1])
-    replacement = request.replacement(model, windows, blocks.head_outputs)
+    replacement = ablation.prepared(model, windows, blocks.head_outputs, batch_size=batch_size)
     with_score = "score" in metrics
     token_log_prob = np.full((len(sets), len(windows), windows.continuation_len), np.nan)
     memorized = np.zeros((len(sets), len(windows)), dtype=bool)
     generated = np.full(token_log_prob.shape, -1) if with_score else None
     n_bytes = budget(memory_budget, with_score=with_score)
     n_rows = rows_within(blocks, windows.tokens.shape[1], n_bytes, n_stores=2 if with_score else 0)
-    with tqdm(total=len(sets) * len(windows), desc=f"sets of heads, {method}", disable=progress is not True) as bar:
+    with tqdm(
+        total=len(sets) * len(windows), desc=f"sets of heads, {ablation.method}", disable=progress is not True
+    ) as bar:
         report = progress if callable(progress) else bar.update
         for where, tokens in windows.batches(min(batch_size, n_rows)):
             clean = _residuals(blocks, tokens)
@@ -155,12 +152,20 @@ def ablate_sets(
     ablated = tuple(tuple((int(layer), int(head)) for layer, head in heads) for heads in sets)
     return SetAblation(
         windows=windows,
-        method=method,
+        method=ablation.method,
         sets=ablated,
         token_log_prob=token_log_prob,
         memorized=memorized,
         generated=generated,
-        provenance=request.provenance("ablate_sets", model, windows, sets=ablated),
+        provenance=Provenance.of(
+            "ablate_sets",
+            model,
+            windows,
+            **ablation.settings,
+            metrics=list(metrics),
+            batch_size=batch_size,
+            sets=ablated,
+        ),
     )
 
 

@@ -13,9 +13,10 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import LlamaConfig
 
 from interp.data.windows import WindowError, Windows
+from interp.errors import InterpError
 from interp.internal.ablation.choices import Method
 from interp.internal.ablation.heads import ablate_heads
-from interp.internal.ablation.replacement import AblationError
+from interp.internal.ablation.replacement import Ablation, AblationError
 from interp.models.hooks import ActivationError
 from interp.models.loading import load_model
 
@@ -30,9 +31,8 @@ def test_same_for_any_batch_size_and_budget(models: dict[str, TransformerBridge]
     model = models["OLMo3"]
     windows = written_by(model, random_windows(9, seed=3))
     settings = dict(
-        method=method,
+        ablation=Ablation(method, reference=random_windows(5, seed=4) if method == "mean" else None),
         metrics=("log_prob", "score"),
-        reference=random_windows(5, seed=4) if method == "mean" else None,
     )
     one = ablate_heads(model, windows, batch_size=9, **settings)
     other = ablate_heads(model, windows, batch_size=2, memory_budget=2**18, **settings)
@@ -43,7 +43,7 @@ def test_same_for_any_batch_size_and_budget(models: dict[str, TransformerBridge]
 
 def test_resample_is_fixed_by_its_seed_and_another_seed_changes_it(llama: TransformerBridge) -> None:
     windows = random_windows(8, seed=1)
-    first, again, other = (ablate_heads(llama, windows, method="resample", seed=s).log_prob for s in (1, 1, 2))
+    first, again, other = (ablate_heads(llama, windows, Ablation("resample", seed=s)).log_prob for s in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other)
 
@@ -51,20 +51,20 @@ def test_resample_is_fixed_by_its_seed_and_another_seed_changes_it(llama: Transf
 def test_resample_never_gives_a_window_itself(llama: TransformerBridge) -> None:
     # With two windows each can only be given the other: exchanging them must not reproduce the clean run.
     windows = random_windows(2, seed=1)
-    result = ablate_heads(llama, windows, method="resample")
+    result = ablate_heads(llama, windows, "resample")
     assert (np.abs(result.falls("log_prob")) > 1e-6).any(axis=(0, 1)).all()
     with pytest.raises(AblationError, match="a window other than the tested one"):
-        ablate_heads(llama, windows.select(np.array([0])), method="resample")
+        ablate_heads(llama, windows.select(np.array([0])), "resample")
 
 
 def test_mean_over_all_positions_is_one_value(llama: TransformerBridge) -> None:
     windows, reference = random_windows(4, seed=1), random_windows(6, seed=2)
-    by_position = ablate_heads(llama, windows, method="mean", reference=reference)
-    over_all = ablate_heads(llama, windows, method="mean", mean_over="all", reference=reference)
+    by_position = ablate_heads(llama, windows, Ablation("mean", reference=reference))
+    over_all = ablate_heads(llama, windows, Ablation("mean", mean_over="all", reference=reference))
     assert not np.allclose(by_position.log_prob, over_all.log_prob)
     # Windows given twice have the mean of windows given once.
     doubled = Windows.from_tokens(reference.tokens.repeat(2, 1), prefix_len=reference.prefix_len)
-    again = ablate_heads(llama, windows, method="mean", reference=doubled)
+    again = ablate_heads(llama, windows, Ablation("mean", reference=doubled))
     np.testing.assert_allclose(by_position.log_prob, again.log_prob, atol=1e-6)
 
 
@@ -91,10 +91,11 @@ def test_interval_by_hand(llama: TransformerBridge) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"method": "mean"}, "mean needs reference windows"),
-        ({"method": "zero", "reference": random_windows(2, seed=9)}, "zero takes no reference"),
-        ({"method": "mean", "reference": random_windows(4, seed=1)}, "4 reference windows share 21 tokens in a row"),
-        ({"method": "mean", "reference": random_windows(2, seed=9, n_pos=30)}, "30 tokens, the tested ones 21"),
+        ({"ablation": Ablation("mean", reference=random_windows(4, seed=1))}, "4 reference windows share 21 tokens in"),
+        (
+            {"ablation": Ablation("mean", reference=random_windows(2, seed=9, n_pos=30))},
+            "30 tokens, the tested ones 21",
+        ),
         ({"heads": [(4, 0)]}, "no head 0 in layer 4: its layers are 0 to 3, its heads 0 to 3"),
         ({"heads": [(0, -1)]}, "no head -1 in layer 0"),
         ({"metrics": ()}, "choose at least one of log_prob, rate, score"),
@@ -105,6 +106,26 @@ def test_refusals(llama: TransformerBridge, settings: dict, message: str) -> Non
         ablate_heads(llama, random_windows(4, seed=1), **settings)
 
 
+def test_an_ablation_that_cannot_be_is_refused_before_any_model(llama: TransformerBridge) -> None:
+    with pytest.raises(AblationError, match="mean needs reference windows"):
+        Ablation("mean")
+    with pytest.raises(AblationError, match="zero takes no reference"):
+        Ablation("zero", reference=random_windows(2, seed=9))
+    with pytest.raises(AblationError, match="mean needs reference windows"):
+        ablate_heads(llama, random_windows(2, seed=1), "mean")
+    with pytest.raises(InterpError, match="seed"):
+        Ablation("resample", seed=-1)
+
+
+def test_a_method_by_its_name_is_the_ablation_by_that_method(llama: TransformerBridge) -> None:
+    windows = random_windows(2, seed=1)
+    by_name, in_full = (
+        ablate_heads(llama, windows, given, heads=[(1, 1)]) for given in ("peer_mean", Ablation("peer_mean"))
+    )
+    np.testing.assert_array_equal(by_name.log_prob, in_full.log_prob)
+    assert by_name.provenance.settings == in_full.provenance.settings
+
+
 def test_a_reference_that_is_cut_from_the_tested_text_is_refused(llama: TransformerBridge) -> None:
     """Not only the same windows: half of a tested window, at another place, is tested text too."""
     text = torch.randint(0, 2048, (1, 96), generator=torch.Generator().manual_seed(5))
@@ -112,8 +133,8 @@ def test_a_reference_that_is_cut_from_the_tested_text_is_refused(llama: Transfor
     other = Windows.from_tokens(text.flip(1)[:, :64], window=[8])
     for method in ("mean", "resample"):
         with pytest.raises(AblationError, match="1 reference windows share 32 tokens in a row .*window 0"):
-            ablate_heads(llama, tested, method=method, reference=shifted, heads=[(0, 0)])
-        ablate_heads(llama, tested, method=method, reference=other, heads=[(0, 0)])
+            ablate_heads(llama, tested, Ablation(method, reference=shifted), heads=[(0, 0)])
+        ablate_heads(llama, tested, Ablation(method, reference=other), heads=[(0, 0)])
 
 
 def test_peer_mean_in_a_one_head_layer(tmp_path: Path) -> None:
@@ -123,7 +144,7 @@ def test_peer_mean_in_a_one_head_layer(tmp_path: Path) -> None:
     )  # fmt: skip
     model = load_model(write_checkpoint(config, tmp_path), device="cpu")
     with pytest.raises(AblationError, match="has one head a layer"):
-        ablate_heads(model, random_windows(3, seed=1), method="peer_mean")
+        ablate_heads(model, random_windows(3, seed=1), "peer_mean")
 
 
 def test_windows_that_do_not_fit(llama: TransformerBridge) -> None:

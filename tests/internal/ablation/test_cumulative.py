@@ -13,7 +13,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.internal.ablation.choices import Method
 from interp.internal.ablation.cumulative import cumulative_ablation
 from interp.internal.ablation.heads import ablate_heads
-from interp.internal.ablation.replacement import AblationError
+from interp.internal.ablation.replacement import Ablation, AblationError
 from interp.internal.ablation.sets import ablate_sets, whole_layer
 from interp.models.hooks import checked_hooks, hook_name, logits
 
@@ -51,7 +51,8 @@ def test_all_heads_of_a_layer_is_no_attention(model: TransformerBridge) -> None:
 def test_a_set_of_one_is_that_head(model: TransformerBridge, method: Method) -> None:
     windows = written_by(model, random_windows(8, seed=3))
     settings = dict(
-        method=method, metrics=ALL, seed=5, reference=random_windows(5, seed=4) if method == "mean" else None
+        ablation=Ablation(method, reference=random_windows(5, seed=4) if method == "mean" else None, seed=5),
+        metrics=ALL,
     )
     alone = ablate_heads(model, windows, heads=[(1, 2), (3, 0)], **settings)
     sets = ablate_sets(model, windows, [[(1, 2)], [(3, 0)]], batch_size=3, **settings)
@@ -78,7 +79,7 @@ def test_a_set_over_layers_is_one_hooked_pass(model: TransformerBridge) -> None:
     with checked_hooks(model, {hook_name("hook_z", 0): edit(1), hook_name("hook_z", 2): edit(0, 3)}):
         out = logits(model, windows.tokens)[:, windows.prefix_len - 1 : -1]
     log_prob = out.log_softmax(-1).gather(-1, windows.continuation[..., None]).squeeze(-1).mean(-1)
-    ours = ablate_sets(model, windows, [heads], method="peer_mean")
+    ours = ablate_sets(model, windows, [heads], "peer_mean")
     np.testing.assert_allclose(ours.log_prob[0], log_prob.detach().numpy(), atol=1e-4)
     assert ours.to_frame().loc[0, "heads"] == "0.1 2.0 2.3"
 
@@ -86,7 +87,7 @@ def test_a_set_over_layers_is_one_hooked_pass(model: TransformerBridge) -> None:
 def test_peer_mean_of_a_whole_layer_is_refused(models: dict[str, TransformerBridge]) -> None:
     model = models["OLMo1"]
     with pytest.raises(AblationError, match="all 4 heads of layer 2: no head is left"):
-        ablate_sets(model, random_windows(3, seed=1), [whole_layer(model, 2)], method="peer_mean")
+        ablate_sets(model, random_windows(3, seed=1), [whole_layer(model, 2)], "peer_mean")
 
 
 def test_cumulative_curve(models: dict[str, TransformerBridge]) -> None:

@@ -15,7 +15,7 @@ from interp.engine.take_apart import take_apart
 from interp.internal.ablation.choices import Method
 from interp.internal.ablation.gradient import estimate_heads, gated_log_prob
 from interp.internal.ablation.heads import ablate_heads
-from interp.internal.ablation.replacement import AblationError, prepare_replacement
+from interp.internal.ablation.replacement import Ablation, AblationError
 from interp.internal.ablation.screening import screen_heads
 from interp.internal.ablation.sets import ablate_sets
 from interp.internal.comparison.agreement import agreement
@@ -23,15 +23,17 @@ from interp.models.loading import load_model
 from interp.stats.ranks import ComparisonError
 
 
+def ablation_by(method: Method) -> Ablation:
+    return Ablation(method, reference=random_windows(4, seed=2) if method == "mean" else None)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_gates_end_at_the_clean_model_and_at_the_ablation(model: TransformerBridge, method: Method) -> None:
     windows = random_windows(5, seed=1)
-    reference = random_windows(4, seed=2) if method == "mean" else None
-    exact = ablate_heads(model, windows, method=method, heads=[(1, 3)], reference=reference)
+    ablation = ablation_by(method)
+    exact = ablate_heads(model, windows, ablation, heads=[(1, 3)])
     blocks = take_apart(model)
-    replacement = prepare_replacement(
-        model, windows, method=method, head_outputs=blocks.head_outputs, reference=reference
-    )
+    replacement = ablation.prepared(model, windows, blocks.head_outputs)
     donors = None if replacement.donors is None else blocks.head_outputs(replacement.donors[:, :-1])
     gates = torch.zeros(5, 4, 4)
     for gate, expected in ((0.0, exact.log_prob_clean), (1.0, exact.log_prob[1, 3])):
@@ -44,12 +46,10 @@ def test_gates_end_at_the_clean_model_and_at_the_ablation(model: TransformerBrid
 def test_estimate_is_the_derivative(checkpoints: dict[str, Path], method: Method) -> None:
     model = load_model(checkpoints["StarCoder"], device="cpu", dtype=torch.float64)
     windows = random_windows(3, seed=1)
-    reference = random_windows(4, seed=2) if method == "mean" else None
-    estimate = estimate_heads(model, windows, method=method, reference=reference)
+    ablation = ablation_by(method)
+    estimate = estimate_heads(model, windows, ablation)
     blocks = take_apart(model)
-    replacement = prepare_replacement(
-        model, windows, method=method, head_outputs=blocks.head_outputs, reference=reference
-    )
+    replacement = ablation.prepared(model, windows, blocks.head_outputs)
     donors = None if replacement.donors is None else blocks.head_outputs(replacement.donors[:, :-1])
     for layer, head in ((0, 1), (3, 2)):
         sides = []
@@ -67,17 +67,19 @@ def test_integrated_gradients_sum_to_ablating_everything(model: TransformerBridg
     windows = random_windows(4, seed=3)
     everything = [(layer, head) for layer in range(4) for head in range(4)]
     # Not zero: a norm after the attention would undo the scale up to the very end (the module says so).
-    settings = dict(method="mean", reference=random_windows(4, seed=2))
-    sets = ablate_sets(model, windows, [(), everything], **settings)
+    ablation = ablation_by("mean")
+    sets = ablate_sets(model, windows, [(), everything], ablation)
     fall = sets.log_prob[0] - sets.log_prob[1]
-    few, many = (estimate_heads(model, windows, steps=steps, **settings).fall.sum(axis=(0, 1)) for steps in (4, 32))
+    few, many = (estimate_heads(model, windows, ablation, steps=steps).fall.sum(axis=(0, 1)) for steps in (4, 32))
     assert np.abs(many - fall).max() < 0.02 * np.abs(fall).max() + 0.01
     assert np.abs(many - fall).max() <= np.abs(few - fall).max()
 
 
 def test_estimate_is_the_same_for_any_batch_size(models: dict[str, TransformerBridge]) -> None:
     windows = random_windows(5, seed=3)
-    one, two = (estimate_heads(models["OLMo3"], windows, method="resample", batch_size=b, seed=4).fall for b in (2, 5))
+    one, two = (
+        estimate_heads(models["OLMo3"], windows, Ablation("resample", seed=4), batch_size=b).fall for b in (2, 5)
+    )
     np.testing.assert_allclose(one, two, atol=1e-5)
 
 

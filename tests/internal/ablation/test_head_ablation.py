@@ -11,7 +11,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.internal.ablation.choices import Method
 from interp.internal.ablation.heads import ablate_heads
 from interp.internal.ablation.reference import ablate_heads_plainly
-from interp.internal.ablation.replacement import AblationError
+from interp.internal.ablation.replacement import Ablation, AblationError
 from interp.internal.ablation.sets import ablate_sets
 from interp.models.hooks import checked_hooks, hook_name, logits
 
@@ -22,10 +22,8 @@ METHODS: tuple[Method, ...] = ("zero", "mean", "resample", "peer_mean")
 def test_fast_sweep_is_the_plain_loop(model: TransformerBridge, method: Method) -> None:
     windows = written_by(model, random_windows(11, seed=3))
     settings = dict(
-        method=method,
+        ablation=Ablation(method, reference=random_windows(5, seed=4) if method == "mean" else None, seed=5),
         metrics=("log_prob", "rate", "score"),
-        reference=random_windows(5, seed=4) if method == "mean" else None,
-        seed=5,
     )
     fast = ablate_heads(model, windows, batch_size=4, **settings)
     plain = ablate_heads_plainly(model, windows, batch_size=11, **settings)

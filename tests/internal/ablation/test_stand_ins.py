@@ -14,7 +14,7 @@ from interp.data.windows import WindowError, Windows
 from interp.internal.ablation.cumulative import ranking_half
 from interp.internal.ablation.gradient import estimate_heads
 from interp.internal.ablation.heads import ablate_heads
-from interp.internal.ablation.replacement import AblationError, prepare_replacement
+from interp.internal.ablation.replacement import Ablation, AblationError
 from interp.internal.ablation.screening import screen_heads
 from interp.internal.ablation.sets import ablate_sets
 from interp.internal.lens.tuned_lens import TunedLens, train_tuned_lens, tuned_lens
@@ -48,7 +48,7 @@ def test_documents_are_linked_through_others() -> None:
 
 
 def donors(model: TransformerBridge, windows: Windows, seed: int) -> torch.Tensor:
-    found = prepare_replacement(model, windows, method="resample", head_outputs=lambda _: [], seed=seed)
+    found = Ablation("resample", seed=seed).prepared(model, windows, lambda _: [])
     assert found.donors is not None
     return found.donors
 
@@ -76,10 +76,10 @@ def test_donors_of_distinct_windows_are_uniform_over_the_others(models: dict[str
 def test_copies_alone_are_refused(models: dict[str, TransformerBridge]) -> None:
     model, copies = models["Pythia"], Windows.from_tokens(tokens(1).repeat(3, 1))
     calls = (
-        lambda: ablate_heads(model, copies, method="resample"),
-        lambda: estimate_heads(model, copies, method="resample"),
-        lambda: ablate_sets(model, copies, [[(0, 0)]], method="resample"),
-        lambda: screen_heads(model, copies, method="resample"),
+        lambda: ablate_heads(model, copies, "resample"),
+        lambda: estimate_heads(model, copies, "resample"),
+        lambda: ablate_sets(model, copies, [[(0, 0)]], "resample"),
+        lambda: screen_heads(model, copies, "resample"),
     )
     for call in calls:
         with pytest.raises(AblationError, match="all 3 share 32 tokens in a row with window 0"):
@@ -87,7 +87,7 @@ def test_copies_alone_are_refused(models: dict[str, TransformerBridge]) -> None:
     for method in ("mean", "resample"):
         other = Windows.from_tokens(copies.tokens[:1], window=[77], document=["another"])
         with pytest.raises(AblationError, match="32 tokens in a row"):
-            ablate_heads(model, copies, method=method, reference=other)
+            ablate_heads(model, copies, Ablation(method, reference=other))
 
 
 def test_heads_are_not_ranked_on_text_that_they_are_tested_on() -> None:
