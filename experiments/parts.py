@@ -125,7 +125,7 @@ def _settings(folder: Path) -> Mapping[str, Any] | None:
 
 
 def _revision(folder: Path) -> str:
-    revisions = sorted({p.revision for path in folder.glob("*.parquet") for p in read_provenance(path)})
+    revisions = sorted({p.code_revision for path in folder.glob("*.parquet") for p in read_provenance(path)})
     return f" at revision {', '.join(revisions)}" if revisions else ""
 
 

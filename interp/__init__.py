@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from interp.internal.ablation.cumulative import cumulative_ablation
     from interp.internal.ablation.gradient import estimate_heads
     from interp.internal.ablation.heads import ablate_heads
+    from interp.internal.ablation.replacement import Ablation
     from interp.internal.ablation.screening import screen_heads
     from interp.internal.ablation.sets import ablate_sets
     from interp.internal.comparison.agreement import agreement
@@ -29,9 +30,8 @@ if TYPE_CHECKING:
     from interp.internal.lens.logit_attribution import logit_attribution
     from interp.internal.lens.logit_lens import logit_lens
     from interp.internal.lens.tuned_lens import train_tuned_lens, tuned_lens
-    from interp.internal.noise.joint_substitution import substitute_sets
     from interp.internal.noise.residual import perturb
-    from interp.internal.noise.substitution import substitute
+    from interp.internal.noise.substitution import substitute, substitute_sets
     from interp.models.loading import load_model, load_tokenizer
     from interp.models.registry import find, small_models
     from interp.planted.corpus import planted_windows
@@ -55,6 +55,7 @@ _HOMES = {
     "InterpError": "interp.errors",
     "Tally": "interp.data.tally",
     "Windows": "interp.data.windows",
+    "Ablation": "interp.internal.ablation.replacement",
     "ablate_heads": "interp.internal.ablation.heads",
     "ablate_sets": "interp.internal.ablation.sets",
     "agreement": "interp.internal.comparison.agreement",
@@ -95,7 +96,7 @@ _HOMES = {
     "small_models": "interp.models.registry",
     "stream_windows": "interp.data.sources",
     "substitute": "interp.internal.noise.substitution",
-    "substitute_sets": "interp.internal.noise.joint_substitution",
+    "substitute_sets": "interp.internal.noise.substitution",
     "train_tuned_lens": "interp.internal.lens.tuned_lens",
     "transitions": "interp.statistical.scaling",
     "tuned_lens": "interp.internal.lens.tuned_lens",
@@ -104,6 +105,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Ablation",
     "InterpError",
     "Tally",
     "Windows",

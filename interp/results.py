@@ -41,7 +41,7 @@ IDENTITY = (*MODEL, *WINDOWS)
 
 
 @cache
-def _git_revision() -> str:
+def _code_revision() -> str:
     """Revision of the checkout that the code runs from, when it was first asked; "unknown" outside one."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
@@ -75,8 +75,8 @@ class Provenance(Brief):
     dtype: str
     """Of the model's parameters, when it was measured."""
     device: str
-    revision: str = field(default_factory=_git_revision)
-    """Of this suite's code."""
+    code_revision: str = field(default_factory=_code_revision)
+    """Of this suite's code; ``model_revision`` is the model's."""
     versions: dict[str, str] = field(
         default_factory=lambda: {package: importlib.metadata.version(package) for package in _PACKAGES}
     )
@@ -215,7 +215,9 @@ def read_provenance(path: Path) -> list[Provenance]:
         OSError: no such file.
     """
     with _read(path) as file:
-        return [Provenance(**p) for p in json.loads(file.schema_arrow.metadata[_METADATA_KEY])]
+        written = json.loads(file.schema_arrow.metadata[_METADATA_KEY])
+    # Version 0.1 called the code's revision `revision`.
+    return [Provenance(**{"code_revision" if name == "revision" else name: p[name] for name in p}) for p in written]
 
 
 @contextmanager

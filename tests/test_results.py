@@ -11,7 +11,7 @@ from interp.statistical.extraction import extract
 
 PROVENANCE = Provenance(
     measurement="m", model="a", windows="w", n_windows=1, settings={"x": 1}, dtype="float32", device="cpu",
-    revision="r", time="t",
+    code_revision="r", time="t",
 )  # fmt: skip
 
 

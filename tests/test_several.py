@@ -19,9 +19,8 @@ from interp.internal.ablation.replacement import AblationError
 from interp.internal.ablation.screening import screen_heads
 from interp.internal.ablation.sets import ablate_sets
 from interp.internal.lens.first_layer import FirstLayer
-from interp.internal.noise.joint_substitution import ends, substitute_sets
 from interp.internal.noise.residual import perturb
-from interp.internal.noise.substitution import substitute
+from interp.internal.noise.substitution import ends, substitute, substitute_sets
 from interp.models.hooks import HookError, activations
 from interp.models.loading import load_model
 from interp.models.measuring import StateError

@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from interp.figures.curves import panels, reference, rests_on
 from interp.figures.lens import LAYERS
 from interp.figures.style import FigureError, apply_style
-from interp.internal.noise.joint_substitution import Loss
 from interp.internal.noise.perturbation import Recovery
+from interp.internal.noise.substitution import Loss
 from interp.several import several
 
 _RECOVERY = {
@@ -98,7 +98,7 @@ def carried_together(
     """What is lost by the number of prefix tokens replaced at once, from either end of the prefix.
 
     Args:
-        curves: what ``SetSubstitution.curves(quantity)`` returns for the sets of ``ends``, with a column ``model``
+        curves: what ``Substitution.curves(quantity)`` returns for the sets of ``ends``, with a column ``model``
             where several are stacked.
         quantity: which one it is.
         groups: those that are drawn, a line for each end.

@@ -115,6 +115,10 @@ def substitution_view(substitution: Substitution, row: int, tokenizer: PreTraine
     """One window with its prefix coloured by what the continuation loses (nats a token) when the token is another."""
     windows = substitution.windows
     values = np.full(windows.tokens.shape[1], np.nan)
+    if substitution.position is None:
+        raise FigureError(
+            f"the sets {', '.join(substitution.name)} are of several positions: view a substitution of single tokens"
+        )
     values[substitution.position] = substitution.fall[row]
     tokens = _decoded(windows.tokens[row].numpy(), tokenizer)
     return coloured_tokens(tokens, values, unit="nats a token", what="lost when the token is another")

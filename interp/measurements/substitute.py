@@ -27,8 +27,7 @@ class SubstituteSettings:
 
 
 def measure(subject: Subject, chosen: SubstituteSettings) -> Tables:
-    from interp.internal.noise.joint_substitution import ends, substitute_sets
-    from interp.internal.noise.substitution import substitute
+    from interp.internal.noise.substitution import ends, substitute, substitute_sets
 
     windows, groups = subject.grouped(at_most=chosen.at_most)
     how = {"n_draws": chosen.draws, "seed": subject.seed, **subject.batches}
@@ -63,7 +62,7 @@ def finding(found: Finished) -> str:
 
 def figures(found: Finished) -> Figures:
     from interp.figures.noise import carried_by_position, carried_together
-    from interp.internal.noise.joint_substitution import Loss
+    from interp.internal.noise.substitution import Loss
 
     yield "substitution", carried_by_position(found["substitution"])
     if "together" in found:

@@ -38,7 +38,7 @@ class Counting:
 def provenance(name: str, measurement: str = "counted") -> Provenance:
     return Provenance(
         measurement=measurement, model=name, windows="none", n_windows=0, settings={}, dtype="float32", device="cpu",
-        revision="abc", time="now",
+        code_revision="abc", time="now",
     )  # fmt: skip
 
 

@@ -9,10 +9,9 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
 from interp.figures.noise import carried_by_position, carried_together, recovery_by_layer, scores_by_noise
-from interp.internal.noise.joint_substitution import ends, substitute_sets
 from interp.internal.noise.perturbation import RECOVERIES, Perturbation
 from interp.internal.noise.residual import perturb
-from interp.internal.noise.substitution import substitute
+from interp.internal.noise.substitution import ends, substitute, substitute_sets
 
 GROUPS = {"memorized": np.arange(12) < 6, "unmemorized": np.arange(12) >= 6}
 

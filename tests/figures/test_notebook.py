@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from interp.figures.notebook import attention_view, coloured_tokens, log_prob_view, substitution_view, token_texts
-from interp.internal.noise.substitution import substitute
+from interp.internal.noise.substitution import substitute, substitute_sets
 from interp.models.hooks import activations, hook_name
 from interp.statistical.extraction import extract
 
@@ -39,6 +39,9 @@ def test_windows_are_coloured_by_their_own_values(models, windows):
     ]
     of_fall = spans(substitution_view(substitution, 0, model.tokenizer).html)[-64:]
     assert [said for _, said, _ in of_fall] == [f"{x:.3g} nats a token" for x in substitution.fall[0]] + [None] * 32
+    together = substitute_sets(model, two, {"first": [0, 1]}, n_draws=1)
+    with pytest.raises(ValueError, match="sets first are of several positions"):
+        substitution_view(together, 0, model.tokenizer)
 
 
 def luminance(colour):

@@ -23,8 +23,8 @@ from interp.internal.comparison.attention_targets import ENTROPY, attention_targ
 from interp.internal.comparison.profiles import concentration, importance_profile
 from interp.internal.lens.logit_attribution import logit_attribution
 from interp.internal.lens.logit_lens import decode, logit_lens
-from interp.internal.noise.joint_substitution import ends, substitute_sets
 from interp.internal.noise.residual import perturb
+from interp.internal.noise.substitution import ends, substitute_sets
 from interp.stats.curves import memorization_groups
 
 

@@ -21,9 +21,8 @@ from interp.internal.comparison.attention_targets import attention_targets
 from interp.internal.lens.logit_attribution import logit_attribution
 from interp.internal.lens.logit_lens import logit_lens
 from interp.internal.lens.tuned_lens import train_tuned_lens
-from interp.internal.noise.joint_substitution import substitute_sets
 from interp.internal.noise.residual import perturb
-from interp.internal.noise.substitution import substitute
+from interp.internal.noise.substitution import substitute, substitute_sets
 from interp.models.hooks import ActivationError, check_computed
 from interp.models.loading import load_model
 

@@ -1,18 +1,20 @@
-"""Token substitution: which prefix tokens carry the memory (ours; a discrete companion of ``noise``).
+"""Token substitution: which prefix tokens carry the memory (ours; a discrete companion of noise).
 
-One prefix token at a time is replaced by another, drawn from the unigram distribution of the windows (or of others that
-are given) and never the same token. Measured is the fall in the continuation's mean log-probability under teacher
-forcing, true minus substituted, averaged over a few draws. A memorized window of which one token carries
-the memory falls at that position alone.
+A prefix token is replaced by another one, never itself, drawn from the unigram distribution of the windows or of a
+corpus. Measured is the fall in the continuation's mean log-probability under teacher forcing, true minus substituted,
+averaged over a few draws. Where one token of the prefix carries the memory, a memorized window falls at that position
+alone. Where other tokens can stand in for a lost one, a set of positions replaced together takes more than its
+positions do one by one.
 
-    result = substitute(model, windows, n_draws=4)
-    result.curves(groups=memorization_groups(score))
+    >>> substitute(model, windows).curves(groups=memorization_groups(score))
+    >>> substitute_sets(model, windows, ends(windows.prefix_len, sizes=(1, 2, 4, 8))).curves("recited")
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -34,54 +36,90 @@ from interp.seeds import generator
 from interp.several import several
 from interp.stats.curves import Groups, group_curves
 
+Loss = Literal["fall", "recited"]
+"""What a substitution takes: log-probability, or the share of draws after which M is still 1."""
+
 
 class SubstitutionError(InterpError, ValueError):
     """A substitution that cannot be made."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Outcome(Brief):
-    """What the continuation loses by each set of substitutions; fields as in ``Substitution``."""
-
-    log_prob: Float[np.ndarray, " window"]
-    fall: Float[np.ndarray, "window set"]
-    recited: Float[np.ndarray, "window set"]
-
-
-@dataclass(frozen=True, repr=False, eq=False)
 class Substitution(Brief):
-    """What the continuation loses when one prefix token is another."""
+    """What the continuation loses when the tokens at some prefix positions are others."""
 
-    position: Int[np.ndarray, " position"]
-    """Substituted positions of the prefix, 0-based."""
+    name: tuple[str, ...]
+    """Of each set of positions; where each is a single one, the position."""
+    positions: tuple[tuple[int, ...], ...]
+    """Substituted positions of the prefix in each set, 0-based."""
     log_prob: Float[np.ndarray, " window"]
     """Mean log-probability of a continuation token after the true prefix, nats."""
-    fall: Float[np.ndarray, "window position"]
+    fall: Float[np.ndarray, "window set"]
     """Its fall after the substitution, mean over the draws, nats a continuation token."""
-    recited: Float[np.ndarray, "window position"]
-    """Share of the draws after which M is still 1 (the argmax is right at every continuation position)."""
+    recited: Float[np.ndarray, "window set"]
+    """Share of the draws after which M is 1."""
     windows: Windows
     provenance: Provenance
 
-    def curves(self, *, groups: Groups | None = None, seed: int = 0) -> pd.DataFrame:
-        """Mean fall by group and position, with intervals by document; see ``group_curves``."""
-        points = {"position": self.position}
-        return group_curves(self.fall, self.windows, points=points, groups=groups, seed=seed, trials=0)
+    @property
+    def position(self) -> Int[np.ndarray, " set"] | None:
+        """The position of each set, where all are of a single one; else None."""
+        single = all(len(positions) == 1 for positions in self.positions)
+        return np.array([positions[0] for positions in self.positions]) if single else None
+
+    def curves(self, quantity: Loss = "fall", *, groups: Groups | None = None, seed: int = 0) -> pd.DataFrame:
+        """Mean by group and set, with intervals by document; see ``group_curves``.
+
+        ``set`` and ``n_positions`` say which, and ``position`` where all sets are of a single one.
+        """
+        points: dict[str, Any] = {"set": self.name, "n_positions": [len(positions) for positions in self.positions]}
+        if self.position is not None:
+            points["position"] = self.position
+        trials = 0 if quantity == "fall" else self.provenance.settings["n_draws"]
+        return group_curves(
+            getattr(self, quantity), self.windows, points=points, groups=groups, seed=seed, trials=trials
+        )
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a window and position: ``window``, ``position``, ``token`` (the one replaced), ``fall``,
-        ``recited``."""
-        w, p = np.indices(self.fall.shape).reshape(2, -1)
-        tokens = self.windows.tokens.numpy()
-        return pd.DataFrame(
+        """One row a window and set: ``window``, ``set``, ``n_positions``, ``fall``, ``recited``.
+
+        Where all sets are of a single position also ``position`` and ``token``, the one that was replaced.
+        """
+        w, i = np.indices(self.fall.shape).reshape(2, -1)
+        frame = pd.DataFrame(
             {
                 "window": self.windows.window[w],
-                "position": self.position[p],
-                "token": tokens[w, self.position[p]],
+                "set": np.asarray(self.name, dtype=object)[i],
+                "n_positions": np.array([len(positions) for positions in self.positions])[i],
                 "fall": self.fall.reshape(-1),
                 "recited": self.recited.reshape(-1),
             }
         )
+        if self.position is None:
+            return frame
+        position = self.position[i]
+        return frame.assign(position=position, token=self.windows.tokens.numpy()[w, position])
+
+
+def ends(prefix_len: int, *, sizes: int | Sequence[int]) -> dict[str, range]:
+    """The first and the last so many positions of a prefix, by the names ``first 4``, ``last 4`` ...
+
+    Raises:
+        SubstitutionError: a size that is no number of the prefix's tokens.
+    """
+    sizes = several(sizes)
+    wrong = [size for size in sizes if not 1 <= size <= prefix_len]
+    if wrong:
+        raise SubstitutionError(f"{wrong[0]} tokens cannot be replaced together: the prefix has {prefix_len}")
+    first = {f"first {size}": range(size) for size in sizes}
+    return first | {f"last {size}": range(prefix_len - size, prefix_len) for size in sizes}
+
+
+def blocks(prefix_len: int, *, size: int) -> dict[str, range]:
+    """The prefix cut into blocks of so many positions, the last shorter if it must be; ``0-7``, ``8-15`` ..."""
+    starts = range(0, prefix_len, size)
+    found = [range(start, min(start + size, prefix_len)) for start in starts]
+    return {f"{block[0]}-{block[-1]}": block for block in found}
 
 
 def draw_substitutes(
@@ -105,7 +143,7 @@ def draw_substitutes(
     return torch.from_numpy(drawn)
 
 
-def _outcome(
+def _continued(
     model: TransformerBridge,
     decoder: Decoder,
     windows: Windows,
@@ -128,49 +166,6 @@ def _outcome(
     return values, recited
 
 
-def substituted(
-    model: TransformerBridge,
-    windows: Windows,
-    sets: Sequence[Sequence[int]],
-    *,
-    n_draws: int,
-    corpus: Windows | None,
-    batch_size: int,
-    seed: int,
-) -> Outcome:
-    """Replace the tokens of each set of prefix positions together; what ``substitute`` and ``substitute_sets`` share.
-
-    A position's substitutes are the same in every set that it stands in.
-
-    Raises:
-        WindowError: windows that the model cannot take, or a position outside the prefix.
-        SubstitutionError: fewer than one draw.
-        ActivationError: logits that are not finite.
-    """
-    for checked in (windows, corpus or windows):
-        check_windows(model, checked)
-    used = sorted({position for one in sets for position in one})
-    outside = [p for p in used if not 0 <= p < windows.prefix_len]
-    if outside:
-        raise WindowError(f"positions {outside} are outside the prefix, 0 to {windows.prefix_len - 1}")
-    if n_draws < 1:
-        raise SubstitutionError(f"n_draws={n_draws}: at least one substitute is needed")
-    tokens = windows.tokens if corpus is None else corpus.tokens
-    unigrams = np.bincount(tokens.numpy().ravel(), minlength=model.cfg.d_vocab).astype(np.float64)
-    decoder = Decoder.of(model, windows.tokens[:1], stepwise=False)
-    clean, _ = _outcome(model, decoder, windows, windows.tokens, batch_size=batch_size)
-    drawn = {p: draw_substitutes(windows, p, n_draws=n_draws, unigrams=unigrams, seed=seed) for p in used}
-    fall, recited = np.empty((len(windows), len(sets))), np.empty((len(windows), len(sets)))
-    for i, together in enumerate(sets):
-        changed = windows.tokens.repeat(n_draws, 1)
-        for position in together:
-            changed[:, position] = drawn[position].T.reshape(-1)
-        after, right = _outcome(model, decoder, windows, changed, batch_size=batch_size)
-        fall[:, i] = clean - after.reshape(n_draws, len(windows)).mean(axis=0)
-        recited[:, i] = right.reshape(n_draws, len(windows)).mean(axis=0)
-    return Outcome(log_prob=clean, fall=fall, recited=recited)
-
-
 @measurement
 def substitute(
     model: TransformerBridge,
@@ -188,33 +183,86 @@ def substitute(
         model: the booted model.
         windows: windows with their true continuation.
         positions: of the prefix, 0-based; all of them unless given.
+        n_draws, corpus, batch_size, seed: as in ``substitute_sets``.
+
+    Raises:
+        WindowError, SubstitutionError, ActivationError: as ``substitute_sets``.
+    """
+    alone = {str(p): [p] for p in (range(windows.prefix_len) if positions is None else several(positions))}
+    return substitute_sets(model, windows, alone, n_draws=n_draws, corpus=corpus, batch_size=batch_size, seed=seed)
+
+
+@measurement
+def substitute_sets(
+    model: TransformerBridge,
+    windows: Windows,
+    sets: Mapping[str, int | Sequence[int]],
+    *,
+    n_draws: int = 4,
+    corpus: Windows | None = None,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> Substitution:
+    """Replace all tokens of each set of prefix positions and measure what the continuation loses.
+
+    Args:
+        model: the booted model.
+        windows: windows with their true continuation.
+        sets: positions of the prefix, 0-based, by a name; ``ends`` and ``blocks`` give the usual ones. An empty set
+            replaces nothing.
         n_draws: substitutes for each window and position.
         corpus: windows whose tokens give the unigram distribution; the tested ones unless given.
         batch_size: windows in a forward pass.
-        seed: of the draws.
+        seed: of the draws; a position's substitutes are the same in every set that it stands in.
 
     Raises:
-        WindowError: windows that the model cannot take, or a position outside the prefix.
+        WindowError: windows that the model cannot take, no set, a position outside the prefix or named twice in a set.
         SubstitutionError: fewer than one draw.
         ActivationError: logits that are not finite.
     """
-    position = np.asarray(range(windows.prefix_len) if positions is None else several(positions), dtype=np.int64)
-    outcome = substituted(
-        model,
-        windows,
-        [[p] for p in position.tolist()],
-        n_draws=n_draws,
-        corpus=corpus,
-        batch_size=batch_size,
-        seed=seed,
-    )
-    settings = {"positions": position.tolist(), "n_draws": n_draws, "batch_size": batch_size, "seed": seed}
-    settings["corpus"] = None if corpus is None else corpus.described
+    positions = tuple(tuple(int(p) for p in several(chosen)) for chosen in sets.values())
+    if not positions:
+        raise WindowError("no set of positions is given: nothing would be substituted")
+    for name, chosen in zip(sets, positions, strict=True):
+        if len(set(chosen)) < len(chosen):
+            raise WindowError(f"set {name!r} names a position twice: {list(chosen)}")
+    for checked in (windows, corpus or windows):
+        check_windows(model, checked)
+    used = sorted({position for one in positions for position in one})
+    outside = [p for p in used if not 0 <= p < windows.prefix_len]
+    if outside:
+        raise WindowError(f"positions {outside} are outside the prefix, 0 to {windows.prefix_len - 1}")
+    if n_draws < 1:
+        raise SubstitutionError(f"n_draws={n_draws}: at least one substitute is needed")
+    tokens = windows.tokens if corpus is None else corpus.tokens
+    unigrams = np.bincount(tokens.numpy().ravel(), minlength=model.cfg.d_vocab).astype(np.float64)
+    decoder = Decoder.of(model, windows.tokens[:1], stepwise=False)
+    clean, _ = _continued(model, decoder, windows, windows.tokens, batch_size=batch_size)
+    drawn = {p: draw_substitutes(windows, p, n_draws=n_draws, unigrams=unigrams, seed=seed) for p in used}
+    fall, recited = np.empty((len(windows), len(positions))), np.empty((len(windows), len(positions)))
+    for i, together in enumerate(positions):
+        changed = windows.tokens.repeat(n_draws, 1)
+        for position in together:
+            changed[:, position] = drawn[position].T.reshape(-1)
+        after, right = _continued(model, decoder, windows, changed, batch_size=batch_size)
+        fall[:, i] = clean - after.reshape(n_draws, len(windows)).mean(axis=0)
+        recited[:, i] = right.reshape(n_draws, len(windows)).mean(axis=0)
+    settings = {"sets": {name: list(chosen) for name, chosen in zip(sets, positions, strict=True)}}
     return Substitution(
-        position=position,
-        log_prob=outcome.log_prob,
-        fall=outcome.fall,
-        recited=outcome.recited,
+        name=tuple(sets),
+        positions=positions,
+        log_prob=clean,
+        fall=fall,
+        recited=recited,
         windows=windows,
-        provenance=Provenance.of("substitute", model, windows, **settings),
+        provenance=Provenance.of(
+            "substitute_sets",
+            model,
+            windows,
+            **settings,
+            n_draws=n_draws,
+            batch_size=batch_size,
+            seed=seed,
+            corpus=None if corpus is None else corpus.described,
+        ),
     )

@@ -10,8 +10,7 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import WindowError, Windows
-from interp.internal.noise.joint_substitution import blocks, ends, substitute_sets
-from interp.internal.noise.substitution import draw_substitutes, substitute
+from interp.internal.noise.substitution import blocks, draw_substitutes, ends, substitute, substitute_sets
 from interp.models.hooks import logits
 from interp.statistical.extraction import extract
 
