@@ -13,7 +13,7 @@ positions do one by one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -189,7 +189,8 @@ def substitute(
         WindowError, SubstitutionError, ActivationError: as ``substitute_sets``.
     """
     alone = {str(p): [p] for p in (range(windows.prefix_len) if positions is None else several(positions))}
-    return substitute_sets(model, windows, alone, n_draws=n_draws, corpus=corpus, batch_size=batch_size, seed=seed)
+    found = substitute_sets(model, windows, alone, n_draws=n_draws, corpus=corpus, batch_size=batch_size, seed=seed)
+    return replace(found, provenance=replace(found.provenance, measurement="substitute"))
 
 
 @measurement
