@@ -53,7 +53,7 @@ def _brief(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return f"({', '.join(map(_brief, value))})" if len(value) <= _WRITTEN_OUT else f"{len(value)} entries"
     # What has no words of its own, as a model or a generator, is its kind alone.
-    own = type(value).__str__ is not object.__str__ or type(value).__module__ == "builtins"
+    own = type(value).__str__ is not object.__str__ or type(value).__module__ == "builtins"  # type: ignore[comparison-overlap]
     return _shape(value) or (str(value) if own else f"<{type(value).__name__}>")
 
 

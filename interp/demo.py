@@ -103,8 +103,7 @@ def _prepare_worker() -> None:
 
 
 def measure_model(spec: ModelSpec, plan: DemoPlan) -> ModelResults:
-    """Extract with one small model, sweep its heads on what it has memorized and, if it is a large one, decode its
-    layers."""
+    """Extract with one small model and sweep its heads on what it has memorized; decode the layers of a large one."""
     label: dict[str, Any] = {"model": spec.name, "family": spec.family, "size": spec.size, "n_params": spec.n_params}
     model = load_model(spec.name)
     windows = planted_windows(sets=[HELD_OUT, *map(planted_set, REPETITIONS)], per_set=plan.per_set, seed=SEED)

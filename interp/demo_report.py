@@ -48,7 +48,7 @@ def dose_table(scores: pd.DataFrame) -> pd.DataFrame:
         f"{value:.2f}\n{interval(low, high, '.2f')}" for value, low, high in table[["value", "low", "high"]].to_numpy()
     ]
     wide = table.pivot_table(index="model", columns="count", values="cell", aggfunc="first")
-    wide.columns = ["never shown" if count == 0 else f"{count:g}x" for count in wide.columns]
+    wide.columns = ["never shown" if float(count) == 0 else f"{float(count):g}x" for count in wide.columns]
     return wide.loc[scores["model"].unique()].reset_index()
 
 

@@ -33,6 +33,7 @@ class Section(Brief):
 
     @property
     def anchor(self) -> str:
+        """The section's name in links."""
         return "".join(c if c.isalnum() else "-" for c in self.title.lower()).strip("-")
 
 

@@ -136,6 +136,7 @@ class Provenance(Brief):
         )
 
     def found(self) -> str:
+        """Model, windows and settings, for ``repr``."""
         settings = (f"{name}={value}" for name, value in self.settings.items() if value not in (None, []))
         model = f"{self.model} at {self.model_revision}" if self.model_revision else self.model
         return shortened(f"{self.measurement} of {model} in {self.dtype}, {', '.join(settings)}", 120)
@@ -146,9 +147,13 @@ class Result(Protocol):
     """What every measurement returns."""
 
     @property
-    def provenance(self) -> Provenance: ...
+    def provenance(self) -> Provenance:
+        """How it came about."""
+        ...
 
-    def to_frame(self) -> pd.DataFrame: ...
+    def to_frame(self) -> pd.DataFrame:
+        """As a table."""
+        ...
 
 
 class TableError(InterpError, ValueError):

@@ -27,6 +27,7 @@ class FlagsSettings(Columns):
 
 
 def flags(model: str, out: Path, **given: Any) -> None:
+    """Whether each window of a corpus of any size is memorized; a stopped run goes on."""
     check_places({"model": model, "corpus": given["corpus"], "out": out}, folders=["out"])
     from interp.data.sources import stream_windows
     from interp.data.tally import Tally

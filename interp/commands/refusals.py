@@ -21,6 +21,7 @@ class RefusingGroup(TyperGroup):
     """
 
     def invoke(self, ctx: Any) -> Any:
+        """Run the command; a refusal becomes a line and an exit status."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:

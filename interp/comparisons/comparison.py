@@ -60,6 +60,7 @@ class Comparison(Brief, Generic[S]):
     """Reads the tables that it compares."""
 
     def found(self) -> str:
+        """Name and question, for ``repr``."""
         return f"{self.name}. {self.help.splitlines()[0]}"
 
     @property

@@ -1,0 +1,1 @@
+"""Windows, corpora and counts."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from interp.data.windows import WindowError
+from interp.data.owned import WindowError
 
 ABSENT = object()
 """What a row without the column has."""

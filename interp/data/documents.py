@@ -20,8 +20,8 @@ from transformers import PreTrainedTokenizerBase
 
 from interp.data.columns import ABSENT, look_up
 from interp.data.opening import Source, read_rows
+from interp.data.owned import WindowError
 from interp.data.tally import Tally
-from interp.data.windows import WindowError
 
 _DOCUMENTS_AT_ONCE = 64
 _CHARACTERS_AT_ONCE = 2**18
@@ -29,6 +29,8 @@ _CHARACTERS_AT_ONCE = 2**18
 
 @dataclass(frozen=True)
 class Document:
+    """One document of a corpus, as it was read."""
+
     name: str
     domain: str | None
     """``None`` where the corpus says none."""

@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from interp.data.columns import needed
-from interp.data.windows import WindowError
+from interp.data.owned import WindowError
 from interp.files import is_lfs_pointer
 
 Row = Mapping[str, Any]

@@ -10,12 +10,12 @@ from typing import Any, TypeAlias, TypeVar
 from datasets import Dataset, IterableDataset, load_dataset, load_from_disk
 from datasets.exceptions import DatasetsError
 from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils._validators import validate_repo_id
 
 from interp.data.columns import needed, with_columns
 from interp.data.local import DAMAGED, list_files, read_file, splits
+from interp.data.owned import WindowError
 from interp.data.tally import Tally
-from interp.data.windows import WindowError
 
 Source: TypeAlias = str | Path | Dataset | IterableDataset | Mapping[str, Dataset | IterableDataset]
 T = TypeVar("T")

@@ -12,10 +12,10 @@ from transformers import PreTrainedTokenizerBase
 from interp.data.documents import read_documents, tokenized
 from interp.data.domains import UNKNOWN
 from interp.data.opening import Source, corpus_name
-from interp.data.owned import check_number
+from interp.data.owned import WindowError, check_number
 from interp.data.tally import Tally
 from interp.data.tokenizers import tokenizer_fingerprint
-from interp.data.windows import WindowError, Windows
+from interp.data.windows import Windows
 
 
 def stream_windows(

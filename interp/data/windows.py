@@ -137,6 +137,7 @@ class Windows(Brief):
         )
 
     def found(self) -> str:
+        """Number of windows, documents and tokens, for ``repr``."""
         n_documents = len(pd.unique(self.document))
         return (
             f"{len(self):,} windows of {n_documents:,} documents ({self.source}), "
@@ -184,14 +185,17 @@ class Windows(Brief):
 
     @property
     def prefix(self) -> Int[Tensor, "window prefix"]:
+        """Tokens that are given."""
         return self.tokens[:, : self.prefix_len]
 
     @property
     def continuation(self) -> Int[Tensor, "window continuation"]:
+        """Tokens that are to be written."""
         return self.tokens[:, self.prefix_len :]
 
     @property
     def continuation_len(self) -> int:
+        """Tokens of the continuation."""
         return self.tokens.shape[1] - self.prefix_len
 
     def select(self, which: Shaped[np.ndarray, " which"]) -> Windows:
@@ -226,9 +230,10 @@ class Windows(Brief):
             yield where, self.tokens[where]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a window: ``window``, ``document``, ``domain``, ``count``, and what tells the window from others:
-        ``digest`` of its ids and prefix length, and ``tokenizer``, empty where it is not known. Ids count from 0 in
-        every corpus.
+        """One row a window, with what tells it from other windows.
+
+        Columns ``window``, ``document``, ``domain``, ``count``; ``digest`` of its ids and prefix length, and
+        ``tokenizer``, empty where it is not known. Ids count from 0 in every corpus.
         """
         return pd.DataFrame(
             {

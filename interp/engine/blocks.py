@@ -27,7 +27,9 @@ from interp.brief import Brief
 class KeyValueStore(Protocol):
     """Where attention puts its keys and values, and finds those of earlier positions."""
 
-    def update(self, key: Tensor, value: Tensor, layer: int, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]: ...
+    def update(self, key: Tensor, value: Tensor, layer: int, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Keep a layer's new keys and values; all that its attention is to see."""
+        ...
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -85,15 +87,19 @@ class Blocks(Brief):
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are."""
         return next(self.embed_module.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
+        """Number format of the weights."""
         return next(self.embed_module.parameters()).dtype
 
     def positions(self, start: int, stop: int, *, n_keys: int | None = None) -> Positions:
-        """For queries at positions ``start`` ... ``stop - 1`` that see the keys from position 0 on; where the store
-        returns ``n_keys``, those after ``stop`` are hidden."""
+        """For queries at positions ``start`` ... ``stop - 1`` that see the keys from position 0 on.
+
+        Where the store returns ``n_keys``, those after ``stop`` are hidden.
+        """
         query = torch.arange(start, stop, device=self.device)
         kinds = {layer.kind for layer in self.layers}
         return Positions(
@@ -212,7 +218,7 @@ class Blocks(Brief):
 
     @torch.no_grad()
     def head_outputs(self, tokens: Int[Tensor, "batch pos"]) -> list[Float[Tensor, "batch pos head d_head"]]:
-        """z of every layer on some tokens."""
+        """Outputs z of all heads of every layer on some tokens."""
         positions = self.positions(0, tokens.shape[1])
         residual, outputs = self.embed(tokens), []
         for layer in range(len(self.layers)):

@@ -38,6 +38,7 @@ class Recorder:
         self.kept: dict[int, tuple[Tensor, Tensor]] = {}
 
     def update(self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """Keep a layer's keys and values."""
         self.kept[layer] = (key, value)
         return key, value
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import Cache
 
 
-class KeyValues(Cache):
+class KeyValues(Cache):  # type: ignore[misc]  # transformers gives no types
     """Keys and values of a batch of rows, each filled to its own length.
 
     Hugging Face models and bridges call ``update`` in each attention layer; ``hidden_after`` says before each pass
@@ -64,11 +64,13 @@ class KeyValues(Cache):
         return self._tokens[index[:, 0], : self._end], places
 
     def get_seq_length(self, layer_idx: int = 0) -> int:  # noqa: ARG002
+        """Tokens before the next one, as Hugging Face's layers ask for it."""
         if isinstance(self._start, int):
             return self._start
         raise ValueError("rows of different lengths have no common length; positions and mask must be given")
 
     def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:  # noqa: ARG002
+        """Number of keys that are read, and where they begin."""
         return self._end, 0
 
     @classmethod

@@ -1,0 +1,1 @@
+"""One pure function a figure, from a finished result or table."""

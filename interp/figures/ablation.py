@@ -6,9 +6,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from interp.figures.style import DIVERGING, apply_style
-from interp.internal.ablation.choices import Metric
+from interp.internal.ablation.choices import AblationError, Metric
 from interp.internal.ablation.heads import HeadAblation
-from interp.internal.ablation.replacement import AblationError
 from interp.wording import interval, of_documents
 
 UNITS = {"log_prob": "nats a token", "rate": "share of windows", "score": "mean M"}

@@ -35,7 +35,8 @@ class TokenView:
 
 def token_texts(ids: Int[np.ndarray, " pos"], tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """Each token as text, for ``attention_view``. The text comes from a corpus: what would end that view's script is
-    broken by a zero-width space."""
+    broken by a zero-width space.
+    """
     return [text.replace("</", "<\u200b/").replace("<!--", "<\u200b!--") for text in _decoded(ids, tokenizer)]
 
 

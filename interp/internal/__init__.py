@@ -1,0 +1,1 @@
+"""The internal level: what happens in the model when it recites."""

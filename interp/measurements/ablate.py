@@ -170,7 +170,7 @@ def _head(name: str) -> tuple[int, int]:
     Raises:
         AblationError: a name that is no two numbers.
     """
-    from interp.internal.ablation.replacement import AblationError
+    from interp.internal.ablation.choices import AblationError
 
     layer, _, head = name.partition(".")
     if not (layer.isdecimal() and head.isdecimal()):

@@ -48,6 +48,7 @@ class Measurement(Brief, Generic[S]):
     """Further tables, made of the finished tables of all models."""
 
     def found(self) -> str:
+        """Name and question, for ``repr``."""
         return f"{self.name}. {self.help.splitlines()[0]}"
 
     @property

@@ -118,6 +118,7 @@ class Subject:
 
     @cached_property
     def model(self) -> TransformerBridge:
+        """The model, loaded when it is first needed."""
         from interp.models.loading import load_model
         from interp.statistical.numerics import DTYPES
 
@@ -140,6 +141,7 @@ class Subject:
 
     @cached_property
     def windows(self) -> Windows:
+        """The windows, read when they are first needed."""
         return self.cut(self.chosen.prefix_len, 64 - self.chosen.prefix_len)
 
     def cut(self, prefix_len: int, further_len: int) -> Windows:

@@ -1,0 +1,1 @@
+"""The models: registry, loading, verification, checked hooks."""

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
 from xxhash import xxh3_128
 
+from interp.data.owned import WindowError
 from interp.data.tokenizers import tokenizer_fingerprint
-from interp.data.windows import WindowError, Windows
+from interp.data.windows import Windows
 from interp.models.hooks import attached_hooks
 
 NO_TOKENIZER = "no tokenizer"

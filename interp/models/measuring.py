@@ -89,7 +89,7 @@ def measurement(
         with measuring(model):
             return function(model, *args, **kwargs)
 
-    return measured
+    return measured  # type: ignore[return-value]  # the model may be given by name too
 
 
 def _refuse_changed(model: TransformerBridge) -> None:

@@ -71,6 +71,7 @@ class ModelSpec(Brief):
     """Whether that index holds exactly the training corpus, rather than a superset or a sample."""
 
     def found(self) -> str:
+        """Shape and home of the model, for ``repr``."""
         shape = f"{self.n_layers} layers of {self.n_heads} heads, context {self.n_ctx:,}"
         where = "shipped" if self.small else self.hub_id
         return f"{self.name} ({self.architecture}, {where}), {self.n_params:,} parameters, {shape}, on {self.corpus}"

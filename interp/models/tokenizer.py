@@ -23,7 +23,7 @@ _CONVERTED = "tokenizer.json"
 _TIKTOKEN = re.compile(rb"[A-Za-z0-9+/]+=* \d+\n")
 
 
-class SentencePieceTokenizer(SentencePieceBackend):
+class SentencePieceTokenizer(SentencePieceBackend):  # type: ignore[misc]  # transformers gives no types
     """Sentencepiece with the interface of transformers. BOS is put in front where special tokens are asked for."""
 
     def __init__(self, vocab_file: str, **kwargs: Any) -> None:
@@ -32,6 +32,7 @@ class SentencePieceTokenizer(SentencePieceBackend):
         super().__init__(vocab_file=vocab_file, **{**given, "add_bos_token": True, "legacy": True})
 
     def tokenize(self, text: str, **_: Any) -> list[str]:
+        """The pieces of a text."""
         return self.sp_model.encode(text, out_type=str)
 
     def convert_tokens_to_string(self, tokens: list[str]) -> str:

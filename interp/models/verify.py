@@ -44,8 +44,10 @@ def relative_error(ours: Float[Tensor, "*batch d_vocab"], whole: Float[Tensor, "
 
 
 def probe_tokens(n_ctx: int, d_vocab: int, *, local_span: int = 0) -> Int[Tensor, "batch pos"]:
-    """Two windows of fixed random ids, as long as the context allows, up to ``PROBE_LEN``; further where the attention
-    of some layers has a local span, up to ``LONGEST_PROBE``."""
+    """Two windows of fixed random ids, as long as the context allows, up to ``PROBE_LEN``.
+
+    Longer, up to ``LONGEST_PROBE``, where the attention of some layers has a local span.
+    """
     n_pos = min(n_ctx, max(PROBE_LEN, min(local_span + PROBE_LEN, LONGEST_PROBE)))
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, d_vocab, (2, n_pos), generator=generator, device="cpu")

@@ -11,9 +11,9 @@ import pandas as pd
 from jaxtyping import Int
 from transformers import AutoTokenizer
 
-from interp.data.owned import check_number
+from interp.data.owned import WindowError, check_number
 from interp.data.tokenizers import tokenizer_fingerprint
-from interp.data.windows import WindowError, Windows
+from interp.data.windows import Windows
 from interp.planted.planting import PREFIX_LEN, training_order
 from interp.planted.shapes import TOKENIZER
 from interp.seeds import check_seed

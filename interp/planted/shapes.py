@@ -40,6 +40,7 @@ class SmallShape:
 
     @property
     def d_model(self) -> int:
+        """Width of the residual stream."""
         return self.n_heads * self.d_head
 
 

@@ -22,7 +22,8 @@ from jaxtyping import Bool, Float, Int
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
-from interp.data.windows import WindowError, Windows
+from interp.data.owned import WindowError
+from interp.data.windows import Windows
 from interp.engine.decoding import Decoder
 from interp.engine.readout import NEAR_TIE
 from interp.models.identity import check_windows
@@ -49,6 +50,7 @@ class Compression(Brief):
     provenance: Provenance
 
     def found(self) -> str:
+        """Windows memorized and their mean ratio, for ``repr``."""
         mean = bootstrap_mean(self.ratio, clusters=self.windows.document, seed=0)
         return f"{self.memorized.sum()} memorized, mean ratio {mean}"
 

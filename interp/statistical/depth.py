@@ -23,7 +23,8 @@ from transformer_lens.model_bridge import TransformerBridge
 from xxhash import xxh3_128_hexdigest
 
 from interp.brief import Brief
-from interp.data.windows import WindowError, Windows
+from interp.data.owned import WindowError
+from interp.data.windows import Windows
 from interp.engine.decoding import Decoder
 from interp.engine.readout import NEAR_TIE, refuse_not_finite
 from interp.models.identity import check_windows
@@ -51,6 +52,7 @@ class Depth(Brief):
     provenance: Provenance
 
     def found(self) -> str:
+        """Windows memorized and how many are censored, for ``repr``."""
         return f"{self.memorized.sum()} memorized, {self.censored.sum()} of them to the last token tried"
 
     @property

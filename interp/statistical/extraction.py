@@ -61,6 +61,7 @@ class Extraction(Brief):
     provenance: Provenance
 
     def found(self) -> str:
+        """The share memorized, for ``repr``."""
         return f"memorized {percent(clustered_rate(self.memorized, clusters=self.windows.document, seed=0))}"
 
     @property

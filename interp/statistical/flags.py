@@ -20,7 +20,8 @@ from jaxtyping import Bool, Int
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
-from interp.data.windows import WindowError, Windows
+from interp.data.owned import WindowError
+from interp.data.windows import Windows
 from interp.engine.decoding import Decoder
 from interp.engine.readout import NEAR_TIE
 from interp.files import only_writer
@@ -46,6 +47,7 @@ class Flags(Brief):
     provenance: Provenance
 
     def found(self) -> str:
+        """The share memorized, for ``repr``."""
         return f"memorized {percent(clustered_rate(self.memorized, clusters=self.windows.document, seed=0))}"
 
     def to_frame(self) -> pd.DataFrame:

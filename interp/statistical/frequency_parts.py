@@ -17,7 +17,8 @@ from xxhash import xxh3_128_hexdigest
 
 from interp.data.counts.index import CountIndex
 from interp.data.counts.manifest import CountIndexError
-from interp.data.windows import WindowError, Windows
+from interp.data.owned import WindowError
+from interp.data.windows import Windows
 from interp.files import only_writer
 from interp.results import WINDOWS, Provenance, read_provenance, read_table, write_table
 from interp.several import several

@@ -72,6 +72,7 @@ class Numerics(Brief):
     provenance: Provenance
 
     def found(self) -> str:
+        """The largest share of flags that flip, for ``repr``."""
         worst = max(self.settings, key=lambda setting: setting.flip_rate.value)
         return f"flags flip in at most {percent(worst.flip_rate)} ({worst.dtype}, batches of {worst.batch_size})"
 

@@ -1,4 +1,4 @@
-"""Predicting memorization: how much of M = 1 repetition explains, and what is left. (Ours.)
+"""Predicting memorization: how much of M = 1 repetition explains, and what is left (ours).
 
 A logistic regression of M = 1 on the repetition count, the compressed size of the text, the log-probability of the
 prefix and the domain, cross-validated by document, so that no document is both learned from and tested on. Documents

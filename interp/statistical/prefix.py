@@ -1,4 +1,4 @@
-"""Log-probability that a model gives to the prefix itself, without having been told anything before it. (Ours.)
+"""Log-probability that a model gives to the prefix itself, without having been told anything before it (ours).
 
 Text that a model finds likely from the start is often recited because it is predictable, not because it was seen
 often; as a factor beside the repetition count this tells the two apart.
@@ -14,7 +14,8 @@ from jaxtyping import Float
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
-from interp.data.windows import WindowError, Windows
+from interp.data.owned import WindowError
+from interp.data.windows import Windows
 from interp.engine.readout import DecodingError, at_least_float32, true_log_probs
 from interp.models.hooks import logits
 from interp.models.identity import check_windows

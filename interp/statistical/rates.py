@@ -47,6 +47,7 @@ class Rates(Brief):
             raise ValueError(f"{len(self.groups)} groups but {len(self.estimates)} estimates")
 
     def found(self) -> str:
+        """The range of rates, for ``repr``."""
         measured = [estimate.value for estimate in self.estimates if not math.isnan(estimate.value)]
         values = f"{min(measured):.3g} to {max(measured):.3g}" if measured else "none measured"
         return f"{len(self.estimates)} rates, {values}"

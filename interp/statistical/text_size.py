@@ -17,8 +17,9 @@ from jaxtyping import Float
 from transformers import PreTrainedTokenizerBase
 
 from interp.brief import Brief
+from interp.data.owned import WindowError
 from interp.data.tokenizers import tokenizer_fingerprint
-from interp.data.windows import WindowError, Windows
+from interp.data.windows import Windows
 
 
 @dataclass(frozen=True, repr=False, eq=False)

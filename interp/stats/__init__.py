@@ -1,0 +1,1 @@
+"""Every estimate and interval, ranks, and curves over groups of windows."""

@@ -1,4 +1,4 @@
-"""Means of columns with intervals by document, from windows that come piece by piece and are not kept. (Ours.)
+"""Means of columns with intervals by document, from windows that come piece by piece and are not kept (ours).
 
 Only sums by document are held. Where there are more documents than ``MAX_CLUSTERS``, whole documents are thrown
 together into that many clusters by a hash of their names, and these are resampled instead (random groups; Wolter 2007,

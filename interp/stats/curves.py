@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Shaped
 
-from interp.data.windows import WindowError, Windows
+from interp.data.owned import WindowError
+from interp.data.windows import Windows
 from interp.stats.estimates import Estimate, cluster_sums, mean_estimates, trials_of
 
 Groups = Mapping[str, Bool[np.ndarray, " _window"]]

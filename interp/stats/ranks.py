@@ -43,8 +43,10 @@ def top_size(n_heads: int, share: float) -> int:
 
 
 def membership(importance: Float[np.ndarray, "*heads"], *, share: float = 0.2) -> Float[np.ndarray, "*heads"]:
-    """Chance of each head to be in the top set when ties are broken at random: 1 above the last place's importance, 0
-    below it, and for the heads that tie there the places left over their number. It sums to ``top_size``.
+    """Chance of each head to be in the top set when ties are broken at random.
+
+    1 above the importance of the last place and 0 below it. Heads that tie there share the places that are left: each
+    has the number of these places over the number of such heads. The chances sum to ``top_size``.
 
     Raises:
         ComparisonError: a share outside 0 to 1, a head that was not measured, or a map that gives all heads the same.

@@ -79,6 +79,7 @@ class Manifest(Brief):
         return [name for name in names if getattr(self, name) != getattr(other, name)]
 
     def with_shard(self, shard: Shard) -> Manifest:
+        """The manifest with one more shard."""
         return replace(self, shards=(*self.shards, shard))
 
     def write(self, directory: Path) -> None:
@@ -117,8 +118,10 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def token_file(directory: Path, shard: int) -> Path:
+    """Where the tokens of a shard lie."""
     return directory / f"tokens-{shard:05d}.bin"
 
 
 def table_file(directory: Path, shard: int) -> Path:
+    """Where the suffix array of a shard lies."""
     return directory / f"table-{shard:05d}.idx"

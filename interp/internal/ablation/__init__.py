@@ -1,0 +1,1 @@
+"""Ablation: which attention heads carry the text."""

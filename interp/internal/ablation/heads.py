@@ -62,13 +62,16 @@ class HeadAblation(Brief):
     """The same with the head ablated; NaN for a head that was not."""
 
     def found(self) -> str:
+        """The heads of largest importance, for ``repr``."""
         importance = self.importance()
         strongest = (f"{layer}.{head} {importance[layer, head]:+.3g}" for layer, head in self.top(3))
         return f"{self.method}, most important heads: {', '.join(strongest)} nats a token"
 
     def falls(self, metric: Metric) -> Float[np.ndarray, "layer head window"]:
-        """What each window loses by each ablation: clean minus ablated. Nats a token for ``log_prob``; for ``rate`` and
-        ``score`` between -1 and 1."""
+        """What each window loses by each ablation: clean minus ablated.
+
+        Nats a token for ``log_prob``; between -1 and 1 for ``rate`` and ``score``.
+        """
         match metric:
             case "log_prob":
                 return self.log_prob_clean - self.log_prob
@@ -80,8 +83,9 @@ class HeadAblation(Brief):
         raise AblationError(f"unknown metric {metric!r}; choose from {', '.join(get_args(Metric))}")
 
     def token_falls(self) -> Float[np.ndarray, "layer head window continuation"]:
-        """What each continuation token loses by each ablation, nats; its mean over the tokens is the fall in
-        ``log_prob``.
+        """What each continuation token loses by each ablation, nats.
+
+        Its mean over the tokens is the fall in ``log_prob``.
 
         Raises:
             AblationError: a sweep that did not keep its tokens.
@@ -120,8 +124,11 @@ class HeadAblation(Brief):
         return [(int(i) // importance.shape[1], int(i) % importance.shape[1]) for i in order]
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
-        """One row a head: ``layer``, ``head``, ``n_windows``, ``n_documents``, and for each measured metric
-        ``importance_<metric>`` with its interval ``..._low`` and ``..._high``."""
+        """One row a head.
+
+        Columns ``layer``, ``head``, ``n_windows``, ``n_documents``, and for each measured metric
+        ``importance_<metric>`` with its interval ``..._low`` and ``..._high``.
+        """
         n_layers, n_heads, n_windows = self.log_prob.shape
         frame = pd.DataFrame(
             {

@@ -60,7 +60,9 @@ class Replacement(Brief):
         *,
         first_position: int = 0,
     ) -> Float[Tensor, "batch pos head d_head"]:
-        """z of a layer, from a position on, with the heads of a set replaced. A peer mean is over the others (ours).
+        """Outputs z of a layer, from a position on, with the heads of a set replaced.
+
+        A peer mean is over the other heads of the layer (ours).
 
         Raises:
             AblationError: ``peer_mean`` with no head of the layer outside the set.

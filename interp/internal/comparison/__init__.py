@@ -1,0 +1,1 @@
+"""Head maps compared: across methods, text and families."""

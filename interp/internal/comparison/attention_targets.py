@@ -75,8 +75,11 @@ class AttentionTargets(Brief):
         return float(known.mean()) if known.size else float("nan")
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
-        """One row a head and quantity: ``layer``, ``head``, ``target``, ``value`` with its interval by document, and
-        ``uniform`` (NaN for the entropy)."""
+        """One row a head and quantity.
+
+        Columns ``layer``, ``head``, ``target``, ``value`` with its interval by document, and ``uniform`` (NaN for the
+        entropy).
+        """
         n_layers, n_heads, _ = self.entropy.shape
         rows = []
         for quantity in (*TARGETS, ENTROPY):

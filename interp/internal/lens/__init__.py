@@ -1,0 +1,1 @@
+"""Lenses: in which layer the token appears."""

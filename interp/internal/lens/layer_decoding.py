@@ -11,7 +11,8 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 
 from interp.brief import Brief
-from interp.data.windows import WindowError, Windows
+from interp.data.owned import WindowError
+from interp.data.windows import Windows
 from interp.internal.lens.first_layer import FirstLayer, first_holding
 from interp.results import Provenance
 from interp.stats.curves import Groups, Points, group_curves
@@ -49,6 +50,7 @@ class LayerDecoding(Brief):
 
     @property
     def n_layers(self) -> int:
+        """Layers of the model."""
         return int(self.depth[-1])
 
     @property

@@ -28,7 +28,8 @@ from xxhash import xxh3_128
 
 from interp.brief import Brief
 from interp.data.disjoint import by_text, overlapping, run_length
-from interp.data.windows import WindowError, Windows
+from interp.data.owned import WindowError
+from interp.data.windows import Windows
 from interp.errors import InterpError
 from interp.files import sha256, whole_file, write_text
 from interp.internal.lens.layer_decoding import LayerDecoding

@@ -1,0 +1,1 @@
+"""Noise and substituted tokens: what the model heals."""

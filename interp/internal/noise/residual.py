@@ -24,7 +24,8 @@ from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.data.windows import WindowError, Windows
+from interp.data.owned import WindowError
+from interp.data.windows import Windows
 from interp.engine.decoding import greedy_decode
 from interp.engine.readout import true_log_probs
 from interp.errors import InterpError

@@ -24,7 +24,8 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
-from interp.data.windows import WindowError, Windows
+from interp.data.owned import WindowError
+from interp.data.windows import Windows
 from interp.engine.decoding import Decoder
 from interp.engine.readout import true_log_probs
 from interp.errors import InterpError
