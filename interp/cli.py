@@ -8,7 +8,7 @@ import typer
 
 from interp.commands import index, models
 from interp.commands.flags import add_flags
-from interp.commands.measure import ModelArgument, add_comparison, add_measurement
+from interp.commands.measure import add_comparison, add_measurement
 from interp.commands.refusals import RefusingGroup
 from interp.comparisons.registry import OF_HEADS, OF_SCORES
 from interp.measurements.registry import INTERNAL, STATISTICAL
@@ -50,7 +50,7 @@ _PANELS: dict[str, typer.Typer] = {"Models": models.app}
 statistical = _panel("Statistical level: a model and windows")
 for measurement in STATISTICAL:
     add_measurement(statistical, measurement)
-add_flags(statistical, ModelArgument)
+add_flags(statistical)
 tables = _panel("Statistical level: tables of scores")
 for comparison in OF_SCORES:
     add_comparison(tables, comparison)

@@ -106,7 +106,7 @@ def test_measures_a_random_model_that_recites_nothing(run, checkpoints, tmp_path
 OWN_OPTIONS = {
     "ablate": ("--method", "peer_mean"),
     "cumulative": ("--random-orders", 1),
-    "depth": ("--prefix", 12, "--continuation", 12),
+    "depth": ("--prefix-len", 12, "--continuation-len", 12),
     "extract": ("--batch-size", 3),
     "numerics": ("--batch-size", 4, "--batch-size", 3),
     "substitute": ("--draws", 1),
@@ -280,7 +280,7 @@ def test_wrong_input_is_refused_in_one_line(checkpoints, tmp_path):
     assert "no column 'text'" in refused("extract", MODEL, "--out", out, "--corpus", tmp_path / "c.parquet")
     assert "is a folder" in refused("extract", MODEL, "--out", tmp_path, *few)
     assert "layer 9 is out of range" in refused("perturb", MODEL, "--out", out, "--layer", 9, *few)
-    assert "leave nothing to try" in refused("depth", MODEL, "--out", out, "--prefix", 60, *few)
+    assert "leave nothing to try" in refused("depth", MODEL, "--out", out, "--prefix-len", 60, *few)
     for command in ("ablate", "attribute", "cumulative", "attention"):
         assert "memorized none of 4 windows" in refused(command, checkpoints["Pythia"], "--out", out, *few)
     assert not out.exists()

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from interp.commands.options import options
+from interp.commands.options import ModelArgument, options, parameter
 from interp.commands.places import check_places
+from interp.commands.saying import JsonOption, QuietOption, say_found, say_left_out, shows_bars, warnings_as_lines
 from interp.measurements.settings import make, option, settings
 from interp.measurements.subject import CORPUS, Columns, ModelChoice, Subject
 
@@ -26,7 +27,7 @@ class FlagsSettings(Columns):
     prefix_len: int = option("tokens that are given; the rest of a window is its continuation", default=32, ge=1, le=63)
 
 
-def flags(model: str, out: Path, **given: Any) -> None:
+def flags(model: str, out: Path, json: bool, quiet: bool, **given: Any) -> None:
     """Whether each window of a corpus of any size is memorized; a stopped run goes on."""
     check_places({"model": model, "corpus": given["corpus"], "out": out}, folders=["out"])
     from interp.data.sources import stream_windows
@@ -36,40 +37,42 @@ def flags(model: str, out: Path, **given: Any) -> None:
     from interp.statistical.scores import read_scores
     from interp.wording import behind, percent
 
-    own = {parameter.name for parameter in options(FlagsSettings)}
+    own = {made.name for made in options(FlagsSettings)}
     chosen = make(FlagsSettings, {name: given.pop(name) for name in own})
     subject, tally = Subject(model, make(ModelChoice, given)), Tally()
     asked = asdict(chosen)
     corpus = asked.pop("corpus")
-    stream = stream_windows(
-        corpus,
-        subject.model.tokenizer,
-        continuation_len=64 - chosen.prefix_len,
-        short_documents="skip",
-        tally=tally,
-        **asked,
-    )
-    parts = write_flags(subject.model, stream, out, **subject.batches)
-    say_left_out(corpus, tally)
+    with warnings_as_lines(quiet):
+        stream = stream_windows(
+            corpus,
+            subject.model.tokenizer,
+            continuation_len=64 - chosen.prefix_len,
+            short_documents="skip",
+            tally=tally,
+            progress=shows_bars(quiet),
+            **asked,
+        )
+        # Windows are flagged as they are read: the bar of what is read is that of the whole work.
+        how = {name: value for name, value in subject.how.items() if name != "progress"}
+        parts = write_flags(subject.model, stream, out, **how)
+    say_left_out(corpus, tally, quiet=quiet)
     scores, _ = read_scores(parts)
     found = rate(scores["memorized"], scores["document"])
-    typer.echo(f"{model}: memorization rate {percent(found)}{behind([found])}; {len(parts)} parts in {out}")
+    finding = f"{model}: memorization rate {percent(found)}{behind([found])}; {len(parts)} parts"
+    say_found(finding, {"folder": str(out)}, as_json=json, quiet=quiet)
 
 
-def say_left_out(corpus: str, tally: object) -> None:
-    """One line on what was not read as it stands, beside the result: on standard error."""
-    if str(tally):
-        typer.echo(f"{corpus}: {tally}", err=True)
-
-
-def add_flags(app: typer.Typer, model: Any) -> None:
-    """Make it a command; ``model`` is the annotation of that argument."""
-
-    def parameter(name: str, annotation: Any) -> inspect.Parameter:
-        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation)
-
+def add_flags(app: typer.Typer) -> None:
+    """Make it a command."""
     flags.__doc__ = FlagsSettings.__doc__
     flags.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [parameter("model", model), parameter("out", OutOption), *options(FlagsSettings), *options(ModelChoice)]
+        [
+            parameter("model", ModelArgument),
+            parameter("out", OutOption),
+            *options(FlagsSettings),
+            *options(ModelChoice),
+            parameter("json", JsonOption, False),
+            parameter("quiet", QuietOption, False),
+        ]
     )
     app.command("flags")(flags)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from interp.commands.flags import say_left_out
 from interp.commands.options import option_of
 from interp.commands.places import check_places
+from interp.commands.saying import QuietOption, say_left_out, shows_bars
 from interp.measurements.subject import CORPUS, Columns
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def build(
     tokenizer: TokenizerOption,
     text_column: TextColumnOption = "text",
     split: SplitOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Build a suffix-array index of a corpus in a model's own tokens."""
     check_places({"corpus": corpus, "tokenizer": tokenizer, "out": out}, folders=["out"])
@@ -39,31 +40,41 @@ def build(
     from interp.models.loading import load_tokenizer
 
     tally = Tally()
-    documents = token_documents(corpus, load_tokenizer(tokenizer), text_column=text_column, split=split, tally=tally)
-    _build(documents, out, tokenizer, source=corpus_name(corpus, split=split))
-    say_left_out(corpus, tally)
+    documents = token_documents(
+        corpus, load_tokenizer(tokenizer), text_column=text_column, split=split, tally=tally, progress=shows_bars(quiet)
+    )
+    # Documents are indexed as they are read: the bar of what is read is that of the whole work.
+    _build(documents, out, tokenizer, source=corpus_name(corpus, split=split), progress=False, quiet=quiet)
+    say_left_out(corpus, tally, quiet=quiet)
 
 
 @app.command()
 def shipped(
     out: Annotated[Path, typer.Option(help="directory of the index; an interrupted build goes on where it was")],
+    quiet: QuietOption = False,
 ) -> None:
     """Build an index of what the small models were shown: each window as often as it was shown."""
     check_places({"out": out}, folders=["out"])
     from interp.models.registry import small_models
     from interp.planted.corpus import shown_documents
 
-    _build(shown_documents(), out, small_models()[0].name, source="windows as shown to the small models")
+    source = "windows as shown to the small models"
+    progress = shows_bars(quiet)
+    _build(shown_documents(), out, small_models()[0].name, source=source, progress=progress, quiet=quiet)
 
 
-def _build(documents: Iterable[np.ndarray], out: Path, tokenizer: str, *, source: str) -> None:
+def _build(
+    documents: Iterable[np.ndarray], out: Path, tokenizer: str, *, source: str, progress: bool, quiet: bool
+) -> None:
     from interp.data.counts.build import build_index
     from interp.data.counts.manifest import tokenizer_fingerprint
     from interp.models.loading import load_tokenizer
 
     own = load_tokenizer(tokenizer)
-    built = build_index(documents, out, d_vocab=len(own), tokenizer=tokenizer_fingerprint(own), source=source)
-    typer.echo(f"{built.manifest.n_tokens:,} tokens of {source} indexed in {out}")
+    fingerprint = tokenizer_fingerprint(own)
+    built = build_index(documents, out, d_vocab=len(own), tokenizer=fingerprint, source=source, progress=progress)
+    if not quiet:
+        typer.echo(f"{built.manifest.n_tokens:,} tokens of {source} indexed in {out}")
 
 
 @app.command()

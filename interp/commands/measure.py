@@ -6,8 +6,6 @@ Everything heavy is imported when a command runs: ``interp --help`` must not wai
 from __future__ import annotations
 
 import inspect
-import json
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -15,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from interp.commands.flags import say_left_out
-from interp.commands.options import options, plain
+from interp.commands.options import ModelArgument, options, parameter, plain
 from interp.commands.places import check_places
+from interp.commands.saying import JsonOption, QuietOption, say_found, say_left_out, shows_bars, warnings_as_lines
 from interp.comparisons.comparison import Comparison, Given
 from interp.measurements.measurement import Figures, Measurement, run
 from interp.measurements.settings import make
@@ -28,13 +26,10 @@ if TYPE_CHECKING:
 
     from interp.results import Provenance
 
-ModelArgument = Annotated[str, typer.Argument(help="registry name (see `interp models`), hub id or local directory")]
 TablesArgument = Annotated[list[Path], typer.Argument(help="tables that were written earlier, or folders of them")]
 OutOption = Annotated[Path, typer.Option(help="parquet file for the result")]
 FolderOption = Annotated[Path | None, typer.Option(help="folder for all tables of the result, a file each")]
 FigureOption = Annotated[Path | None, typer.Option("--figure", help="HTML file for a figure of the result")]
-JsonOption = Annotated[bool, typer.Option("--json", help="say what was found as JSON")]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="say nothing, and show no bar")]
 SeedOption = Annotated[int, typer.Option(help="seed of every random choice", min=0, max=2**32 - 1)]
 
 
@@ -43,14 +38,14 @@ def add_measurement(app: typer.Typer, measurement: Measurement[Any]) -> None:
     defaults = {"per_set": measurement.per_set, "max_windows": measurement.max_windows}
     every = [*options(WindowsChoice, defaults), *options(ModelChoice)]
     shared = [option for option in every if option.name not in measurement.without]
-    subject = _parameter("model", ModelArgument)
+    subject = parameter("model", ModelArgument)
 
     def command(model: str, settings: Any, given: dict[str, Any], quiet: bool) -> _Result:
         chosen = {kind: _of(kind, given) for kind in (ModelChoice, WindowsChoice)}
-        asked = Subject(model, chosen[ModelChoice], chosen[WindowsChoice], progress=not quiet)
+        asked = Subject(model, chosen[ModelChoice], chosen[WindowsChoice], progress=shows_bars(quiet))
         found = run(measurement, asked, settings)
-        if asked.tally is not None and not quiet:
-            say_left_out(str(asked.chosen.corpus), asked.tally)
+        if asked.tally is not None:
+            say_left_out(str(asked.chosen.corpus), asked.tally, quiet=quiet)
         return _Result(found.tables, found.provenance, measurement.finding(found), lambda: measurement.figures(found))
 
     _add(app, measurement, subject, shared, command)
@@ -65,7 +60,7 @@ def add_comparison(app: typer.Typer, comparison: Comparison[Any]) -> None:
         rests_on = dict.fromkeys(compared.tables, provenance)
         return _Result(compared.tables, rests_on, compared.finding, compared.figures)
 
-    _add(app, comparison, _parameter("tables", TablesArgument), [_parameter("seed", SeedOption, 0)], command)
+    _add(app, comparison, parameter("tables", TablesArgument), [parameter("seed", SeedOption, 0)], command)
 
 
 class _Result:
@@ -114,30 +109,21 @@ def _add(
         out, folder, figure = (given.pop(name) for name in ("out", "folder", "figure"))
         as_json, quiet = given.pop("json"), given.pop("quiet")
         settings = _of(described.settings, given)
-        with warnings.catch_warnings(record=True) as told:
+        with warnings_as_lines(quiet):
             result = measure(given.pop(subject.name), settings, given, quiet)
-        if not quiet:
-            # As the user's own lines: where in the code a warning was given says nothing to them.
-            for message in dict.fromkeys(str(warning.message) for warning in told):
-                typer.echo(message, err=True)
         written = result.write(out, folder, figure)
-        if as_json:
-            typer.echo(json.dumps({"finding": result.finding, **written}))
-        elif not quiet:
-            typer.echo(f"{result.finding}; {written['table']}")
-            for name, place in list(written.items())[1:]:
-                typer.echo(f"{name}: {place}")
+        say_found(result.finding, written, as_json=as_json, quiet=quiet)
 
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             subject,
-            _parameter("out", OutOption),
+            parameter("out", OutOption),
             *options(described.settings),
             *shared,
-            _parameter("figure", FigureOption, None),
-            _parameter("folder", FolderOption, None),
-            _parameter("json", JsonOption, False),
-            _parameter("quiet", QuietOption, False),
+            parameter("figure", FigureOption, None),
+            parameter("folder", FolderOption, None),
+            parameter("json", JsonOption, False),
+            parameter("quiet", QuietOption, False),
         ]
     )
     command.__doc__ = described.help
@@ -147,9 +133,3 @@ def _add(
 def _of(kind: type, given: Mapping[str, Any]) -> Any:
     """Settings of a kind, of what was given."""
     return make(kind, {field.name: plain(given[field.name]) for field in fields(kind) if field.name in given})
-
-
-def _parameter(name: str, annotation: Any, *default: Any) -> inspect.Parameter:
-    """An option, which has to be given if it has no default."""
-    given = {"default": default[0]} if default else {}
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, **given)

@@ -13,6 +13,14 @@ import typer
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+ModelArgument = Annotated[str, typer.Argument(help="registry name (see `interp models`), hub id or local directory")]
+
+
+def parameter(name: str, annotation: Any, *default: Any) -> inspect.Parameter:
+    """A parameter of a command, which has to be given if it has no default."""
+    given = {"default": default[0]} if default else {}
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, **given)
+
 
 def option_of(settings: type, name: str) -> Any:
     """One field as an option, for a command that is written out."""
@@ -42,9 +50,9 @@ def _option(name: str, hint: Any, told: Any, defaults: Mapping[str, Any]) -> ins
     if several and get_origin(kind) is Literal:  # typer takes a list of an enumeration, and of nothing else
         kind = _enumeration(name, get_args(kind))
     default = defaults.get(name, told.default)
-    given: dict[str, Any] = {} if default is PydanticUndefined else {"default": _listed(default, several)}
+    given = () if default is PydanticUndefined else (_listed(default, several),)
     annotation = Annotated[list[kind] if several else kind, typer.Option(*names, help=told.description, **limits)]  # type: ignore[valid-type]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, **given)
+    return parameter(name, annotation, *given)
 
 
 def _enumeration(name: str, values: Sequence[str]) -> Any:

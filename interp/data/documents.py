@@ -46,14 +46,16 @@ def read_documents(
     split: str | None = None,
     config: str | None = None,
     tally: Tally,
+    progress: bool = False,
 ) -> Iterator[Document]:
-    """Documents of a corpus in its order; source, split and config as ``read_rows``, columns by name or path.
+    """Documents of a corpus in its order; columns by name or path, all else as ``read_rows``.
 
     Raises:
         WindowError: as ``read_rows``; a text, an id or a domain that is of another kind than that, or half a character.
     """
     columns = [column for column in (text_column, document_column, domain_column) if column is not None]
-    for i, row in enumerate(read_rows(source, columns, split=split, config=config, tally=tally)):
+    rows = read_rows(source, columns, split=split, config=config, tally=tally, progress=progress)
+    for i, row in enumerate(rows):
         given = None if document_column is None else _label(look_up(row, document_column), document_column, i)
         name = f"row-{i}" if given is None else given
         domain = None if domain_column is None else _label(look_up(row, domain_column), domain_column, i)

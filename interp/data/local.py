@@ -23,6 +23,7 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,16 @@ _SIDECARS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "st
 _SPLIT = re.compile(r"(?:^|[/._-])(train|validation|valid|val|dev|test|eval)(?=[/._-])", re.IGNORECASE)
 
 
-def read_file(path: Path, columns: Sequence[str], name: str) -> Iterator[Row]:
+def read_file(
+    path: Path, columns: Sequence[str], name: str, *, read: Callable[[int], object] = lambda _: None
+) -> Iterator[Row]:
     """Rows of a file, with what the columns need; ``name`` is what a text file is called.
+
+    Args:
+        path: the file.
+        columns: that are needed.
+        name: what a text file is called.
+        read: told after each row how many bytes of the file have been read since the last.
 
     Raises:
         WindowError: a file of an unknown kind, a damaged one, or one of another kind than its name says.
@@ -61,8 +70,13 @@ def read_file(path: Path, columns: Sequence[str], name: str) -> Iterator[Row]:
     try:
         if is_lfs_pointer(path):
             raise WindowError(f"{path} is a pointer of Git LFS, not the file itself; run `git lfs pull` there")
-        with _COMPRESSED.get(path.suffix.lower(), open)(path, "rb") as handle:
-            yield from reader(handle, columns, name)
+        unpack = _COMPRESSED.get(path.suffix.lower())
+        with path.open("rb") as file, nullcontext(file) if unpack is None else unpack(file, "rb") as handle:
+            at = 0
+            for row in reader(handle, columns, name):
+                read(max(0, file.tell() - at))
+                at = max(at, file.tell())
+                yield row
     except WindowError:
         raise
     except DAMAGED as error:
@@ -118,8 +132,8 @@ def _is_parquet(path: Path) -> bool:
         return handle.read(4) == b"PAR1"
 
 
-def _open_zstd(path: Path, mode: str) -> io.BufferedIOBase:
-    return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(path), mode), "zstd"))
+def _open_zstd(file: io.BufferedReader, mode: str) -> io.BufferedIOBase:
+    return io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd"))
 
 
 def _parquet(handle: io.BufferedIOBase, columns: Sequence[str], name: str) -> Iterator[Row]:
@@ -206,7 +220,7 @@ def _decode(data: bytes, offset: int = 0) -> str:
 
 
 _READERS = {".parquet": _parquet, ".jsonl": _json, ".json": _json, ".csv": _csv, ".txt": _text}
-_COMPRESSED: dict[str, Callable[[Path, str], Any]] = {
+_COMPRESSED: dict[str, Callable[[io.BufferedReader, str], Any]] = {
     ".gz": gzip.open,
     ".bz2": bz2.open,
     ".xz": lzma.open,

@@ -16,6 +16,7 @@ from interp.data.columns import needed, with_columns
 from interp.data.local import DAMAGED, list_files, read_file, splits
 from interp.data.owned import WindowError
 from interp.data.tally import Tally
+from interp.progress import Progress, along, bar
 
 Source: TypeAlias = str | Path | Dataset | IterableDataset | Mapping[str, Dataset | IterableDataset]
 T = TypeVar("T")
@@ -28,6 +29,7 @@ def read_rows(
     split: str | None = None,
     config: str | None = None,
     tally: Tally | None = None,
+    progress: bool | Progress = False,
 ) -> Iterator[Mapping[str, Any]]:
     """Rows of a corpus, one after the other, with what these columns need; look values up with ``columns.look_up``.
 
@@ -38,6 +40,8 @@ def read_rows(
         split: which split of several; "train" unless given, or the only one.
         config: configuration of a hub dataset.
         tally: counts files that were not read.
+        progress: show a bar with the time left: of bytes where files are read, else of rows, whose number not every
+            dataset says. Or a function that is told of them in its place.
 
     Raises:
         WindowError: no such file, folder, split or column, or a corpus that cannot be read.
@@ -47,8 +51,10 @@ def read_rows(
     if path is not None and config is not None:
         raise WindowError(f"config={config!r} was given with {where}; only a dataset on the hub has configurations")
     if path is not None and not _is_stored_dataset(path):
-        for file, name in _files(path, split, tally or Tally()):
-            yield from with_columns(read_file(file, columns, name), columns, str(file))
+        files = list(_files(path, split, tally or Tally()))
+        with bar(_total(files), f"reading {where}", progress, unit="B", unit_scale=True) as done:
+            for file, name in files:
+                yield from with_columns(read_file(file, columns, name, read=done), columns, str(file))
         return
     try:
         opened = _open(source, path, config)
@@ -59,7 +65,8 @@ def read_rows(
             )
         if dataset.column_names is not None:
             dataset = dataset.select_columns(needed(columns, dataset.column_names, where))
-        yield from with_columns(iter(dataset), columns, where)
+        rows = along(dataset, f"reading {where}", progress, total=_n_rows(dataset), unit="row")
+        yield from with_columns(rows, columns, where)
     except WindowError:
         raise
     except (*DAMAGED, DatasetsError) as error:
@@ -116,6 +123,22 @@ def _files(path: Path, split: str | None, tally: Tally) -> Iterator[tuple[Path, 
     tally.other_files += len(others) + len(files) - len(chosen)
     for file in chosen:
         yield file, file.relative_to(path).as_posix()
+
+
+def _total(files: Sequence[tuple[Path, str]]) -> int | None:
+    """Bytes of all files; ``None`` where one of them is not to be had, which is refused when it is opened."""
+    try:
+        return sum(file.stat().st_size for file, _ in files)
+    except OSError:
+        return None
+
+
+def _n_rows(dataset: Dataset | IterableDataset) -> int | None:
+    """Rows of a dataset, where it says how many."""
+    if isinstance(dataset, Dataset):
+        return len(dataset)
+    known = (dataset.info.splits or {}).get(str(dataset.split))
+    return None if known is None else known.num_examples
 
 
 def _open(source: Source, path: Path | None, config: str | None) -> Any:

@@ -34,6 +34,7 @@ def stream_windows(
     config: str | None = None,
     chunk: int = 1024,
     tally: Tally | None = None,
+    progress: bool = False,
 ) -> Iterator[Windows]:
     """Cut a corpus into windows, a chunk at a time: memory does not grow with the corpus.
 
@@ -56,6 +57,7 @@ def stream_windows(
         config: configuration of a hub dataset.
         chunk: windows in each yielded piece.
         tally: counts what is read and what is left out, while it is read.
+        progress: show a bar of how much of the corpus has been read, with the time left.
 
     Raises:
         WindowError: a corpus that cannot be read, a missing column or one without text, a document shorter than a
@@ -76,6 +78,7 @@ def stream_windows(
         split=split,
         config=config,
         tally=tally,
+        progress=progress,
     )
     length = prefix_len + continuation_len
     name = corpus_name(source, split=split, config=config)

@@ -58,7 +58,6 @@ class AblateSettings:
         "a table of what each window loses by each head, for `interp compare heads`", default=False
     )
     at_most: int | None = option("at most so many windows of a group", default=None, ge=1)
-    memory_budget: int | None = option("MiB of activations to hold at a time, roughly", default=None, ge=1)
 
     @model_validator(mode="after")
     def _screening_chooses(self) -> AblateSettings:
@@ -67,7 +66,6 @@ class AblateSettings:
             "--heads": self.heads is not None,
             "--estimate": self.estimate,
             "--by-window": self.by_window,
-            "--memory-budget": self.memory_budget is not None,
         }
         ignored = [name for name, given in asked.items() if given]
         if self.screen is not None and ignored:
@@ -97,7 +95,7 @@ def measure(subject: Subject, chosen: AblateSettings) -> Tables:
             rests_on.append(exact.provenance)
             if chosen.estimate:
                 for kind, steps in (("estimate", 1), ("integrated", STEPS)):
-                    guess = estimate_heads(subject.model, tested, ablation, steps=steps)
+                    guess = estimate_heads(subject.model, tested, ablation, steps=steps, **subject.how)
                     maps[f"{method}, {kind}"] = guess.fall
                     rests_on.append(guess.provenance)
                     if kind == "estimate":
@@ -134,9 +132,7 @@ def _ablate(
         ablation,
         metrics=_asked(chosen, group),
         heads=None if chosen.heads is None else [_head(name) for name in chosen.heads],
-        **subject.batches,
-        memory_budget=None if chosen.memory_budget is None else chosen.memory_budget * 2**20,
-        progress=subject.progress,
+        **subject.how,
     )
 
 
@@ -158,6 +154,7 @@ def _add_screened(
         ablation,
         share=chosen.screen,
         metrics=_asked(chosen, group),
+        **subject.how,
         seed=subject.seed,
     )
     heads = found.to_frame(seed=subject.seed).assign(group=group, method=ablation.method)

@@ -33,7 +33,7 @@ def measure(subject: Subject, chosen: AttentionSettings) -> Tables:
     memorized = subject.of_group("memorized")
     # Which tokens are rare is counted in all of the shipped corpus, and of another corpus in the windows.
     corpus = planted_windows() if subject.chosen.corpus is None else None
-    seen = attention_targets(subject.model, memorized, corpus=corpus, **subject.batches)
+    seen = attention_targets(subject.model, memorized, corpus=corpus, **subject.how)
     tables = Tables()
     tables.add("attention", seen.to_frame(seed=subject.seed), seen.provenance)
     if chosen.importance:
@@ -42,8 +42,7 @@ def measure(subject: Subject, chosen: AttentionSettings) -> Tables:
             subject.model,
             memorized,
             Ablation(chosen.method, reference=reference, seed=subject.seed),
-            **subject.batches,
-            progress=subject.progress,
+            **subject.how,
         )
         importance, rests_on = ablation.importance("log_prob"), (seen.provenance, ablation.provenance)
         top = seen.top_against_rest(importance, seed=subject.seed)

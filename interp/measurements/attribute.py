@@ -27,7 +27,7 @@ def measure(subject: Subject, chosen: AttributeSettings) -> Tables:
     tables = Tables()
     for group in chosen.groups:
         tested = subject.of_group(group, at_most=chosen.at_most)
-        shares = logit_attribution(subject.model, tested, **subject.batches)
+        shares = logit_attribution(subject.model, tested, **subject.how)
         rows = shares.to_frame(seed=subject.seed).assign(group=group, mean_logit=float(shares.logit.mean()))
         tables.add("attribution", rows, shares.provenance)
     return tables

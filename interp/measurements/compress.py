@@ -29,7 +29,7 @@ def measure(subject: Subject, chosen: CompressSettings) -> Tables:
     from interp.statistical.text_size import text_size
 
     tables = Tables()
-    result = compress(subject.model, subject.windows, **subject.batches)
+    result = compress(subject.model, subject.windows, **subject.how)
     size = text_size(subject.model.tokenizer, subject.windows)
     tables.add("compression", result.to_frame().assign(zlib=size.zlib, lzma=size.lzma), result.provenance)
     return tables

@@ -49,8 +49,7 @@ def measure(subject: Subject, chosen: CumulativeSettings) -> Tables:
         subject.model,
         rank_on,
         ablation,
-        **subject.batches,
-        progress=subject.progress,
+        **subject.how,
     )
     curve = cumulative_ablation(
         subject.model,
@@ -58,9 +57,8 @@ def measure(subject: Subject, chosen: CumulativeSettings) -> Tables:
         ranking.top(subject.model.cfg.n_layers * subject.model.cfg.n_heads),
         ablation,
         n_random=chosen.random_orders,
-        **subject.batches,
+        **subject.how,
         seed=subject.seed,
-        progress=subject.progress,
     )
     tables = Tables()
     rows = curve.to_frame(seed=subject.seed).assign(method=chosen.method)
@@ -91,7 +89,7 @@ def _add_layers(
         windows,
         [(), *(whole_layer(subject.model, layer) for layer in layers)],
         ablation,
-        **subject.batches,
+        **subject.how,
     )
     left = {"fall": whole.log_prob[0] - whole.log_prob[1:], "recited": whole.memorized[1:].astype(np.float64)}
     for quantity, values in left.items():

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 class DepthSettings:
     """Measure how far recitation goes on past the continuation (tokens); windows of the shipped corpus have 64."""
 
-    prefix: int = option("tokens given", default=16, ge=1)
-    continuation: int = option("tokens that make a window memorized", default=16, ge=1)
-    further: int = option("tokens tried beyond, in another corpus", default=32, ge=1)
+    prefix_len: int = option("tokens given", default=16, ge=1)
+    continuation_len: int = option("tokens that make a window memorized", default=16, ge=1)
+    further_len: int = option("tokens tried beyond, in another corpus", default=32, ge=1)
 
 
 def measure(subject: Subject, chosen: DepthSettings) -> Tables:
     from interp.statistical.depth import depth, split_further
 
-    whole = subject.cut(chosen.prefix, chosen.continuation + chosen.further)
-    windows, beyond = split_further(whole, prefix_len=chosen.prefix, continuation_len=chosen.continuation)
-    result = depth(subject.model, windows, beyond, **subject.batches)
+    whole = subject.cut(chosen.prefix_len, chosen.continuation_len + chosen.further_len)
+    windows, beyond = split_further(whole, prefix_len=chosen.prefix_len, continuation_len=chosen.continuation_len)
+    result = depth(subject.model, windows, beyond, **subject.how)
     tables = Tables()
     tables.add("depth", result.to_frame(), result.provenance)
     return tables

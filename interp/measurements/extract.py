@@ -24,10 +24,10 @@ def measure(subject: Subject, chosen: ExtractSettings) -> Tables:
     from interp.statistical.prefix import prefix_log_prob
 
     tables = Tables()
-    result = extract(subject.model, subject.windows, **subject.batches)
+    result = extract(subject.model, subject.windows, **subject.how)
     rows, rests_on = result.to_frame(), [result.provenance]
     if chosen.prefix:
-        prefix = prefix_log_prob(subject.model, subject.windows, **subject.batches)
+        prefix = prefix_log_prob(subject.model, subject.windows, **subject.how)
         rows = rows.assign(prefix_log_prob=prefix.to_frame()["prefix_log_prob"])
         rests_on.append(prefix.provenance)
     tables.add("scores", rows, *rests_on)

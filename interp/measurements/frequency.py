@@ -31,9 +31,11 @@ def measure(subject: Subject, chosen: FrequencySettings) -> Tables:
     opened = open_index(chosen.index, tokenizer=tokenizer_fingerprint(subject.model.tokenizer))
     lengths = range(1, chosen.longest + 1)
     if chosen.parts is None:
-        counted = frequency(opened, subject.windows, lengths=lengths)
+        counted = frequency(opened, subject.windows, lengths=lengths, progress=subject.progress)
     else:
-        counted = stream_frequency(opened, chunks(subject.windows), chosen.parts, lengths=lengths)
+        counted = stream_frequency(
+            opened, chunks(subject.windows), chosen.parts, lengths=lengths, progress=subject.progress
+        )
     groups = subject.grouped_near({"log_count_1": counted.table["log_count_1"].to_numpy()})
     tables, rests_on = Tables(), [counted.provenance, subject.extraction.provenance]
     tables.add("window_counts", counted.to_frame(), counted.provenance)

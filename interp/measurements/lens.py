@@ -35,7 +35,7 @@ def measure(subject: Subject, chosen: LensSettings) -> Tables:
 
     windows, groups = subject.grouped(at_most=chosen.at_most)
     decodings: dict[str, LayerDecoding] = {
-        "plain": logit_lens(subject.model, windows, after_attention=chosen.after_attention, **subject.batches)
+        "plain": logit_lens(subject.model, windows, after_attention=chosen.after_attention, **subject.how)
     }
     if chosen.tuned:
         decodings["tuned"] = _tuned(subject, chosen)
@@ -61,9 +61,14 @@ def _tuned(subject: Subject, chosen: LensSettings) -> LayerDecoding:
 
     windows, _ = subject.grouped(at_most=chosen.at_most)
     lens = train_tuned_lens(
-        subject.model, subject.reference(chosen.training, per_set=256), tested=windows, seed=subject.seed
+        subject.model,
+        subject.reference(chosen.training, per_set=256),
+        tested=windows,
+        memory_budget=subject.choice.memory_budget,
+        seed=subject.seed,
+        progress=subject.progress,
     )
-    return tuned_lens(subject.model, windows, lens, **subject.batches)
+    return tuned_lens(subject.model, windows, lens, **subject.how)
 
 
 def finding(found: Finished) -> str:

@@ -36,7 +36,7 @@ def measure(subject: Subject, chosen: PerturbSettings) -> Tables:
         windows,
         alphas=chosen.alphas,
         layer=chosen.layer,
-        **subject.batches,
+        **subject.how,
         seed=subject.seed,
     )
     tables = Tables()

@@ -21,7 +21,7 @@ class NumericsSettings:
     formats: Several[Dtype] = option(
         "number format that is tried; may be given several times",
         default=("float32", "bfloat16", "float16"),
-        name="--format",
+        name="--dtype",
     )
     batch_sizes: Several[BatchSize] = option(
         "windows in a forward pass, several times; the first is the reference's", default=(64, 7), name="--batch-size"
@@ -37,7 +37,10 @@ def measure(subject: Subject, chosen: NumericsSettings) -> Tables:
         dtypes=chosen.formats,
         batch_sizes=chosen.batch_sizes,
         device=subject.choice.device,
+        revision=subject.choice.revision,
+        memory_budget=subject.choice.memory_budget,
         seed=subject.seed,
+        progress=subject.progress,
     )
     tables = Tables()
     reference = f"float32 in batches of {chosen.batch_sizes[0]}"

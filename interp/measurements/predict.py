@@ -60,7 +60,7 @@ def factors_table(
     from interp.statistical.prefix import prefix_log_prob
     from interp.statistical.text_size import text_size
 
-    prefix = prefix_log_prob(subject.model, subject.windows, **subject.batches)
+    prefix = prefix_log_prob(subject.model, subject.windows, **subject.how)
     counts, rests_on = subject.windows.count, [subject.extraction.provenance, prefix.provenance]
     if chosen.index is not None:
         opened = open_index(chosen.index, tokenizer=tokenizer_fingerprint(subject.model.tokenizer))

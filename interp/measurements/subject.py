@@ -9,11 +9,12 @@ from dataclasses import fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from interp.errors import InterpError
 from interp.internal.ablation.choices import Group
 from interp.measurements.settings import Several, option, settings
+from interp.sizes import in_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +28,14 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 BatchSize = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
+def _size(given: str) -> str:
+    in_bytes(given)
+    return given
+
+
+MemoryBudget = Annotated[str, BeforeValidator(str), AfterValidator(_size)]
+
+
 @settings
 class ModelChoice:
     """Which model, and how it runs."""
@@ -35,6 +44,10 @@ class ModelChoice:
     device: str | None = option("cpu, cuda, cuda:1 ...; the GPU where there is one unless given", default=None)
     revision: str | None = option("branch, tag or commit on the hub, such as step1000", default=None)
     batch_size: BatchSize | None = option("windows in a forward pass", default=None)
+    memory_budget: MemoryBudget | None = option(
+        "memory for activations, roughly, such as 512MiB or 2GiB; batches are made smaller where they must be",
+        default=None,
+    )
 
 
 class NothingToMeasure(InterpError, ValueError):
@@ -112,9 +125,11 @@ class Subject:
         """What was left out of another corpus; known once the windows are read."""
 
     @property
-    def batches(self) -> dict[str, Any]:
-        """``batch_size`` where one was asked for, for a function that has a default of its own."""
-        return {} if self.choice.batch_size is None else {"batch_size": self.choice.batch_size}
+    def how(self) -> dict[str, Any]:
+        """How a measuring function is to run: in which batches, in how much memory, and whether with a bar."""
+        # Every function has a batch size of its own.
+        own = {} if self.choice.batch_size is None else {"batch_size": self.choice.batch_size}
+        return {**own, "memory_budget": self.choice.memory_budget, "progress": self.progress}
 
     @cached_property
     def model(self) -> TransformerBridge:
@@ -165,6 +180,7 @@ class Subject:
             continuation_len=further_len,
             short_documents="skip",
             tally=self.tally,
+            progress=self.progress,
         )
 
     @cached_property
@@ -172,7 +188,7 @@ class Subject:
         """What the model recites of the windows."""
         from interp.statistical.extraction import extract
 
-        return extract(self.model, self.windows, log_prob=False, **self.batches)
+        return extract(self.model, self.windows, log_prob=False, **self.how)
 
     @cached_property
     def groups(self) -> dict[str, np.ndarray]:
@@ -241,4 +257,4 @@ class Subject:
             other = replace(self.chosen, sets=(of,), per_set=per_set, corpus=None)
         else:
             other = replace(self.chosen, sets=None, corpus=of)
-        return Subject(self.name, self.choice, other).windows
+        return Subject(self.name, self.choice, other, progress=self.progress).windows

@@ -30,7 +30,7 @@ def measure(subject: Subject, chosen: SubstituteSettings) -> Tables:
     from interp.internal.noise.substitution import ends, substitute, substitute_sets
 
     windows, groups = subject.grouped(at_most=chosen.at_most)
-    how = {"n_draws": chosen.draws, "seed": subject.seed, **subject.batches}
+    how = {"n_draws": chosen.draws, "seed": subject.seed, **subject.how}
     together = ends(windows.prefix_len, sizes=chosen.together or ())
     replaced = substitute(subject.model, windows, **how)
     tables = Tables()

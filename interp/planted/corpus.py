@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def planted_windows(
     )
 
 
-def shown_documents() -> Iterator[Int[np.ndarray, " _pos"]]:
+def shown_documents() -> list[Int[np.ndarray, " _pos"]]:
     """The training data of the small models: every window as often as it was shown, each a document to itself.
 
     The models saw windows one by one, so nothing that crosses from one window to the next was ever shown. The order
@@ -97,5 +97,4 @@ def shown_documents() -> Iterator[Int[np.ndarray, " _pos"]]:
     """
     windows = planted_windows()
     tokens = windows.tokens.numpy()
-    for row in training_order(windows.count.astype(np.int64), seed=0):
-        yield tokens[row]
+    return [tokens[row] for row in training_order(windows.count.astype(np.int64), seed=0)]

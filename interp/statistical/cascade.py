@@ -17,10 +17,13 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import Windows
+from interp.engine.budget import rows_at_once
 from interp.engine.decoding import Decoder
 from interp.engine.greedy import first_misses
 from interp.engine.key_values import KeyValues
 from interp.engine.readout import refuse_not_finite
+from interp.progress import bar
+from interp.sizes import Size
 
 STAGES = (1, 4, 16)
 """Continuation tokens after which a text that has missed is taken out."""
@@ -44,6 +47,18 @@ class _Waiting(Brief):
     store: KeyValues
 
 
+def texts_at_once(model: TransformerBridge, windows: Windows, batch_size: int, memory_budget: Size | None) -> int:
+    """Texts of a pass: the batch size, or as many fewer as a budget asks for.
+
+    Raises:
+        WindowError: a batch size below 1.
+        SizeError: a budget that is no size.
+    """
+    # Before each stage fewer than a batch wait with their keys and values, and a batch is joined of them.
+    stores = 2 * (1 + len(STAGES))
+    return rows_at_once(model, windows.tokens.shape[1], batch_size, memory_budget, stores=stores)
+
+
 @torch.no_grad()
 def exact_runs(
     model: TransformerBridge,
@@ -53,6 +68,8 @@ def exact_runs(
     row: Int[np.ndarray, " text"],
     used: Int[np.ndarray, " text"],
     batch_size: int,
+    progress: bool = False,
+    what: str = "recitation",
 ) -> Runs:
     """Exact runs of texts, each the last ``used`` prefix tokens of a window and its continuation.
 
@@ -63,6 +80,8 @@ def exact_runs(
         row: position of each text's window.
         used: prefix tokens each text is given, 1 to ``windows.prefix_len``; texts of like length are best adjacent.
         batch_size: texts in a forward pass; fewer than twice as many where batches are joined.
+        progress: show a bar of the texts that are decided.
+        what: the bar says.
 
     Raises:
         DecodingError: NaN or infinite logits, with the window.
@@ -77,7 +96,7 @@ def exact_runs(
         """Read up to the end of a stage; texts without a miss wait for the next one."""
         waiting[stage] = []
         texts = np.concatenate([part.texts for part in parts])
-        done, upto = stages[stage - 1] if stage else 0, stages[stage]
+        read, upto = stages[stage - 1] if stage else 0, stages[stage]
         lengths = torch.from_numpy(used[texts])
         at = torch.from_numpy(row[texts])[:, None]
         longest = int(lengths.max()) + upto - 1
@@ -88,29 +107,32 @@ def exact_runs(
             store, start = KeyValues(len(texts), longest), torch.zeros_like(lengths)
             wanted = lengths[:, None] - 1 + torch.arange(upto)
         else:
-            tokens = windows.tokens[at, prefix_len + torch.arange(done - 1, upto - 1)]
-            store, start = KeyValues.join([part.store for part in parts], longest), lengths + done - 1
-            wanted = torch.arange(upto - done).expand(len(texts), -1)
+            tokens = windows.tokens[at, prefix_len + torch.arange(read - 1, upto - 1)]
+            store, start = KeyValues.join([part.store for part in parts], longest), lengths + read - 1
+            wanted = torch.arange(upto - read).expand(len(texts), -1)
         one_start = int(start[0]) if bool((start == start[0]).all()) else start.to(decoder.device)
         hidden = decoder.hidden_after(tokens.to(decoder.device), store, start=one_start, end=longest)
         index = wanted.to(decoder.device)[..., None].expand(-1, -1, hidden.shape[-1])
         choice = decoder.choose(hidden.gather(1, index))
         refuse_not_finite(model, windows, row[texts], choice.finite)
-        truth = windows.tokens[at, prefix_len + torch.arange(done, upto)]
+        truth = windows.tokens[at, prefix_len + torch.arange(read, upto)]
         miss = first_misses(choice.token.cpu() == truth).numpy()
-        run[texts] = done + miss
+        run[texts] = read + miss
         near_ties[texts] += choice.near_tie.sum(dim=1).cpu().numpy()
-        right = np.flatnonzero(miss == upto - done)
-        if stage + 1 < len(stages) and len(right):
+        right = np.flatnonzero(miss == upto - read)
+        goes_on = stage + 1 < len(stages)
+        decided(len(texts) - len(right) if goes_on else len(texts))
+        if goes_on and len(right):
             kept = store.select(torch.from_numpy(right).to(decoder.device)) if len(right) < len(texts) else store
             waiting[stage + 1].append(_Waiting(texts[right], kept))
 
-    for first in range(0, len(row), batch_size):
-        advance(0, [_Waiting(np.arange(first, min(first + batch_size, len(row))), KeyValues(0, 0))])
+    with bar(len(row), what, progress, unit="text") as decided:
+        for first in range(0, len(row), batch_size):
+            advance(0, [_Waiting(np.arange(first, min(first + batch_size, len(row))), KeyValues(0, 0))])
+            for stage in range(1, len(stages)):
+                if sum(len(part.texts) for part in waiting[stage]) >= batch_size:
+                    advance(stage, waiting[stage])
         for stage in range(1, len(stages)):
-            if sum(len(part.texts) for part in waiting[stage]) >= batch_size:
+            if waiting[stage]:
                 advance(stage, waiting[stage])
-    for stage in range(1, len(stages)):
-        if waiting[stage]:
-            advance(stage, waiting[stage])
     return Runs(run, near_ties)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,6 @@ from jaxtyping import Bool, Float, Int
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
-from interp.data.owned import WindowError
 from interp.data.windows import Windows
 from interp.engine.decoding import Decoder
 from interp.engine.readout import NEAR_TIE
@@ -30,7 +30,8 @@ from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.several import several
-from interp.statistical.cascade import exact_runs
+from interp.sizes import Size
+from interp.statistical.cascade import exact_runs, texts_at_once
 from interp.statistical.measured import ScoresError, check_columns, grouped, numbers
 from interp.statistical.rates import estimates_frame
 from interp.stats.curves import column_estimates
@@ -88,13 +89,23 @@ class Compression(Brief):
 
 
 @measurement
-def compress(model: TransformerBridge, windows: Windows, *, batch_size: int = 256) -> Compression:
+def compress(
+    model: TransformerBridge,
+    windows: Windows,
+    *,
+    batch_size: int = 256,
+    memory_budget: Size | None = None,
+    progress: bool = False,
+) -> Compression:
     """Try every prefix length on every memorized window.
 
     Args:
         model: a booted model.
         windows: any windows; those that are not memorized are found out in one pass and get NaN.
         batch_size: texts in a forward pass; windows and lengths share batches.
+        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
+            smaller where they must be. Changes no value beyond rounding.
+        progress: show a bar with the time left.
 
     Returns:
         Which lengths give M = 1, for each window.
@@ -104,12 +115,12 @@ def compress(model: TransformerBridge, windows: Windows, *, batch_size: int = 25
         DecodingError: NaN or infinite logits, with the window.
     """
     check_windows(model, windows)
-    if batch_size < 1:
-        raise WindowError(f"batch_size must be at least 1, not {batch_size}")
+    batch_size = texts_at_once(model, windows, batch_size, memory_budget)
     decoder = Decoder.of(model, windows.tokens[:1])
     k, n = windows.prefix_len, windows.continuation_len
     everything = np.arange(len(windows))
-    whole = exact_runs(model, decoder, windows, row=everything, used=np.full(len(windows), k), batch_size=batch_size)
+    how: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
+    whole = exact_runs(model, decoder, windows, row=everything, used=np.full(len(windows), k), **how)
     works = np.zeros((len(windows), k), dtype=bool)
     works[:, -1] = whole.exact_run == n
     near_ties = whole.near_ties.copy()
@@ -117,7 +128,7 @@ def compress(model: TransformerBridge, windows: Windows, *, batch_size: int = 25
     memorized = np.flatnonzero(works[:, -1])
     used, row = np.repeat(np.arange(1, k), len(memorized)), np.tile(memorized, k - 1)
     if len(row):
-        shorter = exact_runs(model, decoder, windows, row=row, used=used, batch_size=batch_size)
+        shorter = exact_runs(model, decoder, windows, row=row, used=used, **how, what="shorter prefixes")
         works[row, used - 1] = shorter.exact_run == n
         np.add.at(near_ties, row, shorter.near_ties)
     return Compression(

@@ -29,8 +29,10 @@ from interp.engine.decoding import Decoder
 from interp.engine.readout import NEAR_TIE, refuse_not_finite
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
+from interp.progress import along
 from interp.results import Provenance
-from interp.statistical.cascade import exact_runs
+from interp.sizes import Size
+from interp.statistical.cascade import exact_runs, texts_at_once
 
 NO_TOKEN = -1
 """Fills ``further`` where a document has ended."""
@@ -90,7 +92,13 @@ def split_further(
 
 @measurement
 def depth(
-    model: TransformerBridge, windows: Windows, further: Int[Tensor, "window further"], *, batch_size: int = 64
+    model: TransformerBridge,
+    windows: Windows,
+    further: Int[Tensor, "window further"],
+    *,
+    batch_size: int = 64,
+    memory_budget: Size | None = None,
+    progress: bool = False,
 ) -> Depth:
     """Measure how far recitation goes past the continuation.
 
@@ -99,6 +107,9 @@ def depth(
         windows: any windows; those that are not memorized get NaN.
         further: the document's tokens after each window, ``NO_TOKEN`` from where the document has ended.
         batch_size: windows in a forward pass.
+        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
+            smaller where they must be. Changes no value beyond rounding.
+        progress: show a bar with the time left.
 
     Returns:
         Depth of each memorized window, and whether it is censored. What lies beyond the model's context is not tried.
@@ -109,8 +120,7 @@ def depth(
         DecodingError: NaN or infinite logits, with the window.
     """
     check_windows(model, windows)
-    if batch_size < 1:
-        raise WindowError(f"batch_size must be at least 1, not {batch_size}")
+    batch_size = texts_at_once(model, windows, batch_size, memory_budget)
     # The last token tried is never an input, so the text may be one token longer than the context.
     room = model.cfg.n_ctx + 1 - windows.tokens.shape[1]
     further = _checked(model, windows, further)[:, :room]
@@ -118,13 +128,14 @@ def depth(
     longest_text = torch.cat([windows.tokens, further.clamp(min=0)], dim=1)[further.ne(NO_TOKEN).sum(dim=1).argmax()]
     decoder = Decoder.of(model, longest_text[None, : model.cfg.n_ctx])
     everything, whole = np.arange(len(windows)), np.full(len(windows), windows.prefix_len)
-    runs = exact_runs(model, decoder, windows, row=everything, used=whole, batch_size=batch_size)
+    runs = exact_runs(model, decoder, windows, row=everything, used=whole, batch_size=batch_size, progress=progress)
     memorized = runs.exact_run == windows.continuation_len
     available = (further != NO_TOKEN).sum(dim=1).numpy()
     depths, near_ties = np.full(len(windows), np.nan), np.zeros(len(windows), dtype=np.int64)
 
     rows = np.flatnonzero(memorized)
-    for start in range(0, len(rows), batch_size):
+    batches = range(0, len(rows), batch_size)
+    for start in along(batches, "depth", progress, total=len(batches), unit="batch"):
         batch = rows[start : start + batch_size]
         longest = int(available[batch].max())
         if longest == 0:

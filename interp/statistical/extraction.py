@@ -25,13 +25,16 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import Windows
+from interp.engine.budget import rows_at_once
 from interp.engine.decoding import Decoder
 from interp.engine.greedy import first_misses, run_on
 from interp.engine.key_values import KeyValues
 from interp.engine.readout import NEAR_TIE, Choice, refuse_not_finite
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
+from interp.progress import in_batches
 from interp.results import Provenance
+from interp.sizes import Size
 from interp.stats.estimates import clustered_rate
 from interp.wording import percent
 
@@ -88,6 +91,8 @@ def extract(
     prefix_len: int | None = None,
     log_prob: bool = True,
     batch_size: int = 64,
+    memory_budget: Size | None = None,
+    progress: bool = False,
 ) -> Extraction:
     """Decode greedily after each prefix and score against the true continuation.
 
@@ -101,12 +106,16 @@ def extract(
         log_prob: whether to measure the log-probability of the true continuation. Without it fewer windows are read
             under teacher forcing, which is faster.
         batch_size: windows in a forward pass.
+        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
+            smaller where they must be. Changes no value beyond rounding.
+        progress: show a bar with the time left.
 
     Returns:
         Tokens, scores and log-probabilities of each window, in the windows' order.
 
     Raises:
         WindowError: windows that the model cannot take, a prefix length outside the window, a batch size below 1.
+        SizeError: a memory budget that is no size.
         DecodingError: NaN or infinite logits, with the window; a model, or a hook on it, that gives something else
             where a text is read position by position.
         StateError: see ``interp.models.measuring``.
@@ -114,9 +123,11 @@ def extract(
     check_windows(model, windows)
     if prefix_len is not None:
         windows = replace(windows, prefix_len=prefix_len)
+    # Windows that write on are copied out of the store that all have read into.
+    batch_size = rows_at_once(model, windows.tokens.shape[1], batch_size, memory_budget, stores=2)
     decoder = Decoder.of(model, windows.tokens[:1])
     written = []
-    for where, tokens in windows.batches(batch_size):
+    for where, tokens in in_batches(windows.batches(batch_size), len(windows), "extraction", progress):
         choice = _write(decoder, tokens.to(decoder.device), windows.prefix_len, log_prob=log_prob)
         refuse_not_finite(model, windows, np.arange(len(windows))[where], choice.finite)
         written.append(choice)

@@ -28,7 +28,8 @@ from interp.files import only_writer
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.results import Provenance, read_provenance, read_table, write_result
-from interp.statistical.cascade import exact_runs
+from interp.sizes import Size
+from interp.statistical.cascade import exact_runs, texts_at_once
 from interp.stats.estimates import clustered_rate
 from interp.wording import percent
 
@@ -57,7 +58,9 @@ class Flags(Brief):
         )
 
 
-def memorized_flags(model: TransformerBridge, stream: Iterable[Windows], *, batch_size: int = 256) -> Iterator[Flags]:
+def memorized_flags(
+    model: TransformerBridge, stream: Iterable[Windows], *, batch_size: int = 256, memory_budget: Size | None = None
+) -> Iterator[Flags]:
     """Flag the memorized windows of a stream, chunk by chunk.
 
     The flags are those of ``extract``, for any batch size, except after a near tie.
@@ -66,6 +69,8 @@ def memorized_flags(model: TransformerBridge, stream: Iterable[Windows], *, batc
         model: a booted model.
         stream: chunks of windows, for instance of 4,096; a chunk is held while it is decided.
         batch_size: windows in a forward pass; fewer than twice as many where batches are joined.
+        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
+            smaller where they must be. Changes no value beyond rounding.
 
     Yields:
         The flags of each chunk, in its order.
@@ -75,16 +80,15 @@ def memorized_flags(model: TransformerBridge, stream: Iterable[Windows], *, batc
         DecodingError: NaN or infinite logits, with the window.
     """
     for windows in stream:
-        yield _flag(model, windows, batch_size=batch_size)
+        yield _flag(model, windows, batch_size=batch_size, memory_budget=memory_budget)
 
 
 @measurement
-def _flag(model: TransformerBridge, windows: Windows, *, batch_size: int) -> Flags:
+def _flag(model: TransformerBridge, windows: Windows, *, batch_size: int, memory_budget: Size | None) -> Flags:
     """Flag one chunk: between chunks the process is the caller's."""
     check_windows(model, windows)
     decoder = Decoder.of(model, windows.tokens[:1])
-    if batch_size < 1:
-        raise WindowError(f"batch_size must be at least 1, not {batch_size}")
+    batch_size = texts_at_once(model, windows, batch_size, memory_budget)
     everything = np.arange(len(windows))
     used = np.full(len(windows), windows.prefix_len)
     runs = exact_runs(model, decoder, windows, row=everything, used=used, batch_size=batch_size)
@@ -104,7 +108,14 @@ def _flag(model: TransformerBridge, windows: Windows, *, batch_size: int) -> Fla
     )
 
 
-def write_flags(model: TransformerBridge, stream: Iterable[Windows], out: Path, *, batch_size: int = 256) -> list[Path]:
+def write_flags(
+    model: TransformerBridge,
+    stream: Iterable[Windows],
+    out: Path,
+    *,
+    batch_size: int = 256,
+    memory_budget: Size | None = None,
+) -> list[Path]:
     """Flag a stream into a folder of parquet parts, one a chunk; a run that was cut off goes on where it stopped.
 
     One process at a time writes into a folder; another waits, and takes over the parts that it finds.
@@ -113,7 +124,7 @@ def write_flags(model: TransformerBridge, stream: Iterable[Windows], out: Path, 
         model: a booted model.
         stream: chunks of windows, the same on every run.
         out: folder of ``part-000000.parquet``, ``part-000001.parquet`` ...; a finished part is not run again.
-        batch_size: as in ``memorized_flags``.
+        batch_size, memory_budget: as in ``memorized_flags``.
 
     Returns:
         The parts, in order.
@@ -131,7 +142,7 @@ def write_flags(model: TransformerBridge, stream: Iterable[Windows], out: Path, 
             if part.exists():
                 _refuse_foreign(part, model, windows)
             else:
-                (flags,) = memorized_flags(model, [windows], batch_size=batch_size)
+                (flags,) = memorized_flags(model, [windows], batch_size=batch_size, memory_budget=memory_budget)
                 write_result(flags, part)
         further = sorted({*out.glob("part-*.parquet")} - {*parts})
     if further:

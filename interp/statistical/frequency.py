@@ -21,6 +21,7 @@ from interp.brief import Brief
 from interp.data.counts.index import CountIndex, ngram_counts, window_counts
 from interp.data.counts.manifest import CountIndexError
 from interp.data.windows import Windows
+from interp.progress import along
 from interp.results import Provenance
 from interp.several import several
 from interp.stats.clustered_sums import ClusteredSums
@@ -106,13 +107,16 @@ class Frequency(Brief):
         return pd.DataFrame(rows_of).rename(columns={"n": "n_windows", "length": "n"})
 
 
-def frequency(index: CountIndex, windows: Windows, *, lengths: int | Sequence[int] = LENGTHS) -> Frequency:
+def frequency(
+    index: CountIndex, windows: Windows, *, lengths: int | Sequence[int] = LENGTHS, progress: bool = False
+) -> Frequency:
     """Count the n-grams of windows, and the windows, in an indexed corpus.
 
     Args:
         index: of the model's training corpus, in the model's own tokenizer.
         windows: any windows of that tokenizer.
         lengths: n of the n-grams; none longer than the prefix or the continuation.
+        progress: show a bar with the time left.
 
     Raises:
         CountIndexError: an id the index does not have, windows of another tokenizer than the index's, or n-grams that
@@ -129,7 +133,8 @@ def frequency(index: CountIndex, windows: Windows, *, lengths: int | Sequence[in
         raise CountIndexError(
             f"n-grams of lengths {list(lengths)} do not fit; n can be 1 to {longest} in these windows"
         )
-    counts = np.stack([ngram_counts(index, windows, n) for n in lengths], axis=1)
+    counted = along(lengths, "n-gram counts", progress, total=len(lengths), unit="length")
+    counts = np.stack([ngram_counts(index, windows, n) for n in counted], axis=1)
     logs, k = np.log10(1 + counts), windows.prefix_len
     columns = {"window_count": window_counts(index, windows)}
     for i, n in enumerate(lengths):

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,13 +20,19 @@ from interp.data.counts.manifest import CountIndexError
 from interp.data.owned import WindowError
 from interp.data.windows import Windows
 from interp.files import only_writer
+from interp.progress import along
 from interp.results import WINDOWS, Provenance, read_provenance, read_table, write_table
 from interp.several import several
 from interp.statistical.frequency import LENGTHS, Frequency, frequency, frequency_provenance
 
 
 def stream_frequency(
-    index: CountIndex, stream: Iterable[Windows], out: Path, *, lengths: int | Sequence[int] = LENGTHS
+    index: CountIndex,
+    stream: Iterable[Windows],
+    out: Path,
+    *,
+    lengths: int | Sequence[int] = LENGTHS,
+    progress: bool = False,
 ) -> Frequency:
     """``frequency`` of a stream of chunks, for runs of any size; a run that was cut off goes on where it stopped.
 
@@ -38,6 +44,7 @@ def stream_frequency(
         stream: chunks of windows, of 4,096 for instance; the same on every run.
         out: folder of the counts by position, ``part-000000.parquet`` ...; a finished part is not counted again.
         lengths: as in ``frequency``.
+        progress: show a bar of the chunks, with the time left where ``stream`` says how many there are.
 
     Raises:
         CountIndexError: as ``frequency``; a part in the folder that is of other windows, lengths or another index.
@@ -46,7 +53,8 @@ def stream_frequency(
     lengths = several(lengths)
     parts, tables, made = [], [], []
     with only_writer(out, wait=True):
-        for number, windows in enumerate(stream):
+        total = len(stream) if isinstance(stream, Sized) else None
+        for number, windows in enumerate(along(stream, "n-gram counts", progress, total=total, unit="chunk")):
             part = out / f"part-{number:06d}.parquet"
             parts.append(part)
             made.append(frequency_provenance(index, windows, lengths))
@@ -68,10 +76,9 @@ def stream_frequency(
     )
 
 
-def chunks(windows: Windows, size: int = 4096) -> Iterator[Windows]:
-    """Windows in memory as a stream of chunks."""
-    for where, _ in windows.batches(size):
-        yield windows.select(np.arange(where.start, where.stop))
+def chunks(windows: Windows, size: int = 4096) -> list[Windows]:
+    """Windows in memory as chunks."""
+    return [windows.select(np.arange(where.start, where.stop)) for where, _ in windows.batches(size)]
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,15 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import Windows
+from interp.engine.budget import rows_at_once
 from interp.engine.readout import NEAR_TIE
 from interp.errors import InterpError
+from interp.models.identity import parameter_dtype
 from interp.models.loading import load_model
+from interp.progress import along
 from interp.results import Provenance
 from interp.several import several
+from interp.sizes import Size
 from interp.statistical.extraction import Extraction, extract
 from interp.stats.estimates import Estimate, clustered_rate
 from interp.wording import percent
@@ -130,7 +134,10 @@ def numerics(
     dtypes: str | Sequence[str] = ("float32", "bfloat16", "float16"),
     batch_sizes: int | Sequence[int] = (64, 1, 7),
     device: str | torch.device | None = None,
+    revision: str | None = None,
+    memory_budget: Size | None = None,
     seed: int = 0,
+    progress: bool = False,
 ) -> Numerics:
     """Extract in every format at every batch size, and compare with float32 at the first batch size.
 
@@ -139,14 +146,17 @@ def numerics(
         windows: what to extract.
         dtypes: names of formats, of ``DTYPES``.
         batch_sizes: windows in a forward pass; the first is the reference's.
-        device: as for ``load_model``.
+        device, revision: as for ``load_model``.
+        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. A batch that does
+            not fit is refused: another one would be measured.
         seed: of the bootstrap over documents.
+        progress: show a bar with the time left.
 
     Returns:
         A row for each format and batch size but the reference itself.
 
     Raises:
-        NumericsError: an unknown format, or no batch size.
+        NumericsError: an unknown format, no batch size, or one that does not fit into the memory budget.
         DecodingError: NaN or infinite logits; float16 overflows in some models.
     """
     dtypes, batch_sizes = several(dtypes), several(batch_sizes)
@@ -155,8 +165,21 @@ def numerics(
         raise NumericsError(
             f"formats {unknown} are not of {list(DTYPES)}" if unknown else "give at least one batch size"
         )
-    model = load_model(name_or_path, device=device, dtype=torch.float32)
-    reference = extract(model, windows, batch_size=batch_sizes[0])
+
+    def load(dtype: str) -> TransformerBridge:
+        return load_model(name_or_path, device=device, revision=revision, dtype=DTYPES[dtype])
+
+    model = load("float32")
+    for size in batch_sizes:
+        fitting = rows_at_once(model, windows.tokens.shape[1], size, memory_budget, stores=2)
+        if fitting < size:
+            raise NumericsError(
+                f"batches of {size} windows need more than the memory budget of {memory_budget}, into which {fitting} "
+                "fit; allow more, or measure smaller batches"
+            )
+    # One extraction is the reference; it is not run again.
+    runs = [(dtype, size) for dtype in dtypes for size in batch_sizes[dtype == "float32" :]]
+    reference = extract(model, windows, batch_size=batch_sizes[0], progress=progress)
     provenance = Provenance.of(
         "numerics",
         model,
@@ -167,14 +190,9 @@ def numerics(
         seed=seed,
     )
     settings = []
-    for dtype in dtypes:
-        this = model if dtype == "float32" else load_model(name_or_path, device=device, dtype=DTYPES[dtype])
-        settings += [
-            compare(reference, other, dtype=dtype, batch_size=size, seed=seed)
-            for size, other in _in_batches(this, windows, batch_sizes[1:] if dtype == "float32" else batch_sizes)
-        ]
+    for dtype, size in along(runs, "formats and batch sizes", progress, total=len(runs), unit="run"):
+        if dtype != parameter_dtype(model):
+            model = load(dtype)
+        other = extract(model, windows, batch_size=size, progress=progress)
+        settings.append(compare(reference, other, dtype=dtype, batch_size=size, seed=seed))
     return Numerics(windows, reference, tuple(settings), provenance)
-
-
-def _in_batches(model: TransformerBridge, windows: Windows, batch_sizes: Sequence[int]) -> list[tuple[int, Extraction]]:
-    return [(size, extract(model, windows, batch_size=size)) for size in batch_sizes]

@@ -16,11 +16,14 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief
 from interp.data.owned import WindowError
 from interp.data.windows import Windows
+from interp.engine.budget import rows_at_once
 from interp.engine.readout import DecodingError, at_least_float32, true_log_probs
 from interp.models.hooks import logits
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
+from interp.progress import in_batches
 from interp.results import Provenance
+from interp.sizes import Size
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -38,13 +41,23 @@ class PrefixLogProb(Brief):
 
 
 @measurement
-def prefix_log_prob(model: TransformerBridge, windows: Windows, *, batch_size: int = 64) -> PrefixLogProb:
+def prefix_log_prob(
+    model: TransformerBridge,
+    windows: Windows,
+    *,
+    batch_size: int = 64,
+    memory_budget: Size | None = None,
+    progress: bool = False,
+) -> PrefixLogProb:
     """Log-probability of each window's prefix, by one teacher-forced pass.
 
     Args:
         model: the booted model.
         windows: windows with prefixes of two tokens or more.
         batch_size: windows of one pass; changes no value beyond rounding.
+        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
+            smaller where they must be. Changes no value beyond rounding.
+        progress: show a bar with the time left.
 
     Raises:
         WindowError: windows that the model cannot take, or prefixes of a single token.
@@ -54,7 +67,9 @@ def prefix_log_prob(model: TransformerBridge, windows: Windows, *, batch_size: i
     if windows.prefix_len < 2:
         raise WindowError("a prefix of one token has no log-probability: nothing stands before it")
     values = np.full((len(windows), windows.prefix_len), np.nan)
-    for where, tokens in windows.batches(batch_size):
+    k = windows.prefix_len
+    batch_size = rows_at_once(model, k, batch_size, memory_budget, unembedded=3 * k)
+    for where, tokens in in_batches(windows.batches(batch_size), len(windows), "prefixes", progress):
         prefix = tokens[:, : windows.prefix_len].to(model.cfg.device)
         predicted = at_least_float32(logits(model, prefix)[:, :-1])
         values[where, 1:] = true_log_probs(predicted, prefix[:, 1:]).double().cpu().numpy()

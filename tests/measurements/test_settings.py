@@ -28,7 +28,6 @@ DESCRIBED = (*STATISTICAL, *INTERNAL, *OF_SCORES, *OF_HEADS)
         ({"groups": ["matched", "matched"]}, "'matched' is given twice"),
         ({"screen": 0.2, "heads": "0.0"}, "takes no --heads"),
         ({"screen": 0.2, "estimate": True, "by_window": True}, "takes no --estimate or --by-window"),
-        ({"screen": 0.2, "memory_budget": 1}, "takes no --memory-budget"),
     ],
 )
 def test_wrong_settings_are_refused_with_what_is_allowed(given: dict[str, object], said: str) -> None:

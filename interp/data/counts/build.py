@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -20,7 +20,6 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import Int
 from tokengrams import MemmapIndex
-from tqdm import tqdm
 
 from interp.data.counts.index import CountIndex, open_index
 from interp.data.counts.manifest import (
@@ -33,6 +32,7 @@ from interp.data.counts.manifest import (
     token_file,
 )
 from interp.files import is_empty, only_writer, sha256, whole_file
+from interp.progress import Progress, bar
 
 SHARD_TOKENS = 2**28
 """Tokens of a shard: its suffix array is sorted at once and takes 8 bytes a token (2 GiB)."""
@@ -46,7 +46,7 @@ def build_index(
     tokenizer: str,
     source: str,
     shard_tokens: int = SHARD_TOKENS,
-    progress: bool = True,
+    progress: bool = False,
 ) -> CountIndex:
     """Index a corpus, or go on with an interrupted build of the same corpus.
 
@@ -59,7 +59,7 @@ def build_index(
         tokenizer: ``tokenizer_fingerprint`` of the tokenizer that made the ids.
         source: name of the corpus.
         shard_tokens: a shard is closed when it has this many tokens.
-        progress: show a bar of tokens.
+        progress: show a bar of documents, with the time left where ``documents`` says how many there are.
 
     Returns:
         The finished index, opened.
@@ -76,8 +76,9 @@ def build_index(
         if earlier is None:
             manifest.write(out)
         known = earlier.shards if earlier else ()
-        with tqdm(unit="token", unit_scale=True, disable=not progress, desc=f"index of {source}") as bar:
-            corpus = _Corpus(_checked(documents, d_vocab), manifest, bar)
+        total = len(documents) if isinstance(documents, Sized) else None
+        with bar(total, f"index of {source}", progress, unit="document") as done:
+            corpus = _Corpus(_checked(documents, d_vocab), manifest, done)
             while not corpus.ended:
                 number = len(manifest.shards)
                 if earlier and earlier.finished and number == len(known):
@@ -140,7 +141,7 @@ class _Corpus:
 
     documents: Iterator[Int[np.ndarray, " _pos"]]
     manifest: Manifest
-    bar: tqdm
+    done: Progress
 
     def __post_init__(self) -> None:
         self._next = next(self.documents, None)
@@ -155,7 +156,7 @@ class _Corpus:
         while self._next is not None and n_tokens < self.manifest.shard_tokens:
             yield np.append(self._next, self.manifest.d_vocab)
             n_tokens += len(self._next) + 1
-            self.bar.update(len(self._next))
+            self.done(1)
             self._next = next(self.documents, None)
 
     def shard(self, table_sha256: str, file: BinaryIO | None = None) -> Shard:

@@ -21,13 +21,18 @@ def token_documents(
     split: str | None = None,
     config: str | None = None,
     tally: Tally | None = None,
+    progress: bool = False,
 ) -> Iterator[Int[np.ndarray, " _pos"]]:
     """Token ids of each document of a corpus, whole; read and encoded as windows are (``stream_windows``).
+
+    The arguments are those of ``stream_windows``.
 
     Raises:
         WindowError: a corpus that cannot be read, a missing column or one without text.
     """
     tally = Tally() if tally is None else tally
-    documents = read_documents(source, text_column=text_column, split=split, config=config, tally=tally)
+    documents = read_documents(
+        source, text_column=text_column, split=split, config=config, tally=tally, progress=progress
+    )
     for _, ids in tokenized(documents, tokenizer, tally=tally):
         yield np.asarray(ids, dtype=np.int64)

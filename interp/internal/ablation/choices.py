@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 from interp.errors import InterpError
@@ -24,9 +24,6 @@ MeanOver = Literal["position", "all"]
 
 Group = Literal["memorized", "unmemorized", "matched"]
 """Windows by what the model recites of them."""
-
-Progress = Callable[[int], object]
-"""Told how many windows were done since the last call, of each head or set."""
 
 
 def metrics_asked(metrics: Metric | Sequence[Metric]) -> tuple[Metric, ...]:

@@ -27,6 +27,7 @@ from interp.models.measuring import measurement
 from interp.results import Provenance
 from interp.seeds import generator
 from interp.several import several
+from interp.sizes import Size
 from interp.stats.curves import column_estimates
 from interp.stats.estimates import Estimate
 
@@ -108,6 +109,7 @@ def cumulative_ablation(
     n_ablated: int | Sequence[int] | None = None,
     n_random: int = 5,
     batch_size: int = 64,
+    memory_budget: Size | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> CumulativeAblation:
@@ -119,7 +121,7 @@ def cumulative_ablation(
         ranking: (layer, head) pairs, most important first; random orders are of the same heads.
         n_ablated: numbers of heads to ablate; 0, 1, 2, 3, 4, 6, 8, 12 ... up to all unless given.
         n_random: random orders, at least 1.
-        ablation, batch_size: as in ``ablate_heads``.
+        ablation, batch_size, memory_budget: as in ``ablate_heads``.
         seed: draws the random orders.
         progress: show a progress bar.
 
@@ -143,6 +145,7 @@ def cumulative_ablation(
         [order[:count] for order in orders for count in counts],
         ablation,
         batch_size=batch_size,
+        memory_budget=memory_budget,
         progress=progress,
     )
     shape = (1 + n_random, len(counts), len(windows))

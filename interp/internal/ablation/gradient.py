@@ -28,6 +28,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.engine.blocks import Blocks
+from interp.engine.budget import rows_at_once
 from interp.engine.readout import at_least_float32, true_log_probs
 from interp.engine.take_apart import take_apart
 from interp.internal.ablation.choices import AblationError, Method
@@ -35,7 +36,9 @@ from interp.internal.ablation.replacement import Ablation, Replacement
 from interp.models.hooks import check_computed
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
+from interp.progress import in_batches
 from interp.results import Provenance
+from interp.sizes import Size
 from interp.stats.estimates import Estimate
 from interp.stats.importance import head_estimates
 
@@ -78,6 +81,8 @@ def estimate_heads(
     *,
     steps: int = 1,
     batch_size: int = 16,
+    memory_budget: Size | None = None,
+    progress: bool = False,
 ) -> HeadEstimate:
     """Estimate what ablating each head alone would cost in log-probability.
 
@@ -87,6 +92,9 @@ def estimate_heads(
         ablation: as in ``ablate_heads``.
         steps: 1 for the gradient of the clean model; more for integrated gradients by the midpoint rule.
         batch_size: windows in a pass; all activations of a batch are held for the backward pass.
+        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
+            smaller where they must be. Changes no value beyond rounding.
+        progress: show a bar with the time left.
 
     Raises:
         WindowError, AblationError, ActivationError: as ``ablate_heads``; fewer than one step.
@@ -100,7 +108,18 @@ def estimate_heads(
     fall = np.zeros((len(blocks.layers), blocks.n_heads, len(windows)))
     # The clean model itself for the plain gradient; the middles of equal steps from 0 to 1 otherwise.
     openings = [0.0] if steps == 1 else [(i + 0.5) / steps for i in range(steps)]
-    for where, tokens in windows.batches(batch_size):
+    n_layers = len(blocks.layers)
+    batch_size = rows_at_once(
+        model,
+        windows.tokens.shape[1],
+        batch_size,
+        memory_budget,
+        residuals=16 * n_layers,
+        patterns=2 * n_layers,
+        unembedded=3 * windows.continuation_len,
+    )
+    what = f"gradients of heads, {ablation.method}"
+    for where, tokens in in_batches(windows.batches(batch_size), len(windows), what, progress):
         donors = None if replacement.donors is None else blocks.head_outputs(replacement.donors[where][:, :-1])
         for opening in openings:
             size = (len(tokens), len(blocks.layers), blocks.n_heads)

@@ -20,18 +20,19 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float
-from tqdm import tqdm
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.engine.take_apart import take_apart
-from interp.internal.ablation.choices import AblationError, Method, Metric, Progress, metrics_asked
+from interp.internal.ablation.choices import AblationError, Method, Metric, metrics_asked
 from interp.internal.ablation.replacement import Ablation, check_heads
 from interp.internal.ablation.sweep import SweepValues, sweep_heads
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
+from interp.progress import Progress, bar
 from interp.results import Provenance
+from interp.sizes import Size
 from interp.stats.estimates import Estimate
 from interp.stats.importance import head_estimates
 from interp.stats.ranks import ranked
@@ -159,7 +160,7 @@ def ablate_heads(
     heads: Sequence[tuple[int, int]] | None = None,
     by_token: bool = False,
     batch_size: int = 64,
-    memory_budget: int | None = None,
+    memory_budget: Size | None = None,
     progress: bool | Progress = False,
 ) -> HeadAblation:
     """Ablate every head in turn and see what the windows lose.
@@ -195,10 +196,7 @@ def ablate_heads(
         mask = check_heads(model, list(heads))
     blocks = take_apart(model, windows.tokens[:1])
     replacement = ablation.prepared(model, windows, blocks.head_outputs, batch_size=batch_size)
-    with tqdm(
-        total=int(mask.sum()) * len(windows), desc=f"heads, {ablation.method}", disable=progress is not True
-    ) as bar:
-        report = progress if callable(progress) else bar.update
+    with bar(int(mask.sum()) * len(windows), f"heads, {ablation.method}", progress) as done:
         values = sweep_heads(
             model,
             windows,
@@ -209,7 +207,7 @@ def ablate_heads(
             by_token=by_token,
             batch_size=batch_size,
             memory_budget=memory_budget,
-            progress=report,
+            progress=done,
         )
     chosen = None if heads is None else [[int(layer), int(head)] for layer, head in heads]
     settings = {"metrics": list(metrics), "batch_size": batch_size, "heads": chosen}

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,7 @@ from interp.internal.ablation.replacement import Ablation
 from interp.internal.comparison.agreement import Agreement, agreement
 from interp.models.measuring import measurement
 from interp.results import Provenance
+from interp.sizes import Size
 from interp.stats.ranks import ranked, top_size
 
 N_PROBES = 6
@@ -75,7 +77,9 @@ def screen_heads(
     share: float = 0.2,
     metrics: Metric | Sequence[Metric] = ("log_prob", "rate"),
     batch_size: int = 64,
+    memory_budget: Size | None = None,
     seed: int = 0,
+    progress: bool = False,
 ) -> Screening:
     """Find the ``share`` most important heads by log-probability without ablating every head.
 
@@ -83,7 +87,7 @@ def screen_heads(
         model: a booted model.
         windows: what is tested.
         share: of all heads, rounded, at least one.
-        ablation, metrics, batch_size: as in ``ablate_heads``.
+        ablation, metrics, batch_size, memory_budget, progress: as in ``ablate_heads``.
         seed: the order of heads that are equal.
 
     Raises:
@@ -92,7 +96,8 @@ def screen_heads(
     """
     n_top = top_size(model.cfg.n_layers * model.cfg.n_heads, share)
     ablation, metrics = Ablation.of(ablation), metrics_asked(metrics)
-    estimate = estimate_heads(model, windows, ablation, batch_size=min(batch_size, 16))
+    how: dict[str, Any] = {"memory_budget": memory_budget, "progress": progress}
+    estimate = estimate_heads(model, windows, ablation, batch_size=min(batch_size, 16), **how)
     guess = estimate.importance()
     order = ranked(guess, seed=seed)
     # The top by estimate, and some spread evenly over the rest.
@@ -108,6 +113,7 @@ def screen_heads(
             metrics=metrics,
             heads=[(int(layer), int(head)) for layer, head in np.argwhere(wanted)],
             batch_size=batch_size,
+            **how,
         )
         exact = more if exact is None else _merged(exact, more, wanted)
         importance = exact.importance()

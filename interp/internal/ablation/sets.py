@@ -14,7 +14,6 @@ import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from tqdm import tqdm
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
@@ -24,12 +23,14 @@ from interp.engine.budget import budget, rows_within
 from interp.engine.greedy import Recorder, edited_step, first_misses, run_on
 from interp.engine.readout import read_continuation
 from interp.engine.take_apart import take_apart
-from interp.internal.ablation.choices import Method, Metric, Progress, metrics_asked
+from interp.internal.ablation.choices import Method, Metric, metrics_asked
 from interp.internal.ablation.replacement import Ablation, Replacement, check_heads
 from interp.models.hooks import check_computed
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
+from interp.progress import Progress, bar
 from interp.results import Provenance
+from interp.sizes import Size
 from interp.stats.curves import column_estimates
 
 Heads = tuple[tuple[int, int], ...]
@@ -104,7 +105,7 @@ def ablate_sets(
     *,
     metrics: Metric | Sequence[Metric] = ("log_prob", "rate"),
     batch_size: int = 64,
-    memory_budget: int | None = None,
+    memory_budget: Size | None = None,
     progress: bool | Progress = False,
 ) -> SetAblation:
     """Ablate the heads of each set together.
@@ -129,10 +130,7 @@ def ablate_sets(
     generated = np.full(token_log_prob.shape, -1) if with_score else None
     n_bytes = budget(memory_budget, with_score=with_score)
     n_rows = rows_within(blocks, windows.tokens.shape[1], n_bytes, n_stores=2 if with_score else 0)
-    with tqdm(
-        total=len(sets) * len(windows), desc=f"sets of heads, {ablation.method}", disable=progress is not True
-    ) as bar:
-        report = progress if callable(progress) else bar.update
+    with bar(len(sets) * len(windows), f"sets of heads, {ablation.method}", progress) as done:
         for where, tokens in windows.batches(min(batch_size, n_rows)):
             clean = _residuals(blocks, tokens)
             donors = None if replacement.donors is None else blocks.head_outputs(replacement.donors[where][:, :-1])
@@ -148,7 +146,7 @@ def ablate_sets(
                 memorized[i, where] = found.memorized.cpu().numpy()
                 if found.predicted is not None and generated is not None:
                     generated[i, where] = run.write(kept, found.predicted, truth, windows.prefix_len).cpu().numpy()
-                report(len(tokens))
+                done(len(tokens))
     ablated = tuple(tuple((int(layer), int(head)) for layer, head in heads) for heads in sets)
     return SetAblation(
         windows=windows,

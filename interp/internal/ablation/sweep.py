@@ -9,7 +9,7 @@ head (``interp.internal.ablation.reference``), in another order of summation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,8 @@ from interp.engine.readout import read_continuation
 from interp.internal.ablation.replacement import Replacement
 from interp.internal.ablation.waiting import CLEAN, Waiting, WaitingRows
 from interp.models.hooks import check_computed, check_finite
+from interp.progress import Progress
+from interp.sizes import Size
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -87,8 +89,8 @@ def sweep_heads(
     with_score: bool,
     by_token: bool = False,
     batch_size: int,
-    memory_budget: int | None = None,
-    progress: Callable[[int], object] = lambda _: None,
+    memory_budget: Size | None = None,
+    progress: Progress = lambda _: None,
 ) -> SweepValues:
     """Ablate each of the chosen heads alone; NaN for the others.
 

@@ -28,11 +28,14 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.brief import Brief
 from interp.data.windows import Windows
+from interp.engine.budget import rows_at_once
 from interp.internal.lens.logit_lens import predicting
 from interp.models.hooks import activations, hook_name
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
+from interp.progress import in_batches
 from interp.results import Provenance
+from interp.sizes import Size
 from interp.stats.curves import column_estimates, estimate_columns
 from interp.stats.estimates import bootstrap
 from interp.stats.ranks import Importance, membership
@@ -184,7 +187,13 @@ def target_masks(
 
 @measurement
 def attention_targets(
-    model: TransformerBridge, windows: Windows, *, corpus: Windows | None = None, batch_size: int = 64
+    model: TransformerBridge,
+    windows: Windows,
+    *,
+    corpus: Windows | None = None,
+    batch_size: int = 64,
+    memory_budget: Size | None = None,
+    progress: bool = False,
 ) -> AttentionTargets:
     """Measure what each head looks at while the continuation is predicted (teacher-forced).
 
@@ -193,6 +202,9 @@ def attention_targets(
         windows: windows with their true continuation.
         corpus: windows that say which tokens are rare; the tested ones unless given.
         batch_size: windows in a forward pass.
+        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
+            smaller where they must be. Changes no value beyond rounding.
+        progress: show a bar with the time left.
 
     Raises:
         WindowError: windows that the model cannot take.
@@ -208,7 +220,10 @@ def attention_targets(
     uniform = np.empty((len(TARGETS), len(windows)))
     entropy = np.empty((n_layers, n_heads, len(windows)))
     at = predicting(windows)
-    for where, tokens in windows.batches(batch_size):
+    # The patterns of all layers, and a layer's in float64 against every target.
+    patterns = n_layers + 2 * (1 + len(TARGETS))
+    batch_size = rows_at_once(model, windows.tokens.shape[1], batch_size, memory_budget, patterns=patterns)
+    for where, tokens in in_batches(windows.batches(batch_size), len(windows), "attention", progress):
         masks = target_masks(tokens, rare, at)
         # Only induction can be without a target: elsewhere no attention to it is a measured 0.
         has_target = torch.ones(masks.shape[:3], dtype=torch.float64)

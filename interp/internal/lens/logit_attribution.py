@@ -26,12 +26,15 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.engine.blocks import Blocks
+from interp.engine.budget import rows_at_once
 from interp.engine.take_apart import take_apart
 from interp.errors import InterpError
 from interp.models.hooks import check_computed
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
+from interp.progress import in_batches
 from interp.results import Provenance
+from interp.sizes import Size
 from interp.stats.curves import column_estimates
 
 
@@ -88,13 +91,23 @@ class LogitAttribution(Brief):
 
 
 @measurement
-def logit_attribution(model: TransformerBridge, windows: Windows, *, batch_size: int = 64) -> LogitAttribution:
+def logit_attribution(
+    model: TransformerBridge,
+    windows: Windows,
+    *,
+    batch_size: int = 64,
+    memory_budget: Size | None = None,
+    progress: bool = False,
+) -> LogitAttribution:
     """Split the logit of each true continuation token into what each part of the model adds.
 
     Args:
         model: a booted model.
         windows: whose true tokens are fed in.
         batch_size: windows in a pass.
+        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
+            smaller where they must be. Changes no value beyond rounding.
+        progress: show a bar with the time left.
 
     Raises:
         WindowError: windows that the model cannot take.
@@ -109,7 +122,10 @@ def logit_attribution(model: TransformerBridge, windows: Windows, *, batch_size:
             f"shares in {blocks.dtype} would miss the logit by their rounding; load {model.cfg.model_name} in float32"
         )
     batches = []
-    for where, tokens in windows.batches(batch_size):
+    # What every head, MLP and bias adds is kept.
+    residuals = len(blocks.layers) * (blocks.n_heads + 3)
+    batch_size = rows_at_once(model, windows.tokens.shape[1], batch_size, memory_budget, residuals=residuals)
+    for where, tokens in in_batches(windows.batches(batch_size), len(windows), "attribution", progress):
         keep = slice(windows.prefix_len - 1, tokens.shape[1] - 1)
         residual, added = _run(blocks, tokens, keep)
         check_computed(residual, model, tokens, name="the last residual stream", windows=windows.window[where])

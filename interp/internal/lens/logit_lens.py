@@ -21,13 +21,16 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
+from interp.engine.budget import rows_at_once
 from interp.engine.readout import at_least_float32
 from interp.internal.lens.layer_decoding import LayerDecoding
 from interp.models.hooks import HookError, activations, hook_name, logits
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.models.verify import relative_error
+from interp.progress import in_batches
 from interp.results import Provenance
+from interp.sizes import Size
 
 Translate = Callable[[int, Float[Tensor, "..."]], Float[Tensor, "..."]]
 """Moves the residual stream of a point, given its index, before it is decoded."""
@@ -105,7 +108,13 @@ def check_lens(model: TransformerBridge, windows: Windows) -> None:
 
 @measurement
 def logit_lens(
-    model: TransformerBridge, windows: Windows, *, after_attention: bool = False, batch_size: int = 64
+    model: TransformerBridge,
+    windows: Windows,
+    *,
+    after_attention: bool = False,
+    batch_size: int = 64,
+    memory_budget: Size | None = None,
+    progress: bool = False,
 ) -> LayerDecoding:
     """Decode every layer's residual stream at the true continuation tokens (teacher-forced).
 
@@ -115,6 +124,9 @@ def logit_lens(
         after_attention: also decode between attention and MLP of each layer (``hook_resid_mid``). Parallel blocks
             (Pythia) have no such point: NaN there.
         batch_size: windows in one forward pass; bounds the memory, batch_size x continuation x d_vocab logits.
+        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
+            smaller where they must be. Changes no value beyond rounding.
+        progress: show a bar with the time left.
 
     Returns:
         Values at ``n_layers + 1`` points (``2 n_layers + 1`` with ``after_attention``).
@@ -124,13 +136,26 @@ def logit_lens(
         ActivationError: a residual stream that is not finite.
         HookError: a point that does not fire, or a model whose output is not its final norm and unembedding.
     """
+    points = lens_points(model, after_attention=after_attention)
+    batch_size = windows_at_once(model, windows, batch_size, memory_budget, n_points=len(points))
     return decode_points(
         model,
         windows,
-        lens_points(model, after_attention=after_attention),
+        points,
         batch_size=batch_size,
+        progress=progress,
         provenance=Provenance.of("logit_lens", model, windows, after_attention=after_attention, batch_size=batch_size),
     )
+
+
+def windows_at_once(
+    model: TransformerBridge, windows: Windows, batch_size: int, memory_budget: Size | None, *, n_points: int
+) -> int:
+    """Windows of a pass that keeps the residual stream of each point, and decodes one point at a time."""
+    # Logits of the point and of the end, their log-probabilities and probabilities.
+    unembedded = 6 * windows.continuation_len
+    n_pos = windows.tokens.shape[1]
+    return rows_at_once(model, n_pos, batch_size, memory_budget, residuals=n_points, unembedded=unembedded)
 
 
 def decode_points(
@@ -140,6 +165,7 @@ def decode_points(
     *,
     translate: Translate | None = None,
     batch_size: int,
+    progress: bool = False,
     provenance: Provenance,
 ) -> LayerDecoding:
     """Decode the residual stream at some points, after a translator where one is given; see ``logit_lens``."""
@@ -150,7 +176,7 @@ def decode_points(
     dtype = np.float64 if model.cfg.dtype == torch.float64 else np.float32
     shape = (len(points), len(windows), windows.continuation_len)
     values = {name: np.full(shape, np.nan, dtype=dtype) for name in ("log_prob", "rank", "entropy", "kl")}
-    for where, batch in windows.batches(batch_size):
+    for where, batch in in_batches(windows.batches(batch_size), len(windows), "layer decoding", progress):
         tokens = batch.to(model.cfg.device)
         residual = activations(model, tokens, present, windows=windows.window[where])
         final = lens_logits(model, residual[present[-1]][:, at])

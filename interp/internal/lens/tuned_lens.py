@@ -30,15 +30,18 @@ from interp.brief import Brief
 from interp.data.disjoint import by_text, overlapping, run_length
 from interp.data.owned import WindowError
 from interp.data.windows import Windows
+from interp.engine.budget import rows_at_once
 from interp.errors import InterpError
 from interp.files import sha256, whole_file, write_text
 from interp.internal.lens.layer_decoding import LayerDecoding
-from interp.internal.lens.logit_lens import check_lens, decode_points, lens_logits, lens_points
+from interp.internal.lens.logit_lens import check_lens, decode_points, lens_logits, lens_points, windows_at_once
 from interp.models.hooks import activations
 from interp.models.identity import ModelIdentity, check_windows
 from interp.models.measuring import measurement
+from interp.progress import along
 from interp.results import Provenance
 from interp.seeds import generator
+from interp.sizes import Size
 
 N_CHECKS = 10
 _TENSORS = "translators.safetensors"
@@ -135,7 +138,9 @@ def train_tuned_lens(
     n_steps: int = 200,
     learning_rate: float = 3e-3,
     batch_size: int = 16,
+    memory_budget: Size | None = None,
     seed: int = 0,
+    progress: bool = False,
 ) -> TunedLens:
     """Train the translators on windows that share nothing with the tested ones.
 
@@ -146,7 +151,10 @@ def train_tuned_lens(
         n_steps: optimiser steps (Adam, the rate falling linearly to zero).
         learning_rate: of the first step.
         batch_size: windows in a step.
+        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. The windows of a
+            step are read in parts where they must be. Changes no value beyond rounding.
         seed: draws the batches and the held-out documents.
+        progress: show a bar with the time left.
 
     Raises:
         WindowError: windows that the model cannot take, overlap with the tested ones, or fewer than two documents.
@@ -175,6 +183,12 @@ def train_tuned_lens(
     optimizer = torch.optim.Adam([weight, bias], lr=learning_rate)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=n_steps)
 
+    # The gradient keeps the logits of every point and position until it is taken.
+    n_pos = training.tokens.shape[1]
+    at_once = rows_at_once(
+        model, n_pos, batch_size, memory_budget, residuals=4 * len(points), unembedded=4 * len(points) * n_pos
+    )
+
     def divergence(tokens: Tensor, rows: Int[np.ndarray, " batch"]) -> Float[Tensor, " point"]:
         stream = activations(model, tokens.to(first.device), points, windows=rows)
         residuals = torch.stack(list(stream.values()))
@@ -186,19 +200,24 @@ def train_tuned_lens(
 
     def held_out_kl() -> Float[Tensor, " point"]:
         return sum(
-            (divergence(tokens, check.window[at]) * len(tokens) for at, tokens in check.batches(batch_size)),
+            (divergence(tokens, check.window[at]) * len(tokens) for at, tokens in check.batches(at_once)),
             torch.zeros(n, **like),
         ) / len(check)
 
     history = [held_out_kl()]
     best = history[0].clone()
     kept = (weight.detach().clone(), bias.detach().clone())
-    for step in range(1, n_steps + 1):
+    steps = range(1, n_steps + 1)
+    for step in along(steps, "training the tuned lens", progress, total=n_steps, unit="step"):
         rows = rng.integers(len(fit), size=min(batch_size, len(fit)))
-        with torch.enable_grad():
-            loss = divergence(fit.tokens[torch.from_numpy(rows)], fit.window[rows]).sum()
-        # Of the translators alone: backward() would leave gradients on the model, and on what is hooked to it.
-        weight.grad, bias.grad = torch.autograd.grad(loss, (weight, bias))
+        slopes = [torch.zeros_like(weight), torch.zeros_like(bias)]
+        for start in range(0, len(rows), at_once):
+            part = rows[start : start + at_once]
+            with torch.enable_grad():
+                loss = divergence(fit.tokens[torch.from_numpy(part)], fit.window[part]).sum() * (len(part) / len(rows))
+            # Of the translators alone: backward() would leave gradients on the model, and on what is hooked to it.
+            torch._foreach_add_(slopes, torch.autograd.grad(loss, (weight, bias)))
+        weight.grad, bias.grad = slopes
         optimizer.step()
         schedule.step()
         if step % max(1, n_steps // N_CHECKS) == 0 or step == n_steps:
@@ -220,8 +239,22 @@ def train_tuned_lens(
 
 
 @measurement
-def tuned_lens(model: TransformerBridge, windows: Windows, lens: TunedLens, *, batch_size: int = 64) -> LayerDecoding:
+def tuned_lens(
+    model: TransformerBridge,
+    windows: Windows,
+    lens: TunedLens,
+    *,
+    batch_size: int = 64,
+    memory_budget: Size | None = None,
+    progress: bool = False,
+) -> LayerDecoding:
     """Layer decoding through the translators; the same result as ``logit_lens``, and equal to it at the last point.
+
+    Args:
+        model: the booted model.
+        windows: windows with their true continuation.
+        lens: its translators.
+        batch_size, memory_budget, progress: as in ``logit_lens``.
 
     Raises:
         TunedLensError: translators of another model: of another shape or other weights.
@@ -234,6 +267,7 @@ def tuned_lens(model: TransformerBridge, windows: Windows, lens: TunedLens, *, b
             f"the lens was trained on {lens.provenance.model} ({len(lens.point) - 1} layers, d_model "
             f"{lens.bias.shape[1]}); {model.cfg.model_name} has {model.cfg.n_layers} and {model.cfg.d_model}"
         )
+    batch_size = windows_at_once(model, windows, batch_size, memory_budget, n_points=len(points))
     identity = ModelIdentity.of(model)
     provenance = Provenance.of(
         "tuned_lens",
@@ -250,4 +284,12 @@ def tuned_lens(model: TransformerBridge, windows: Windows, lens: TunedLens, *, b
             f"the lens was trained on other weights than this {identity.model}'s: {differences}; train it again"
         )
     refuse_overlap(Windows.from_tokens(lens.trained_on, prefix_len=1), windows)
-    return decode_points(model, windows, points, translate=lens.translate, batch_size=batch_size, provenance=provenance)
+    return decode_points(
+        model,
+        windows,
+        points,
+        translate=lens.translate,
+        batch_size=batch_size,
+        progress=progress,
+        provenance=provenance,
+    )

@@ -26,6 +26,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.owned import WindowError
 from interp.data.windows import Windows
+from interp.engine.budget import rows_at_once
 from interp.engine.decoding import greedy_decode
 from interp.engine.readout import true_log_probs
 from interp.errors import InterpError
@@ -34,9 +35,11 @@ from interp.internal.noise.perturbation import Perturbation
 from interp.models.hooks import HookError, HookFn, activations, checked_hooks, hook_name
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
+from interp.progress import in_batches
 from interp.results import Provenance
 from interp.seeds import generator
 from interp.several import several
+from interp.sizes import Size
 
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 Site = Literal["hook_resid_pre", "hook_resid_post", "hook_attn_out", "hook_mlp_out"]
@@ -81,12 +84,12 @@ def _points(model: TransformerBridge, layer: int, site: Site) -> dict[str, float
 
 
 def _mean_residual(
-    model: TransformerBridge, windows: Windows, names: Sequence[str], *, batch_size: int
+    model: TransformerBridge, windows: Windows, names: Sequence[str], *, batch_size: int, progress: bool
 ) -> dict[str, Float[Tensor, " d_model"]]:
     """Mean clean residual of each point over all windows and continuation positions."""
     totals: dict[str, Tensor] = {}
     at = predicting(windows)
-    for where, tokens in windows.batches(batch_size):
+    for where, tokens in in_batches(windows.batches(batch_size), len(windows), "mean residuals", progress):
         stream = activations(model, tokens.to(model.cfg.device), names, windows=windows.window[where])
         for name, residual in stream.items():
             total = residual[:, at].double().sum(dim=(0, 1))
@@ -117,7 +120,9 @@ def perturb(
     positions: int | Sequence[int] | None = None,
     lens: bool = True,
     batch_size: int = 64,
+    memory_budget: Size | None = None,
     seed: int = 0,
+    progress: bool = False,
 ) -> Perturbation:
     """Add relative Gaussian noise at one site and measure recovery by layer, and M, at each alpha.
 
@@ -130,7 +135,10 @@ def perturb(
         positions: of the window, 0-based, that get noise; all of them unless given (``range(prefix_len)``: the prefix).
         lens: also decode every point; the dearest part for a large vocabulary. NaN without.
         batch_size: windows in a pass; bounds the memory, (alphas x points) residuals of the continuation.
+        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
+            smaller where they must be. Changes no value beyond rounding.
         seed: of the noise.
+        progress: show a bar with the time left.
 
     Returns:
         Recovery and scores at each alpha. Cosines are means over the continuation positions of a window.
@@ -164,13 +172,21 @@ def perturb(
     check_lens(model, windows)
     points = _points(model, layer, site)
     noisy_site = hook_name(site, layer)
-    means = _mean_residual(model, windows, list(points), batch_size=batch_size)
+    batch_size = rows_at_once(
+        model,
+        n_pos,
+        batch_size,
+        memory_budget,
+        residuals=(1 + len(alphas)) * len(points),
+        unembedded=6 * windows.continuation_len,
+    )
+    means = _mean_residual(model, windows, list(points), batch_size=batch_size, progress=progress)
     shape = (len(alphas), len(points), len(windows))
     cosine, centred, lens_kl = np.empty(shape), np.empty(shape), np.full(shape, np.nan)
     score, log_prob = np.empty((len(alphas), len(windows))), np.empty((len(alphas), len(windows)))
     memorized = np.empty((len(alphas), len(windows)), dtype=bool)
     at = predicting(windows)
-    for where, batch in windows.batches(batch_size):
+    for where, batch in in_batches(windows.batches(batch_size), len(windows), "noise", progress):
         tokens = batch.to(model.cfg.device)
         truth = tokens[:, windows.prefix_len :]
         ids = windows.window[where]
@@ -197,8 +213,6 @@ def perturb(
                 if own is not None:
                     other = lens_logits(model, noisy[a][name]).log_softmax(-1)
                     lens_kl[a, p, where] = (own.exp() * (own - other)).sum(-1).mean(1).cpu().numpy()
-    settings = {"alphas": list(alphas), "layer": layer, "site": site, "lens": lens, "seed": seed}
-    settings |= {"positions": None if positions is None else list(positions), "batch_size": batch_size}
     return Perturbation(
         alphas=np.asarray(alphas, dtype=np.float64),
         point=tuple(points),
@@ -211,7 +225,18 @@ def perturb(
         memorized=memorized,
         log_prob=log_prob,
         windows=windows,
-        provenance=Provenance.of("perturb", model, windows, **settings),
+        provenance=Provenance.of(
+            "perturb",
+            model,
+            windows,
+            alphas=list(alphas),
+            layer=layer,
+            site=site,
+            lens=lens,
+            seed=seed,
+            positions=None if positions is None else list(positions),
+            batch_size=batch_size,
+        ),
     )
 
 

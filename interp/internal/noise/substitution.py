@@ -26,15 +26,18 @@ from transformer_lens.model_bridge import TransformerBridge
 from interp.brief import Brief
 from interp.data.owned import WindowError
 from interp.data.windows import Windows
+from interp.engine.budget import rows_at_once
 from interp.engine.decoding import Decoder
 from interp.engine.readout import true_log_probs
 from interp.errors import InterpError
 from interp.models.hooks import check_computed
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
+from interp.progress import along
 from interp.results import Provenance
 from interp.seeds import generator
 from interp.several import several
+from interp.sizes import Size
 from interp.stats.curves import Groups, group_curves
 
 Loss = Literal["fall", "recited"]
@@ -176,7 +179,9 @@ def substitute(
     n_draws: int = 4,
     corpus: Windows | None = None,
     batch_size: int = 64,
+    memory_budget: Size | None = None,
     seed: int = 0,
+    progress: bool = False,
 ) -> Substitution:
     """Replace each prefix token in turn and measure what the continuation loses.
 
@@ -184,13 +189,23 @@ def substitute(
         model: the booted model.
         windows: windows with their true continuation.
         positions: of the prefix, 0-based; all of them unless given.
-        n_draws, corpus, batch_size, seed: as in ``substitute_sets``.
+        n_draws, corpus, batch_size, memory_budget, seed, progress: as in ``substitute_sets``.
 
     Raises:
         WindowError, SubstitutionError, ActivationError: as ``substitute_sets``.
     """
     alone = {str(p): [p] for p in (range(windows.prefix_len) if positions is None else several(positions))}
-    found = substitute_sets(model, windows, alone, n_draws=n_draws, corpus=corpus, batch_size=batch_size, seed=seed)
+    found = substitute_sets(
+        model,
+        windows,
+        alone,
+        n_draws=n_draws,
+        corpus=corpus,
+        batch_size=batch_size,
+        memory_budget=memory_budget,
+        seed=seed,
+        progress=progress,
+    )
     return replace(found, provenance=replace(found.provenance, measurement="substitute"))
 
 
@@ -203,7 +218,9 @@ def substitute_sets(
     n_draws: int = 4,
     corpus: Windows | None = None,
     batch_size: int = 64,
+    memory_budget: Size | None = None,
     seed: int = 0,
+    progress: bool = False,
 ) -> Substitution:
     """Replace all tokens of each set of prefix positions and measure what the continuation loses.
 
@@ -215,7 +232,10 @@ def substitute_sets(
         n_draws: substitutes for each window and position.
         corpus: windows whose tokens give the unigram distribution; the tested ones unless given.
         batch_size: windows in a forward pass.
+        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
+            smaller where they must be. Changes no value beyond rounding.
         seed: of the draws; a position's substitutes are the same in every set that it stands in.
+        progress: show a bar with the time left.
 
     Raises:
         WindowError: windows that the model cannot take, no set, a position outside the prefix or named twice in a set.
@@ -238,11 +258,13 @@ def substitute_sets(
         raise SubstitutionError(f"n_draws={n_draws}: at least one substitute is needed")
     tokens = windows.tokens if corpus is None else corpus.tokens
     unigrams = np.bincount(tokens.numpy().ravel(), minlength=model.cfg.d_vocab).astype(np.float64)
+    unembedded = 3 * windows.continuation_len
+    batch_size = rows_at_once(model, windows.tokens.shape[1], batch_size, memory_budget, unembedded=unembedded)
     decoder = Decoder.of(model, windows.tokens[:1], stepwise=False)
     clean, _ = _continued(model, decoder, windows, windows.tokens, batch_size=batch_size)
     drawn = {p: draw_substitutes(windows, p, n_draws=n_draws, unigrams=unigrams, seed=seed) for p in used}
     fall, recited = np.empty((len(windows), len(positions))), np.empty((len(windows), len(positions)))
-    for i, together in enumerate(positions):
+    for i, together in enumerate(along(positions, "substitution", progress, total=len(positions), unit="set")):
         changed = windows.tokens.repeat(n_draws, 1)
         for position in together:
             changed[:, position] = drawn[position].T.reshape(-1)
