@@ -9,8 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interp.demo import SEED, DemoResults
-from interp.figures.ablation import head_heatmap
-from interp.figures.lens import decided_by_layer, layer_curves
+from interp.figures.ablation import draw_heads
+from interp.figures.lens import draw_decided, draw_layers
 from interp.figures.rates import draw_dose_response, draw_score_histogram
 from interp.figures.scaling import draw_scaling
 from interp.internal.ablation.heads import HeadAblation
@@ -55,14 +55,11 @@ def dose_table(scores: pd.DataFrame) -> pd.DataFrame:
 def dose_figure(scores: pd.DataFrame, fitted: DoseResponse) -> go.Figure:
     """Rate against repetition, a panel a size and a curve a family."""
     return draw_dose_response(
-        fitted,
+        fitted.rates.to_frame(),
+        fitted.to_frame(),
         panel="size",
         line="family",
-        caption=(
-            "Points: share of windows with M = 1, with 95 % intervals by document. Curves: logistic in log2 of the "
-            "count. Diamonds: half is memorized. Dotted: never shown. "
-            f"Rests on {_windows_sentence(scores)}"
-        ),
+        caption=_windows_sentence(scores),
     )
 
 
@@ -96,9 +93,9 @@ def _scores_section(scores: pd.DataFrame) -> Section:
         ),
         figures=[
             draw_score_histogram(
-                score_histogram(scores, by=("model",), seed=SEED),
+                score_histogram(scores, by=("model",), seed=SEED).to_frame(),
                 panel="model",
-                caption=f"Share of windows by score, with 95 % intervals. Rests on {_windows_sentence(scores)}",
+                caption=_windows_sentence(scores),
             )
         ],
     )
@@ -117,11 +114,10 @@ def _scaling_section(scores: pd.DataFrame) -> Section:
         ),
         figures=[
             draw_scaling(
-                fitted,
+                fitted.rates.to_frame(),
+                fitted.to_frame(),
                 floor=_rate(scores[scores["count"] == 0]).value,
-                caption=(
-                    f"Lines: least squares in each family. Dashed: never shown. Rests on {_windows_sentence(scores)}"
-                ),
+                caption=_windows_sentence(scores),
             )
         ],
     )
@@ -143,8 +139,8 @@ def _layers_section(results: DemoResults) -> Section:
             "miss."
         ),
         figures=[
-            layer_curves(results.layers, "probability", d_vocab=VOCAB_SIZE, finding="Largest model of each family."),
-            decided_by_layer(results.decided, threshold=0.5),
+            draw_layers(results.layers, "probability", d_vocab=VOCAB_SIZE, caption="Largest model of each family"),
+            draw_decided(results.decided, threshold=0.5),
         ],
     )
 
@@ -166,7 +162,7 @@ def _heads_section(results: DemoResults) -> Section:
             f"of the heads carries {100 * min(shares):.0f} to {100 * max(shares):.0f} % of the summed fall, by model."
             + (f" Not measured, since nothing was memorized: {', '.join(missing)}." if missing else "")
         ),
-        figures=[head_heatmap(ablation, title=name) for name, ablation in results.ablations.items()],
+        figures=[draw_heads(ablation.to_frame(seed=SEED), title=name) for name, ablation in results.ablations.items()],
         columns=3,
     )
 

@@ -52,20 +52,31 @@ def behind(estimates: Sequence[Estimate]) -> str:
     return f" ({of_documents([e.n for e in measured], [e.n_clusters for e in measured])})" if measured else ""
 
 
+def resting(table: pd.DataFrame) -> tuple[pd.Series | None, pd.Series | None]:
+    """Windows and documents of each estimate of a table, each from the column that holds them; ``None`` without one."""
+    windows, documents = (
+        next((table[name] for name in names if name in table), None)
+        for names in (("n_windows", "n"), ("n_documents", "n_clusters"))
+    )
+    return windows, documents
+
+
 def rests_on(table: pd.DataFrame) -> str:
     """A sentence on what the intervals of a table rest on, for captions; rows that were not measured do not count.
 
     Args:
         table: with the windows of each estimate in ``n_windows`` or ``n``, and its documents in ``n_documents`` or
-            ``n_clusters``.
+            ``n_clusters``; groups of a column ``group`` are told apart.
     """
-    windows, documents = (
-        next((table[name] for name in names if name in table), None)
-        for names in (("n_windows", "n"), ("n_documents", "n_clusters"))
-    )
+    windows, documents = resting(table)
     if windows is None or documents is None:
         return "The table does not say how many documents the intervals rest on."
     measured = documents > 0
     if not measured.any():
         return "Nothing was measured."
-    return f"Each interval rests on {of_documents(windows[measured], documents[measured])}."
+    windows, documents = windows[measured], documents[measured]
+    if "group" not in table or table.loc[measured, "group"].nunique() < 2:
+        return f"Each interval rests on {of_documents(windows, documents)}."
+    of = table.loc[measured, "group"]
+    parts = [f"{group}: {of_documents(windows[of == group], documents[of == group])}" for group in of.unique()]
+    return f"Each interval rests on: {'; '.join(parts)}."

@@ -75,7 +75,7 @@ def test_figures_are_drawn_with_their_data(page):
 def test_a_page_is_one_document_and_a_figure_alone_has_a_tool_bar(page, tmp_path):
     assert page.count("<html") == page.count("<body") == 1
     assert '"displayModeBar": "hover"' in page
-    assert page.count("height:450px") == 2
+    assert page.count("height:420px") == 2
     beside = Section(title="b", text="t", figures=[go.Figure(go.Scatter(y=[1]))] * 2, columns=2)
     other = write_report(tmp_path / "b.html", title="t", lead="l", sections=[beside], provenance=[]).read_text()
     assert '"displayModeBar": false' in other

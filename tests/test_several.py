@@ -11,7 +11,7 @@ from interp.data.counts.build import build_index
 from interp.data.counts.web import InfiniGram, WebCount
 from interp.data.windows import WindowError
 from interp.errors import InterpError
-from interp.figures.noise import carried_together
+from interp.figures.noise import draw_carried_together
 from interp.internal.ablation.cumulative import cumulative_ablation
 from interp.internal.ablation.heads import ablate_heads
 from interp.internal.ablation.reference import ablate_heads_plainly
@@ -218,11 +218,11 @@ def test_a_single_group_is_drawn(models, windows):
     """And a group that is not there is refused: the figure would be empty."""
     result = substitute_sets(models["OLMo1"], windows, ends(32, sizes=[1, 2]), n_draws=1)
     curves = result.curves("fall")
-    one = carried_together(curves, "fall", groups="all windows")
-    assert one.to_dict() == carried_together(curves, "fall", groups=["all windows"]).to_dict()
+    one = draw_carried_together(curves, "fall", groups="all windows")
+    assert one.to_dict() == draw_carried_together(curves, "fall", groups=["all windows"]).to_dict()
     assert len(one.data) >= 2
     with pytest.raises(InterpError, match=r"no group \['memorized'\]; it has \['all windows'\]"):
-        carried_together(curves, "fall", groups="memorized")
+        draw_carried_together(curves, "fall", groups="memorized")
 
 
 def test_a_single_query_is_asked_whole(tmp_path, monkeypatch):

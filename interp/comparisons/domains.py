@@ -32,18 +32,19 @@ def compare_domains(given: Given, chosen: DomainsSettings) -> Compared:
         "seed": given.seed,
     }
     result = domains(given.rows, **how)
+    table = result.to_frame()
 
     def figures() -> Figures:
-        yield "domain_rates", draw_domain_rates(result, caption=given.rests_on)
-        yield "domain_shares", draw_domain_shares(result, caption=given.rests_on)
+        yield "domain_rates", draw_domain_rates(table, caption=given.rests_on)
+        yield "domain_shares", draw_domain_shares(table, caption=given.rests_on)
         if split(given.rows, alone="model")["panel"] == "size":
-            by_family = domains(given.rows, by=("size", "family"), **how)
+            by_family = domains(given.rows, by=("size", "family"), **how).to_frame()
             yield "structural_share", draw_structural_share(by_family, of="size", line="family", caption=given.rests_on)
 
     shares = zip(result.structural.groups["model"], result.structural.estimates, strict=True)
     said = "structural share of memorized windows: " + ", ".join(f"{model} {percent(share)}" for model, share in shares)
     said += behind(result.structural.estimates)
-    return Compared({"domains": result.to_frame()}, said, figures)
+    return Compared({"domains": table}, said, figures)
 
 
 DOMAINS = Comparison("domains", DomainsSettings, compare_domains, read_scores)

@@ -133,7 +133,9 @@ def compare_heads(given: Given, chosen: HeadsSettings) -> Compared:
     similar = _families(falls, seed=given.seed)
     if similar:
         tables["families"] = pd.DataFrame([row for found in similar for row in _family_rows(found)])
-    return Compared(tables, _finding(tables, similar), lambda: _figures(tables, similar))
+        pairs = [found.to_frame().assign(representation=found.representation) for found in similar]
+        tables["similarity"] = pd.concat(pairs, ignore_index=True)
+    return Compared(tables, _finding(tables, similar), lambda: _figures(tables))
 
 
 def _families(falls: Mapping[str, Falls], *, seed: int) -> list[FamilySimilarity]:
@@ -173,25 +175,27 @@ def _finding(tables: Mapping[str, pd.DataFrame], similar: Sequence[FamilySimilar
     return "; ".join(said)
 
 
-def _figures(tables: Mapping[str, pd.DataFrame], similar: Sequence[FamilySimilarity]) -> Figures:
+def _figures(tables: Mapping[str, pd.DataFrame]) -> Figures:
     from interp.figures.comparison import (
-        concentration_by_model,
-        importance_profiles,
-        overlap_by_model,
-        similarity_heatmap,
-        universal_heads,
+        draw_concentration,
+        draw_overlap,
+        draw_profiles,
+        draw_similarity,
+        draw_universal,
     )
     from interp.internal.comparison.similarity import REPRESENTATIONS
 
-    for found in similar:
-        yield f"similarity-{found.representation}", similarity_heatmap(found)
-    profiles = tables["profiles"]
+    def of(table: str, kind: str) -> pd.DataFrame:
+        return tables[table][tables[table]["representation"] == kind]
+
     for kind in REPRESENTATIONS:
-        yield f"profiles-{kind}", importance_profiles(profiles[profiles["representation"] == kind], kind)
-    yield "concentration", concentration_by_model(tables["concentration"])
+        if "similarity" in tables:
+            yield f"similarity-{kind}", draw_similarity(of("similarity", kind), of("families", kind))
+        yield f"profiles-{kind}", draw_profiles(of("profiles", kind), kind)
+    yield "concentration", draw_concentration(tables["concentration"])
     if "overlap" in tables:
-        yield "overlap", overlap_by_model(tables["overlap"])
-        yield "universal", universal_heads(tables["universal"])
+        yield "overlap", draw_overlap(tables["overlap"])
+        yield "universal", draw_universal(tables["universal"])
 
 
 HEADS = Comparison("heads", HeadsSettings, compare_heads, read_falls)

@@ -23,7 +23,7 @@ def compare_rates(given: Given, chosen: RatesSettings) -> Compared:
 
     def figures() -> Figures:
         x, line = chosen.by[0], chosen.by[-1]
-        yield "rates", draw_rates(result, x=x, line=line, title="Memorization rate", caption=given.rests_on)
+        yield "rates", draw_rates(result.to_frame(), x=x, line=line, caption=given.rests_on)
 
     ranked = sorted(zip(result.groups.itertuples(index=False), result.estimates, strict=True), key=lambda p: p[1].value)
     ends = [", ".join(map(str, group)) + f" {percent(rate)}" for group, rate in (ranked[-1], ranked[0])]
@@ -43,7 +43,7 @@ def compare_histogram(given: Given, chosen: HistogramSettings) -> Compared:
     result = score_histogram(given.rows, by=("model",), seed=given.seed)
 
     def figures() -> Figures:
-        yield "score_histogram", draw_score_histogram(result, panel="model", caption=given.rests_on)
+        yield "score_histogram", draw_score_histogram(result.to_frame(), panel="model", caption=given.rests_on)
 
     scores = given.rows["score"].dropna()
     said = f"{((scores == 0) | (scores == 1)).mean():.0%} of all windows lie at M = 0 or M = 1"

@@ -28,16 +28,16 @@ def compare_scaling(given: Given, chosen: ScalingSettings) -> Compared:
     # Windows that were never shown are no windows that a larger model could memorize; they give the floor.
     never = given.rows["count"] == 0
     result = scaling(given.rows[~never], seed=given.seed)
+    tables = {"fits": result.to_frame(), "rates": result.rates.to_frame()}
     floor = rates(given.rows[never], by=(), seed=given.seed).estimates[0].value if never.any() else None
 
     def figures() -> Figures:
-        caption = f"Linear (solid) and logistic (dashed) fits. {given.rests_on}"
-        yield "scaling", draw_scaling(result, floor=floor, caption=caption)
+        yield "scaling", draw_scaling(tables["rates"], tables["fits"], floor=floor, caption=given.rests_on)
 
     slopes = zip(result.families, result.linear_slope, strict=True)
     said = "rise in rate for ten times the parameters: " + ", ".join(f"{family} {slope}" for family, slope in slopes)
     said += behind(result.linear_slope)
-    return Compared({"fits": result.to_frame(), "rates": result.rates.to_frame()}, said, figures)
+    return Compared(tables, said, figures)
 
 
 @settings
@@ -82,7 +82,7 @@ def compare_ratios(given: Given, chosen: RatiosSettings) -> Compared:
         for size, rows in table.groupby("size"):
             families = sorted(rows["other_family"].unique())
             family = chosen.reference or ("Pythia" if "Pythia" in families else families[0])
-            yield f"family_ratios-{size}", draw_family_ratios(rows, reference=family, caption=given.rests_on)
+            yield f"family_ratios-{size}", draw_family_ratios(rows, other=family, caption=given.rests_on)
 
     finding = (
         f"largest ratio of rates at {'; '.join(said)}" if said else "no ratio is defined: no family recites anything"
@@ -102,13 +102,14 @@ def compare_transitions(given: Given, chosen: TransitionsSettings) -> Compared:
     from interp.statistical.scaling import transitions
 
     moves = transitions(given.rows, seed=given.seed)
+    table = moves.to_frame()
     families = [str(family) for family in moves.groups["family"].unique()]
 
     def figures() -> Figures:
         for family in [chosen.family] if chosen.family else families:
-            yield f"transitions-{family}", draw_transitions(moves, family=family, caption=given.rests_on)
+            yield f"transitions-{family}", draw_transitions(table, family=family, caption=given.rests_on)
 
-    return Compared({"transitions": moves.to_frame()}, f"moves of {len(families)} families", figures)
+    return Compared({"transitions": table}, f"moves of {len(families)} families", figures)
 
 
 @settings
@@ -125,8 +126,8 @@ def compare_dose_response(given: Given, chosen: DoseResponseSettings) -> Compare
     result = dose_response(given.rows, by=by, seed=given.seed)
 
     def figures() -> Figures:
-        caption = f"Curves: logistic in log2 of the count. Diamonds: half is memorized. {given.rests_on}"
-        yield "dose_response", draw_dose_response(result, panel=by[0], line=by[1], caption=caption)
+        shown = (tables["dose_response_rates"], tables["dose_response"])
+        yield "dose_response", draw_dose_response(*shown, panel=by[0], line=by[1], caption=given.rests_on)
 
     halves = ", ".join(
         f"{' '.join(map(str, group))} {_half(half)}"

@@ -1,69 +1,165 @@
-"""Figures of head ablation."""
+"""Figures of head ablation: the map of heads, heads and layers together, the estimate, agreement of methods."""
 
 from __future__ import annotations
 
-import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
-from interp.figures.style import DIVERGING, apply_style
-from interp.internal.ablation.choices import AblationError, Metric
-from interp.internal.ablation.heads import HeadAblation
-from interp.wording import interval, of_documents
+from interp.figures.charts import head_maps, lines, points
+from interp.figures.marks import add_curve, add_points, bars, estimate, hover, panels, reference
+from interp.figures.style import DIVERGING, FALL, GROUP_COLOURS, RECITED, REFERENCE_COLOUR, FigureError, apply_style
+from interp.internal.ablation.choices import Metric
 
-UNITS = {"log_prob": "nats a token", "rate": "share of windows", "score": "mean M"}
+UNITS: dict[Metric, str] = {"log_prob": "nats a token", "rate": "share of windows", "score": "mean M"}
+_COLOUR = GROUP_COLOURS["memorized"]
 
 
-def head_heatmap(ablation: HeadAblation, *, metric: Metric = "log_prob", title: str | None = None) -> go.Figure:
+def draw_heads(table: pd.DataFrame, *, metric: Metric = "log_prob", title: str = "", caption: str = "") -> go.Figure:
     """Importance of every head, layer by head, with its interval on hover; red heads carry the continuation.
 
+    Several models have a panel each, over its own largest importance: one scale for all would show the models that lose
+    most and leave the others white.
+
     Args:
-        ablation: a finished sweep.
+        table: ``HeadAblation.to_frame``; of several models stacked with a column ``model``.
         metric: what the fall is measured in.
-        title: above the figure; the model's name unless given.
+        title: above the figure.
+        caption: what is seen.
 
     Raises:
-        AblationError: a metric that the sweep did not measure.
+        FigureError: a metric that the sweep did not measure.
     """
-    importance = ablation.importance(metric)
-    if np.isnan(importance).all():
-        raise AblationError(f"{metric} was not measured: ablate with metrics=({metric!r},) to draw it")
+    column, unit = f"importance_{metric}", UNITS[metric]
+    if column not in table:
+        raise FigureError(f"{metric} was not measured: ablate with metrics=({metric!r},) to draw it")
+    rows = estimate(table if "model" in table else table.assign(model=""), column).reset_index(drop=True)
+    largest = {str(name): float(v.abs().max()) or 1.0 for name, v in rows.groupby("model", sort=False)["value"]}
+    several = len(largest) > 1
+    titles = {name: f"{name}<br><sup>1 = {v:.2g} {unit}</sup>" if several else name for name, v in largest.items()}
     # Symmetric around zero, so that white means no effect in every figure.
-    limit = float(np.nanmax(np.abs(importance))) or 1.0
-    hover = [
-        [
-            f"{e.value:+.3g} {interval(e.low, e.high)} {UNITS[metric]}<br>{e.n} windows, {e.n_clusters} documents"
-            for e in row
-        ]
-        for row in ablation.importance_intervals(metric)
-    ]
-    fig = go.Figure(
-        go.Heatmap(
-            z=importance,
-            customdata=hover,
-            hovertemplate="layer %{y}, head %{x}<br>%{customdata}<extra></extra>",
-            colorscale=DIVERGING,
-            hoverongaps=False,
-            zmid=0,
-            zmin=-limit,
-            zmax=limit,
-            xgap=1,
-            ygap=1,
-            colorbar={"title": {"text": UNITS[metric], "side": "right"}, "thickness": 12},
-        )
+    limit = 1.0 if several else next(iter(largest.values()))
+    drawn = rows.assign(value=rows["value"] / rows["model"].map(largest)) if several else rows
+    fig = head_maps(
+        drawn,
+        titles,
+        panel="model",
+        said=hover(rows, unit, "+.3g"),
+        colorscale=DIVERGING,
+        cmin=-limit,
+        cmax=limit,
+        colorbar={"title": {"text": "over the largest" if several else unit, "side": "right"}},
     )
-    n_layers, n_heads = importance.shape
-    # Cells from edge to edge: an axis that makes room around them shows layers that do not exist.
-    fig.update_xaxes(dtick=max(1, n_heads // 8), range=[-0.5, n_heads - 0.5], showgrid=False, zeroline=False)
-    fig.update_yaxes(dtick=max(1, n_layers // 8), range=[-0.5, n_layers - 0.5], showgrid=False, zeroline=False)
-    fig.update_layout(height=360)
-    empty = int(np.isnan(importance).sum())
-    caption = f"Fall of the true continuation under {ablation.method} ablation, "
-    caption += f"{of_documents([len(ablation.windows)], [ablation.windows.n_documents])}."
-    caption += f" {empty} of {importance.size} heads were not ablated and stay empty." if empty else ""
-    return apply_style(
+    methods = f"Fall under {' and '.join(rows['method'].unique())} ablation. " if "method" in rows else ""
+    empty = int(rows["value"].isna().sum())
+    left_out = f" {empty} of {len(rows)} heads were not ablated and stay empty." if empty else ""
+    apply_style(
         fig,
-        title=title or ablation.provenance.model,
+        title=title or f"Head importance ({unit})",
         x="head",
         y="layer",
+        key=f"{methods}95 % intervals by document on hover.{left_out}",
         caption=caption,
+        intervals=rows,
+    )
+    return fig.update_layout(margin_t=100, title={"y": 1, "yanchor": "top", "pad": {"t": 16}}) if several else fig
+
+
+def draw_cumulative(table: pd.DataFrame, *, metric: Metric = "rate", caption: str = "") -> go.Figure:
+    """What is left by number of heads ablated, most important first, beside random orders, a panel a model.
+
+    Args:
+        table: ``CumulativeAblation.to_frame`` of each model, stacked with a column ``model``.
+        metric: ``rate`` or ``log_prob``.
+        caption: what is seen.
+    """
+    chance = f"random_{metric}"
+    ends = {chance: "value", f"{chance}_min": "low", f"{chance}_max": "high"}
+    orders = {"most important first": estimate(table, metric), "random order": table.rename(columns=ends)}
+    colours = dict(zip(orders, (_COLOUR, REFERENCE_COLOUR), strict=True))
+    curves = pd.concat([curve.assign(order=order) for order, curve in orders.items()])
+    return apply_style(
+        lines(curves, x="n_ablated", colour="order", panel="model", colours=colours),
+        title="Heads ablated together",
+        x="heads ablated",
+        y={"rate": RECITED, "log_prob": "log-probability (nats a token)"}[metric],
+        key="Bands: 95 % intervals by document where the most important go first; lowest to highest of the random "
+        "orders. The ranking was made on other windows",
+        caption=caption,
+        intervals=table,
+    )
+
+
+_LEFT = {"fall": (FALL, 0.0, "no effect"), "recited": (RECITED, 1.0, "all")}
+
+
+def draw_layers_ablated(curves: pd.DataFrame, *, caption: str = "") -> go.Figure:
+    """What all heads of a layer carry together, by layer and group, a panel a model.
+
+    Args:
+        curves: ``group_curves`` over layers of one ``quantity``, ``fall`` or ``recited``, stacked with a column
+            ``model``.
+        caption: what is seen.
+    """
+    unit, level, label = _LEFT[str(curves["quantity"].iloc[0])]
+    return apply_style(
+        reference(lines(curves, x="layer", colour="group", panel="model"), level, label),
+        title="All heads of a layer ablated",
+        x="layer",
+        y=unit,
+        key="Bands: 95 % intervals by document",
+        caption=caption,
+        intervals=curves,
+    )
+
+
+def draw_estimate(table: pd.DataFrame, *, caption: str = "") -> go.Figure:
+    """Each head's estimated importance against that of the exact sweep, a panel a model, with the line of equality.
+
+    Args:
+        table: columns ``model``, ``layer``, ``head``, ``estimate`` and ``importance_log_prob``, each with its
+            ``_low`` and ``_high``, ``n_windows`` and ``n_documents``.
+        caption: what is seen.
+    """
+    names = list(table["model"].unique())
+    fig, places = panels(names)
+    for at, name in zip(places, names, strict=True):
+        heads = table[table["model"] == name]
+        exact, guess = (estimate(heads, column) for column in ("importance_log_prob", "estimate"))
+        both = pd.concat([exact["value"], guess["value"]])
+        ends = [float(both.min()), float(both.max())]
+        add_curve(fig, ends, ends, name="equality", colour=REFERENCE_COLOUR, dash="dot", at=at)
+        add_points(
+            fig, guess, exact["value"], name="heads", colour=_COLOUR, at=at, error_x=bars(exact), showlegend=False,
+            text=[f"layer {layer}, head {head}" for layer, head in heads[["layer", "head"]].itertuples(index=False)],
+            hovertemplate="%{text}<br>exact %{x:.3g}, estimate %{customdata}<extra></extra>",
+        )  # fmt: skip
+    return apply_style(
+        fig,
+        title="Gradient estimate against the exact sweep",
+        x=f"exact {FALL}",
+        y=f"estimated {FALL}",
+        key="Bars: 95 % intervals by document. Dotted: equality",
+        caption=caption,
+        intervals=table,
+    )
+
+
+def draw_agreement(table: pd.DataFrame, *, caption: str = "") -> go.Figure:
+    """Rank correlation of importance maps, a row for each pair of methods, a point a model.
+
+    Args:
+        table: columns ``family``, ``size``, ``one``, ``other``, ``spearman``, ``spearman_low``, ``spearman_high``,
+            ``n_windows`` and ``n_documents``.
+        caption: what is seen.
+    """
+    rows = estimate(table, "spearman").assign(pair=table["one"] + " / " + table["other"])
+    fig = reference(points(rows, by="pair", colour="family", symbol="size", lying=True), 0.0, lying=True)
+    return apply_style(
+        fig,
+        title="How far ablation methods agree on heads",
+        x="Spearman correlation over heads",
+        y="",
+        key="Bars: 95 % intervals by document. Dotted: no relation",
+        caption=caption,
+        intervals=table,
     )

@@ -7,8 +7,9 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 
-from interp.figures.curves import hover, panels, reference, rests_on
-from interp.figures.style import apply_style
+from interp.figures.charts import lines
+from interp.figures.marks import hover, reference
+from interp.figures.style import LAYERS, apply_style
 from interp.internal.lens.layer_decoding import Quantity
 
 _TITLE = {
@@ -18,15 +19,16 @@ _TITLE = {
     "entropy": ("Entropy of the decoded distribution by layer", "mean entropy (nats)"),
     "kl": ("Divergence of each layer from the final layer", "mean KL(final || layer) (nats)"),
 }
-LAYERS = "layers passed (0 = embeddings)"
+_BANDS = "Bands: 95 % intervals by document"
 
 
-def _told_apart(curves: pd.DataFrame) -> str:
-    """The column of lenses, if there are several to be told apart."""
-    return "lens" if "lens" in curves and curves["lens"].nunique() > 1 else ""
+def _lines(curves: pd.DataFrame, *, step: bool = False) -> go.Figure:
+    """A panel a model, and a dash a lens, where there are several to be told apart."""
+    panel, lens = ("model" if "model" in curves else ""), ("lens" if "lens" in curves else "")
+    return lines(curves, x="depth", colour="group", panel=panel, dash=lens, step=step)
 
 
-def layer_curves(curves: pd.DataFrame, quantity: Quantity, *, d_vocab: int, finding: str = "") -> go.Figure:
+def draw_layers(curves: pd.DataFrame, quantity: Quantity, *, d_vocab: int, caption: str = "") -> go.Figure:
     """A decoded quantity by layer and group, with what a uniform guess gives.
 
     Args:
@@ -34,75 +36,69 @@ def layer_curves(curves: pd.DataFrame, quantity: Quantity, *, d_vocab: int, find
             panel each, several lenses with a column ``lens`` a line each, the first solid.
         quantity: which one it is.
         d_vocab: size of the vocabulary, for the floor.
-        finding: a sentence on what is seen, in front of the caption.
+        caption: what is seen.
     """
-    fig = panels(curves, x="depth", dash=_told_apart(curves))
-    if quantity == "probability":
-        reference(fig, 1 / d_vocab, f"uniform guess, 1/{d_vocab}")
-    elif quantity == "log_prob":
-        reference(fig, -math.log(d_vocab), "uniform guess")
-    elif quantity == "entropy":
-        reference(fig, math.log(d_vocab), f"uniform, log {d_vocab}")
-    elif quantity == "kl":
-        reference(fig, 0.0, "the final layer itself")
+    fig = _lines(curves)
     if quantity == "rank":
         fig.update_yaxes(type="log")
+    level, label = {
+        "probability": (1 / d_vocab, f"uniform guess, 1/{d_vocab}"),
+        "log_prob": (-math.log(d_vocab), "uniform guess"),
         # log(rank + 1) of a rank drawn uniformly has mean log(d_vocab!) / d_vocab.
-        reference(fig, math.exp(math.lgamma(d_vocab + 1) / d_vocab), "rank at random")
+        "rank": (math.exp(math.lgamma(d_vocab + 1) / d_vocab), "rank at random"),
+        "entropy": (math.log(d_vocab), f"uniform, log {d_vocab}"),
+        "kl": (0.0, "the final layer itself"),
+    }[quantity]
+    reference(fig, level, label)
     title, y = _TITLE[quantity]
-    return apply_style(fig, title=title, x=LAYERS, y=y, caption=f"{finding} {rests_on(curves)}".strip())
+    return apply_style(fig, title=title, x=LAYERS, y=y, key=_BANDS, caption=caption, intervals=curves)
 
 
-def layer_by_position(curves: pd.DataFrame, quantity: Quantity, *, group: str, finding: str = "") -> go.Figure:
+def draw_layer_by_position(curves: pd.DataFrame, quantity: Quantity, *, group: str, caption: str = "") -> go.Figure:
     """A decoded quantity by layer and continuation token, for one group of one model; intervals on hover.
 
     Args:
         curves: what ``LayerDecoding.curves_by_position(quantity)`` returns.
         quantity: which one it is.
         group: the group that is drawn.
-        finding: a sentence on what is seen, in front of the caption.
+        caption: what is seen.
     """
     rows = curves[(curves["group"] == group) & curves["value"].notna()]
-    rows = rows.assign(hover=hover(rows))
-    wide = {column: rows.pivot(index="depth", columns="position", values=column) for column in ("value", "hover")}
     title, unit = _TITLE[quantity]
+    share = {"zmin": 0, "zmax": 1} if quantity == "probability" else {}
     fig = go.Figure(
         go.Heatmap(
-            z=wide["value"],
-            x=wide["value"].columns,
-            y=wide["value"].index,
-            customdata=wide["hover"],
-            zmin=0 if quantity == "probability" else None,
-            zmax=1 if quantity == "probability" else None,
-            colorscale="Viridis",
-            colorbar={"title": {"text": unit, "side": "right"}},
-            hovertemplate="layer %{y}, token %{x}<br>%{z:.3g} %{customdata}<extra></extra>",
+            x=rows["position"], y=rows["depth"], z=rows["value"], customdata=hover(rows), colorscale="Viridis",
+            colorbar={"title": {"text": unit, "side": "right"}, "thickness": 12},
+            hovertemplate="layer %{y}, token %{x}<br>%{customdata}<extra></extra>", **share,
         )
-    )
+    )  # fmt: skip
     return apply_style(
         fig,
         title=f"{title}, {group}",
         x="continuation token",
         y=LAYERS,
-        caption=f"{finding} {rests_on(rows)}".strip().replace("Bands:", "On hover:"),
+        key="95 % intervals by document on hover",
+        caption=caption,
+        intervals=rows,
     )
 
 
-def decided_by_layer(holding: pd.DataFrame, *, threshold: float, finding: str = "") -> go.Figure:
+def draw_decided(holding: pd.DataFrame, *, threshold: float, caption: str = "") -> go.Figure:
     """Share of continuation tokens whose probability has passed the threshold for good by each layer.
 
     Args:
         holding: what ``FirstLayer.holding`` returns, with columns ``model`` and ``lens`` where there are several.
         threshold: the probability it was measured at.
-        finding: a sentence on what is seen, in front of the caption.
+        caption: what is seen.
     """
-    fig = panels(holding, x="depth", step=True, dash=_told_apart(holding))
-    reference(fig, 0.0, "never")
-    fig.update_yaxes(range=[-0.03, 1.03])
-    caption = (
-        f"{finding} Tokens that never hold p > {threshold:g} up to the last layer are censored there: a curve that "
-        f"ends below 1 says how many. {rests_on(holding)}"
-    )
+    fig = reference(_lines(holding, step=True), 0.0, "never").update_yaxes(range=[-0.03, 1.03])
     return apply_style(
-        fig, title=f"Layer from which p > {threshold:g} holds", x=LAYERS, y="share of tokens", caption=caption.strip()
+        fig,
+        title=f"Layer from which p > {threshold:g} holds",
+        x=LAYERS,
+        y="share of tokens",
+        key=f"A curve that ends below 1: so many tokens do not hold p > {threshold:g} in the last layer. {_BANDS}",
+        caption=caption,
+        intervals=holding,
     )

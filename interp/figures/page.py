@@ -12,14 +12,15 @@ from interp.files import PAGE_SUFFIXES, check_suffix, write_text
 
 def captioned(fig: go.Figure) -> go.Figure:
     """A copy of a figure that shows the caption which ``apply_style`` gave it, in lines under the plot."""
-    lines = textwrap.wrap((fig.layout.meta or {}).get("caption", ""), 150)
+    lines = textwrap.wrap((fig.layout.meta or {}).get("caption", ""), 120)
     if not lines:
         return go.Figure(fig)
+    above, more = fig.layout.margin.b + 8, 24 + 18 * len(lines)
     drawn = go.Figure(fig).add_annotation(
-        text="<br>".join(lines), x=0, y=0, xref="paper", yref="paper", yshift=-70,
+        text="<br>".join(lines), x=0, y=0, xref="paper", yref="paper", yshift=-above,
         xanchor="left", yanchor="top", align="left", showarrow=False, font={"size": 12},
     )  # fmt: skip
-    return drawn.update_layout(margin_b=90 + 18 * len(lines))
+    return drawn.update_layout(margin_b=above + more, height=fig.layout.height + more)
 
 
 def write_page(fig: go.Figure, path: Path, *, plotlyjs: bool | str = True) -> Path:

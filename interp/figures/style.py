@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterable
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -27,8 +30,32 @@ GROUP_COLOURS = {"memorized": "#D55E00", "unmemorized": "#0072B2", "matched": "#
 REFERENCE_COLOUR = "#767676"
 """Floors, controls and chance levels."""
 
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#767676")
+"""For names that have no colour of their own."""
+
 DIVERGING = "RdBu_r"
 """For signed quantities, always with zero in the middle."""
+
+RATE = "memorization rate (share with M = 1)"
+RECITED = "share of windows with M = 1"
+FALL = "fall (nats a token)"
+LAYERS = "layers passed (0 = embeddings)"
+
+
+def colours_of(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each name: a family's or group's own; for others the palette in order, less the colours in use."""
+    known = FAMILY_COLOURS | GROUP_COLOURS
+    names = list(dict.fromkeys(names))
+    own = {name: known[name] for name in names if name in known}
+    spare = [colour for colour in PALETTE if colour not in own.values()] or list(PALETTE)
+    others = [name for name in names if name not in own]
+    return own | {name: spare[i % len(spare)] for i, name in enumerate(others)}
+
+
+def translucent(colour: str, opacity: float = 0.2) -> str:
+    """A hex colour as an ``rgba`` string, for bands."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity})"
 
 
 def apply_style(
@@ -37,6 +64,7 @@ def apply_style(
     title: str,
     x: str | None = None,
     y: str | None = None,
+    key: str = "",
     caption: str = "",
     intervals: pd.DataFrame | None = None,
 ) -> go.Figure:
@@ -48,22 +76,28 @@ def apply_style(
         x: title of the x axis, with its unit, of several panels under the lowest of each column; left as it is unless
             given.
         y: the same for y, of several panels left of the first of each row.
+        key: what the marks stand for; stands behind the caption.
         caption: what is seen, with the windows and models it rests on.
         intervals: the estimates whose intervals are drawn, so that the caption says how many documents they rest on.
     """
-    if intervals is not None:
-        caption = f"{caption.rstrip('. ')}. {rests_on(intervals)}" if caption else rests_on(intervals)
+    said = [caption, key, "" if intervals is None else rests_on(intervals)]
+    caption = " ".join(f"{text.strip().rstrip('.')}." for text in said if text.strip())
     fig.update_layout(
         template="plotly_white",
         title={"text": title, "x": 0.0, "xref": "paper", "font": {"size": 16}},
         font={"family": "system-ui, sans-serif", "size": 13, "color": "#222"},
-        legend={"title": None},
-        margin={"l": 64, "r": 24, "t": 56, "b": 64},
+        legend={"title": None, "traceorder": "normal"},
+        margin={"l": 64, "r": 24, "t": 80 if fig.layout.annotations else 56, "b": fig.layout.margin.b or 64},
+        height=fig.layout.height or 420,
     )
     below, left = _outer_axes(fig)
+    # Titles of panels beside one another must not run into each other.
+    x = "<br>".join(textwrap.wrap(x, 34)) if x and len(below) > 1 else x
     for axis in fig.select_xaxes():
+        axis.title.font = {"size": 13}
         axis.title.text = axis.title.text if x is None else x if axis.plotly_name in below else None
     for axis in fig.select_yaxes():
+        axis.title.font = {"size": 13}
         axis.title.text = axis.title.text if y is None else y if axis.plotly_name in left else None
     if caption:
         fig.update_layout(meta={"caption": caption})
@@ -87,9 +121,3 @@ def _outer_axes(fig: go.Figure) -> tuple[set[str], set[str]]:
         below[column] = min(below.get(column, (row, x.plotly_name)), (row, x.plotly_name))
         left[row] = min(left.get(row, (column, y.plotly_name)), (column, y.plotly_name))
     return {name for _, name in below.values()}, {name for _, name in left.values()}
-
-
-def translucent(colour: str, opacity: float = 0.2) -> str:
-    """A hex colour as an ``rgba`` string, for bands."""
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{opacity})"

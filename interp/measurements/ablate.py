@@ -228,16 +228,16 @@ def finding(found: Finished) -> str:
 
 
 def figures(found: Finished) -> Figures:
-    from interp.figures.ablation_curves import agreement_by_pair, estimate_against_exact, head_maps
+    from interp.figures.ablation import draw_agreement, draw_estimate, draw_heads
 
     heads = found["heads"]
     for (group, method), table in heads.groupby(["group", "method"], sort=False):
-        yield f"heads-{group}-{method}", head_maps(table)
+        yield f"heads-{group}-{method}", draw_heads(table)
         if "estimate" in table:
-            yield f"estimate-{group}-{method}", estimate_against_exact(table)
+            yield f"estimate-{group}-{method}", draw_estimate(table)
     if "agreement" in found:
         for group, table in found["agreement"].groupby("group", sort=False):
-            yield f"agreement-{group!s}", agreement_by_pair(table)
+            yield f"agreement-{group!s}", draw_agreement(table)
 
 
 ABLATE = Measurement("ablate", AblateSettings, measure, finding, figures, per_set=16)

@@ -65,17 +65,16 @@ def finding(found: Finished) -> str:
 
 
 def figures(found: Finished) -> Figures:
-    from interp.figures.attention_targets import attention_of_heads, importance_correlations, targets_of_top_heads
+    from interp.figures.attention import draw_attention, draw_attention_correlations, draw_attention_of_top
 
     if "correlation" in found:
         for model, top in models_of(found["attention_top"]):
-            uniform = {str(target): float(share) for target, share in zip(top["target"], top["uniform"], strict=True)}
-            fig = targets_of_top_heads(top, uniform)
-            yield f"attention-top/{model}", fig.update_layout(title_text=f"What the top heads look at, {model}")
+            title = f"What the top heads look at, {model}"
+            yield f"attention-top/{model}", draw_attention_of_top(top, title=title)
         for over in ("within_layers", "all_heads"):
-            yield f"attention-{over}", importance_correlations(found["correlation"], over=over)
+            yield f"attention-{over}", draw_attention_correlations(found["correlation"], over=over)
     for model, table in models_of(found["attention"]):
-        yield f"attention/{model}", attention_of_heads(table)
+        yield f"attention/{model}", draw_attention(table, title=f"What each head looks at, {model}")
 
 
 ATTENTION = Measurement("attention", AttentionSettings, measure, finding, figures, per_set=16)

@@ -53,11 +53,14 @@ def finding(found: Finished) -> str:
 
 
 def figures(found: Finished) -> Figures:
-    from interp.figures.ablation_curves import attribution_bars
+    from interp.figures.attribution import draw_attribution
 
     for group, shares in found["attribution"].groupby("group", sort=False):
         for model, table in models_of(shares):
-            yield f"attribution/{model}-{group}", attribution_bars(table, title=f"{model}, {group}")
+            yield (
+                f"attribution/{model}-{group}",
+                draw_attribution(table, title=f"Shares of the true token's logit, {model}, {group} windows"),
+            )
 
 
 ATTRIBUTE = Measurement("attribute", AttributeSettings, measure, finding, figures, per_set=16)

@@ -102,26 +102,11 @@ def figures(found: Finished) -> Figures:
     from interp.figures.compression import draw_compression, draw_ratio_distribution, draw_text_size
 
     table, made = found["compression"], summaries(found)
-    memorized = table[table["memorized"]]
-    rested = (
-        f"{len(memorized)} memorized windows of {memorized['document'].nunique()} documents, "
-        f"{table['model'].nunique()} models. Documents resampled."
-    )
-    if len(memorized):
-        how = split(table, alone="domain")
-        yield (
-            "distribution",
-            draw_ratio_distribution(made["distribution"], **how, caption=f"{rested} 95 % bands. Dashed: 0.5."),
-        )
-        yield "ratio", draw_compression(made["summary"], line="domain", caption=rested)
-    yield (
-        "text_size",
-        draw_text_size(
-            made["text_size"],
-            caption="All models together; documents resampled. Matched: not memorized, in the same domain and shown as "
-            "often as a memorized one.",
-        ),
-    )
+    if table["memorized"].any():
+        yield "distribution", draw_ratio_distribution(made["distribution"], **split(table, alone="domain"))
+        yield "ratio", draw_compression(made["summary"], line="domain")
+    shown_alike = "Matched: not memorized, in the same domain and shown as often as a memorized one"
+    yield "text_size", draw_text_size(made["text_size"], caption=f"All models together. {shown_alike}")
 
 
 COMPRESS = Measurement("compress", CompressSettings, measure, finding, figures, per_set=16, summaries=summaries)

@@ -118,15 +118,14 @@ def finding(found: Finished) -> str:
 
 
 def figures(found: Finished) -> Figures:
-    from interp.figures.ablation_curves import cumulative_curve, layers_ablated
+    from interp.figures.ablation import draw_cumulative, draw_layers_ablated
 
-    yield "cumulative-rate", cumulative_curve(found["cumulative"])
-    unit = "log-probability (nats a token)"
-    yield "cumulative-log_prob", cumulative_curve(found["cumulative"], metric="log_prob", unit=unit)
+    for metric in ("rate", "log_prob"):
+        yield f"cumulative-{metric}", draw_cumulative(found["cumulative"], metric=metric)
     if "layers" in found:
         for quantity in ("fall", "recited"):
             rows = found["layers"][found["layers"]["quantity"] == quantity]
-            yield f"layers-{quantity}", layers_ablated(rows, quantity)
+            yield f"layers-{quantity}", draw_layers_ablated(rows)
 
 
 CUMULATIVE = Measurement("cumulative", CumulativeSettings, measure, finding, figures, per_set=16)

@@ -60,12 +60,7 @@ def figures(found: Finished) -> Figures:
 
     table = found["depth"]
     if table["memorized"].any():
-        memorized = table[table["memorized"]]
-        caption = (
-            f"{len(memorized)} memorized windows of {memorized['document'].nunique()} documents; 95 % bands, documents "
-            "resampled."
-        )
-        yield "depth", draw_depth(summaries(found)["summary"], **split(table, alone="domain"), caption=caption)
+        yield "depth", draw_depth(summaries(found)["summary"], **split(table, alone="domain"))
 
 
 DEPTH = Measurement(

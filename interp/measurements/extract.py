@@ -51,8 +51,7 @@ def figures(found: Finished) -> Figures:
 
     scores = found["scores"]
     histogram = score_histogram(scores, by=("model",), seed=found.seed)
-    rested = f"{scores['window'].nunique()} windows of {scores['document'].nunique()} documents; 95 % intervals."
-    yield "score_histogram", draw_score_histogram(histogram, panel="model", caption=rested)
+    yield "score_histogram", draw_score_histogram(histogram.to_frame(), panel="model")
 
 
 EXTRACT = Measurement("extract", ExtractSettings, measure, finding, figures, per_set=32, max_windows=10_000)

@@ -57,15 +57,12 @@ def finding(found: Finished) -> str:
 
 
 def figures(found: Finished) -> Figures:
-    from interp.figures.curves import rests_on
     from interp.figures.frequency import draw_boundary, draw_frequency
 
     for model, curves in models_of(found["curves"]):
-        one = curves.rename(columns={"n": "length", "n_windows": "n"})
-        caption = f"{model}. {rests_on(one.drop(columns='model'))}"
-        yield f"{model}", draw_frequency(curves, caption=caption)
+        yield f"{model}", draw_frequency(curves, caption=model)
     for model, steps in models_of(found["boundary"]):
-        yield f"{model}-boundary", draw_boundary(steps, caption=f"{model}. 95 % intervals, documents resampled.")
+        yield f"{model}-boundary", draw_boundary(steps, caption=model)
 
 
 FREQUENCY = Measurement("frequency", FrequencySettings, measure, finding, figures, per_set=16)

@@ -92,7 +92,7 @@ def finding(found: Finished) -> str:
 
 
 def figures(found: Finished) -> Figures:
-    from interp.figures.lens import decided_by_layer, layer_by_position, layer_curves
+    from interp.figures.lens import draw_decided, draw_layer_by_position, draw_layers
 
     curves, holding = found["curves"], found["holding"]
     d_vocab, threshold = int(curves["d_vocab"].max()), float(holding["threshold"].iloc[0])
@@ -100,16 +100,16 @@ def figures(found: Finished) -> Figures:
     for lens in lenses:
         of_lens = curves[curves["lens"] == lens]
         for quantity, curve in of_lens.groupby("quantity", sort=False):
-            yield f"{quantity}-{lens}", layer_curves(curve, quantity, d_vocab=d_vocab)
-        yield f"decided-{lens}", decided_by_layer(holding[holding["lens"] == lens], threshold=threshold)
+            yield f"{quantity}-{lens}", draw_layers(curve, quantity, d_vocab=d_vocab)
+        yield f"decided-{lens}", draw_decided(holding[holding["lens"] == lens], threshold=threshold)
     if len(lenses) > 1:
         # Points after attention are the plain lens's alone.
         both = curves[(curves["quantity"] == "probability") & (curves["depth"] % 1 == 0)]
-        yield "probability-both", layer_curves(both, "probability", d_vocab=d_vocab)
-        yield "decided-both", decided_by_layer(holding, threshold=threshold)
+        yield "probability-both", draw_layers(both, "probability", d_vocab=d_vocab)
+        yield "decided-both", draw_decided(holding, threshold=threshold)
     if "positions" in found:
         for model, table in models_of(found["positions"]):
-            yield f"positions/{model}", layer_by_position(table, "probability", group="memorized")
+            yield f"positions/{model}", draw_layer_by_position(table, "probability", group="memorized")
 
 
 LENS = Measurement("lens", LensSettings, measure, finding, figures, per_set=16)

@@ -72,7 +72,7 @@ def _shown(largest: float) -> float:
 
 
 def figures(found: Finished) -> Figures:
-    from interp.figures.noise import recovery_by_layer, scores_by_noise
+    from interp.figures.noise import draw_recovery, draw_scores_by_noise
     from interp.internal.noise.perturbation import RECOVERIES
 
     curves, scores = found["curves"], found["scores"]
@@ -82,9 +82,9 @@ def figures(found: Finished) -> Figures:
         curve = curves[curves["quantity"] == quantity]
         # Of one model all noise levels are drawn, of several models one level.
         drawn = curve[curve["alpha"] == alpha] if several else curve.drop(columns="model")
-        yield f"recovery-{quantity}", recovery_by_layer(drawn, quantity)
+        yield f"recovery-{quantity}", draw_recovery(drawn, quantity)
     for statistic in scores["statistic"].unique():
-        yield str(statistic), scores_by_noise(scores, statistic)
+        yield str(statistic), draw_scores_by_noise(scores, statistic)
 
 
 PERTURB = Measurement("perturb", PerturbSettings, measure, finding, figures, per_set=8)

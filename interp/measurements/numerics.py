@@ -68,13 +68,11 @@ def finding(found: Finished) -> str:
 def figures(found: Finished) -> Figures:
     from interp.figures.numerics import draw_numerics
 
-    table = found["numerics"]
     caption = (
-        f"{table['n'].iloc[0]} windows of {table['n_documents'].iloc[0]} documents. 95 % intervals, clustered by "
-        f"document. A near tie: the two largest logits are closer than {NEAR_TIE:g}; bfloat16 and float16 logits lie "
-        "on a grid, so many are equal."
+        f"A near tie: the two largest logits are closer than {NEAR_TIE:g}; bfloat16 and float16 logits lie on a grid, "
+        "so many are equal"
     )
-    yield "numerics", draw_numerics(by_size(table), reference=str(table["reference"].iloc[0]), caption=caption)
+    yield "numerics", draw_numerics(by_size(found["numerics"]), caption=caption)
 
 
 NUMERICS = Measurement(

@@ -107,7 +107,7 @@ def figures(found: Finished) -> Figures:
 
     auc, reliability = by_size(found["auc"]), by_size(found["reliability"])
     matched = bool(auc["matched"].all())
-    caption = f"{_between(auc['n'])} windows a model, five folds of documents; 95 % intervals, documents resampled."
+    caption = "Five folds of documents"
     if matched:
         caption = (
             "Memorized windows and as many others of the same domains that were shown as often, so that neither count "
@@ -117,11 +117,6 @@ def figures(found: Finished) -> Figures:
     yield "auc", draw_auc(auc, **how, caption=caption)
     if not matched:
         yield "reliability", draw_reliability(reliability, **how, caption=caption)
-
-
-def _between(numbers: pd.Series) -> str:
-    low, high = numbers.min(), numbers.max()
-    return f"{low}" if low == high else f"{low} to {high}"
 
 
 PREDICT = Measurement("predict", PredictSettings, measure, finding, figures, per_set=16)

@@ -61,15 +61,15 @@ def finding(found: Finished) -> str:
 
 
 def figures(found: Finished) -> Figures:
-    from interp.figures.noise import carried_by_position, carried_together
+    from interp.figures.noise import draw_carried, draw_carried_together
     from interp.internal.noise.substitution import Loss
 
-    yield "substitution", carried_by_position(found["substitution"])
+    yield "substitution", draw_carried(found["substitution"])
     if "together" in found:
         shown: dict[Loss, list[str]] = {"fall": ["memorized", "matched"], "recited": ["memorized"]}
         for quantity, groups in shown.items():
             curve = found["together"][found["together"]["quantity"] == quantity]
-            yield f"together-{quantity}", carried_together(curve, quantity, groups=groups)
+            yield f"together-{quantity}", draw_carried_together(curve, quantity, groups=groups)
 
 
 SUBSTITUTE = Measurement("substitute", SubstituteSettings, measure, finding, figures, per_set=8)

@@ -6,14 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interp.figures.ablation_curves import (
-    agreement_by_pair,
-    attribution_bars,
-    cumulative_curve,
-    estimate_against_exact,
-    head_maps,
-    layers_ablated,
-)
+from interp.figures.ablation import draw_agreement, draw_cumulative, draw_estimate, draw_heads, draw_layers_ablated
+from interp.figures.attribution import draw_attribution
 
 
 def heads(model: str) -> pd.DataFrame:
@@ -37,13 +31,13 @@ def heads(model: str) -> pd.DataFrame:
 
 def test_head_maps_are_symmetric_and_each_over_its_own_largest() -> None:
     small = heads("b").assign(importance_log_prob=lambda t: t["importance_log_prob"] / 100)
-    fig = head_maps(pd.concat([heads("a"), small]))
+    fig = draw_heads(pd.concat([heads("a"), small]))
     assert (fig.layout.coloraxis.cmin, fig.layout.coloraxis.cmax) == (-1, 1)
     for map_ in fig.data:
         np.testing.assert_allclose(map_.z, [1.0, -0.5, 0.0, 0.2])
     assert "1 = 0.5 nats a token" in fig.layout.annotations[0].text
     assert "1 = 0.005 nats a token" in fig.layout.annotations[1].text
-    assert "+0.5 [0.4, 0.7] nats a token<br>7 windows, 6 documents" in fig.data[0].customdata[0]
+    assert "+0.5 [0.4, 0.7] nats a token<br>7 windows of 6 documents" in fig.data[0].customdata[0]
     assert fig.layout.meta["caption"].endswith("Each interval rests on 7 windows of 5 to 6 documents.")
 
 
@@ -51,20 +45,20 @@ def test_cumulative_curve_shows_both_orders_with_bands() -> None:
     table = pd.DataFrame({"model": "a", "n_ablated": [0, 1], "n_windows": 9, "n_documents": 4})
     for name in ("rate", "rate_low", "rate_high", "random_rate", "random_rate_min", "random_rate_max"):
         table[name] = [1.0, 0.5]
-    fig = cumulative_curve(table)
+    fig = draw_cumulative(table)
     assert {trace.name for trace in fig.data if trace.name} == {"most important first", "random order"}
     assert sum(trace.fill == "tonexty" for trace in fig.data) == 2
     assert "9 windows of 4 documents, fewer than 5 of which give no interval" in fig.layout.meta["caption"]
 
 
 def test_estimate_against_exact_has_bars_and_equality() -> None:
-    line, points = estimate_against_exact(heads("a")).data
+    line, points = draw_estimate(heads("a")).data
     assert list(line.x) == list(line.y) == [-0.5, 1.0]
     assert list(points.error_x.array) == pytest.approx([0.2] * 4)
     assert list(points.error_y.arrayminus) == pytest.approx([0.1] * 4)
 
 
-def test_agreement_by_pair() -> None:
+def test_agreement() -> None:
     """A row a pair; the models of a row stand beside one another, within it."""
     rows = [
         {"model": model, "one": "zero", "other": other, "spearman": value, "spearman_low": value - 0.3,
@@ -72,17 +66,19 @@ def test_agreement_by_pair() -> None:
         for model, values in (("a", (0.5, 0.1)), ("b", (0.4, 0.2)))
         for other, value in zip(("mean", "resample"), values, strict=True)
     ]  # fmt: skip
-    fig = agreement_by_pair(pd.DataFrame(rows))
-    assert list(fig.layout.yaxis.ticktext) == ["zero / mean", "zero / resample"]
-    first, second = fig.data
+    table = pd.DataFrame(rows).assign(family=lambda t: t["model"], size="1b")
+    fig = draw_agreement(table)
+    assert list(fig.layout.yaxis.categoryarray) == ["zero / mean", "zero / resample"]
+    first, second, *key = fig.data
     assert (list(first.x), list(second.x)) == ([0.5, 0.1], [0.4, 0.2])
-    assert (second.y > first.y).all()
+    assert list(first.y) == list(second.y) == ["zero / mean", "zero / resample"]
+    assert first.offsetgroup != second.offsetgroup
+    assert [trace.name for trace in key] == ["a", "b", "1b"]
     for trace in (first, second):
-        np.testing.assert_array_equal(np.round(trace.y), [0, 1])
         np.testing.assert_allclose(trace.error_x.arrayminus, 0.3)
 
 
-def test_attribution_bars_sum_to_the_logit() -> None:
+def test_attribution_sums_to_the_logit(monkeypatch: pytest.MonkeyPatch) -> None:
     table = pd.DataFrame(
         {
             "part": ["embedding", "head", "mlp", "bias", "logit"],
@@ -95,10 +91,13 @@ def test_attribution_bars_sum_to_the_logit() -> None:
             "n_documents": 5,
         }
     )
-    (bars,) = attribution_bars(table, n_parts=2).data
-    assert list(bars.y) == ["head 2.1", "mlp 3", "2 others"]
-    assert sum(bars.x) == pytest.approx(2.75)
-    assert "2.75" in attribution_bars(table).layout.meta["caption"]
+    monkeypatch.setattr("interp.figures.attribution._SHOWN", 2)
+    fig = draw_attribution(table, title="t")
+    bars, others = fig.data
+    assert [*bars.y, *others.y] == ["head 2.1", "mlp 3", "2 others"]
+    assert sum([*bars.x, *others.x]) == pytest.approx(2.75)
+    assert list(bars.error_x.array) == [1.0, 0.5]
+    assert "2.75" in fig.layout.meta["caption"]
 
 
 def test_layers_ablated_has_the_clean_model_in_view() -> None:
@@ -109,9 +108,9 @@ def test_layers_ablated_has_the_clean_model_in_view() -> None:
         for layer, value in enumerate(values)
     ]  # fmt: skip
     table = pd.DataFrame(rows)
-    fig = layers_ablated(table, "fall")
+    fig = draw_layers_ablated(table.assign(quantity="fall"))
     line = next(t for t in fig.data if t.name == "memorized")
     assert (list(line.x), list(line.y)) == ([0, 1], [3.0, 1.0])
     assert fig.layout.shapes[0].y0 == 0.0
-    assert layers_ablated(table, "recited").layout.shapes[0].y0 == 1.0
+    assert draw_layers_ablated(table.assign(quantity="recited")).layout.shapes[0].y0 == 1.0
     assert "memorized: 5 windows of 4 documents" in fig.layout.meta["caption"]

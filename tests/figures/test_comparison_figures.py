@@ -7,15 +7,10 @@ import pandas as pd
 import pytest
 from transformer_lens.model_bridge import TransformerBridge
 
+from interp.comparisons.heads import _family_rows
 from interp.data.windows import Windows
-from interp.figures.attention_targets import importance_correlations, targets_of_top_heads
-from interp.figures.comparison import (
-    concentration_by_model,
-    importance_profiles,
-    overlap_by_model,
-    similarity_heatmap,
-    universal_heads,
-)
+from interp.figures.attention import draw_attention_correlations, draw_attention_of_top
+from interp.figures.comparison import draw_concentration, draw_overlap, draw_profiles, draw_similarity, draw_universal
 from interp.internal.comparison.attention_targets import TARGETS, attention_targets
 from interp.internal.comparison.overlap import overlap
 from interp.internal.comparison.profiles import importance_profile
@@ -31,7 +26,7 @@ def test_overlap_figures() -> None:
         {"code": MAPS["Pythia-6"], "prose": RNG.random((6, 6)), "legal": RNG.random((6, 6))}, n_permutations=50
     )
     pairs = [found.pairs.assign(model=f"pythia-{size}", family="Pythia", size=size) for size in ("6b", "1b")]
-    fig = overlap_by_model(pd.concat([*pairs, pairs[0].assign(family="OLMo2")]))
+    fig = draw_overlap(pd.concat([*pairs, pairs[0].assign(family="OLMo2")]))
     drawn = [y for trace in fig.data[2:] for y in trace.y]
     assert sorted(drawn) == sorted([*found.pairs["jaccard"]] * 3)
     assert fig.data[0].y[0] == pytest.approx(found.pairs["expected_all_heads"].iloc[0])
@@ -42,18 +37,20 @@ def test_overlap_figures() -> None:
         [{"model": "pythia", "family": "Pythia", "size": "6b", "value": e.value, "low": e.low, "high": e.high}
          | {f"expected_{null}": value for null, value in found.universal_expected.items()}]
     )  # fmt: skip
-    fig = universal_heads(table)
-    assert fig.data[0].y[0] == 100 * e.value
-    assert fig.data[0].error_y.array[0] == pytest.approx(100 * (e.high - e.value))
+    fig = draw_universal(table)
+    assert fig.data[0].y[0] == e.value
+    assert fig.data[0].error_y.array[0] == pytest.approx(e.high - e.value)
 
 
 def test_similarity_figures() -> None:
     found = family_similarity(MAPS, FAMILY, n_permutations=20)
-    fig = similarity_heatmap(found)
+    fig = draw_similarity(found.to_frame(), pd.DataFrame(_family_rows(found)))
+    assert list(fig.data[0].x) == [found.models[i] for i in found.order]
     at = {name: i for i, name in enumerate(fig.data[0].x)}
     one, other = found.models.index("Pythia-4"), found.models.index("OLMo2-6")
     assert fig.data[0].z[at["Pythia-4"]][at["OLMo2-6"]] == found.cosine[one, other]
-    assert "permutation p" in fig.layout.meta["caption"]
+    assert f"permutation p = {found.p_value:.3g}" in fig.layout.meta["caption"]
+    assert f"within families {found.within.value:.3g} (no interval)" in fig.layout.meta["caption"]
 
 
 @pytest.mark.parametrize("representation", ["depth", "sorted"])
@@ -65,15 +62,17 @@ def test_profile_figure(representation: Representation) -> None:
             table = importance_profile(falls, np.arange(20), representation=representation, n_resamples=50)
             tables.append(table.assign(model=f"{family}-{size}", family=family, size=f"{size}m"))
     profiles = pd.concat(tables)
-    fig = importance_profiles(profiles, representation)
-    lines = {(t.name, t.xaxis): t for t in fig.data if t.name}
-    assert list(lines) == [("4m", "x"), ("6m", "x"), ("4m", "x2"), ("6m", "x2")]
-    np.testing.assert_array_equal(lines["6m", "x2"].y, tables[3]["value"])
+    fig = draw_profiles(profiles, representation)
+    lines = [t for t in fig.data if t.name == "OLMo2"]
+    assert [(t.xaxis, t.line.dash) for t in lines] == [("x2", "solid"), ("x2", "dot")]
+    np.testing.assert_array_equal(lines[1].y, tables[3]["value"])
+    # The panels say the family: the legend says the sizes alone.
+    assert [t.name for t in fig.data if t.showlegend] == ["4m", "6m"]
     bands = [t for t in fig.data if not t.name and t.xaxis == "x2"]
     np.testing.assert_array_equal(bands[2].y, tables[3]["low"])
     np.testing.assert_array_equal(bands[3].y, tables[3]["high"])
     assert {shape.y0 for shape in fig.layout.shapes} == {1 / N_POINTS}
-    assert "20 memorized windows of 20 documents" in fig.layout.meta["caption"]
+    assert "20 windows of 20 documents" in fig.layout.meta["caption"]
 
 
 def test_concentration_figure() -> None:
@@ -84,10 +83,10 @@ def test_concentration_figure() -> None:
             for name, family, n in (("a", "Pythia", 9), ("b", "OLMo2", 8))
         ]
     )  # fmt: skip
-    fig = concentration_by_model(table)
+    fig = draw_concentration(table)
     assert [list(level) for level in fig.data[1].x] == [["OLMo2"], ["1b"]]
     assert fig.data[0].error_y.array[0] == pytest.approx(0.2)
-    assert "8 to 9 memorized windows of 3 documents" in fig.layout.meta["caption"]
+    assert "8 to 9 windows of 3 documents" in fig.layout.meta["caption"]
 
 
 def test_attention_figures(models: dict[str, TransformerBridge], windows: Windows) -> None:
@@ -95,11 +94,11 @@ def test_attention_figures(models: dict[str, TransformerBridge], windows: Window
     importance = RNG.random((4, 4))
     table = found.top_against_rest(importance)
     uniform = dict(zip(TARGETS, np.nanmean(found.uniform, axis=1), strict=True))
-    fig = targets_of_top_heads(table, uniform)
+    fig = draw_attention_of_top(table.assign(uniform=table["target"].map(uniform)), title="t")
     top = table[(table["heads"] == "top") & (table["target"] != "entropy")]
     np.testing.assert_array_equal(next(t for t in fig.data if t.name == "top heads").y, top["value"])
     assert list(fig.data[-1].y) == [uniform[t] for t in TARGETS]
     correlations = found.correlation(importance, n_resamples=50).assign(model="m", family="OLMo1", size="1b")
-    fig = importance_correlations(correlations)
+    fig = draw_attention_correlations(correlations)
     assert "same layer" in fig.layout.title.text
     assert len(fig.data[0].y) == 5

@@ -28,8 +28,8 @@ def test_ratio_distribution_has_a_band_around_each_step() -> None:
     np.testing.assert_allclose([low.y, curve.y, high.y], [[0, 0.3, 1], [0, 0.4, 1], [0, 0.6, 1]])
     assert {trace.line.shape for trace in fig.data} == {"hv"}
     assert "ratio" in fig.layout.xaxis.title.text
-    assert curve.hovertext == "9 windows of 7 documents"
-    assert fig.layout.meta["caption"] == "Each interval rests on 9 windows of 7 documents."
+    assert curve.customdata[1] == "0.4 [0.3, 0.6]<br>9 windows of 7 documents"
+    assert fig.layout.meta["caption"].endswith("Each interval rests on 9 windows of 7 documents.")
 
 
 def test_compression_shows_both_lengths_with_intervals() -> None:
@@ -45,10 +45,11 @@ def test_compression_shows_both_lengths_with_intervals() -> None:
             "n_clusters": 8,
         }
     )
-    shortest, longer = draw_compression(summary, line="domain").data
+    shortest, longer, *key = draw_compression(summary, line="domain").data
     assert (shortest.x[0], longer.x[0]) == (0.3, 0.5)
     assert shortest.offsetgroup == longer.offsetgroup == "code"
-    assert (shortest.marker.symbol, longer.marker.symbol) == ("circle", "circle-open")
+    assert (shortest.marker.symbol, longer.marker.symbol) == ("circle", "diamond-open")
+    assert [trace.name for trace in key] == ["code", "shortest", "every longer works"]
     np.testing.assert_allclose(longer.error_x.arrayminus, [0.2])
 
 
@@ -85,9 +86,8 @@ def test_depth_has_a_band_and_leaves_out_what_is_not_known() -> None:
             "n_clusters": [9, 9, 0],
         }
     )
-    around, line = draw_depth(summary, panel="size", line="family").data
-    np.testing.assert_allclose(line.y, [1, 0.5])
-    np.testing.assert_allclose(around.y, [1, 0.7, 0.4, 1])
+    low, high, line = draw_depth(summary, panel="size", line="family").data
+    np.testing.assert_allclose([low.y, line.y, high.y], [[1, 0.4], [1, 0.5], [1, 0.7]])
 
 
 def test_depth_has_a_panel_for_each_size_and_one_entry_a_family_in_the_legend() -> None:
@@ -96,7 +96,7 @@ def test_depth_has_a_panel_for_each_size_and_one_entry_a_family_in_the_legend() 
         value=[1, 0.5] * 4, low=[1, 0.4] * 4, high=[1, 0.7] * 4, n=9, n_clusters=7, n_at_risk=9
     )
     fig = draw_depth(summary, panel="size", line="family")
-    lines = [trace for trace in fig.data if trace.name and trace.showlegend is not False and len(trace.x) == 2]
+    lines = [trace for trace in fig.data if trace.showlegend]
     assert [trace.name for trace in lines] == ["Pythia", "OLMo1"]
     assert {trace.xaxis for trace in fig.data} == {"x", "x2"}
     # Beside one another, not below.

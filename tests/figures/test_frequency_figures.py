@@ -18,7 +18,9 @@ def test_positions_are_drawn_by_n_with_the_boundary_before_the_first_of_the_cont
     assert [list(trace.y) for trace in lines] == [[0, 1, 2], [6, 7, 8], [3, 4, 5], [9, 10, 11]]
     assert {shape.x0 for shape in fig.layout.shapes} == {-0.5}
     assert len(fig.layout.shapes) == 2
-    assert fig.layout.meta["caption"].endswith("9 windows of 7 documents.")
+    assert fig.layout.meta["caption"].endswith(
+        "memorized: 9 windows of 7 documents; matched: 9 windows of 7 documents."
+    )
 
 
 def test_a_step_has_a_marker_and_an_interval_for_each_group():

@@ -12,7 +12,7 @@ import interp
 CELLS = {
     "set up": """
 import interp, torch
-from interp.figures.ablation import head_heatmap
+from interp.figures.ablation import draw_heads
 from interp.figures.notebook import log_prob_view
 torch.set_num_threads(1)
 model = interp.load_model("pythia-small-0.2m", device="cpu")
@@ -20,7 +20,7 @@ windows = interp.planted_windows(sets="planted-256", per_set=1)
 extraction = interp.extract(model, windows)
 ablation = interp.ablate_heads(model, windows)
 """,
-    "heatmap": "head_heatmap(ablation)",
+    "heatmap": "draw_heads(ablation.to_frame())",
     "windows": "windows",
     "extraction": "extraction",
     "ablation": "ablation",

@@ -21,9 +21,9 @@ def test_each_setting_has_its_points_and_intervals_in_every_panel() -> None:
         for model in ("one", "two")
         for i, (dtype, size) in enumerate(settings)
     ]
-    fig = draw_numerics(pd.DataFrame(rows), reference="float32 in batches of 64", caption="seen")
-    assert len(fig.data) == 3 * len(settings)
-    flips = fig.data[: len(settings)]
+    fig = draw_numerics(pd.DataFrame(rows).assign(reference="float32 in batches of 64"), caption="seen")
+    points, key = fig.data[: 3 * len(settings)], fig.data[3 * len(settings) :]
+    flips = points[: len(settings)]
     assert [list(t.y) for t in flips] == [["one", "two"]] * 3
     np.testing.assert_allclose([t.x[0] for t in flips], [0, 0.1, 0.2])
     np.testing.assert_allclose(flips[2].error_x.array, [0.05, 0.05])
@@ -31,6 +31,7 @@ def test_each_setting_has_its_points_and_intervals_in_every_panel() -> None:
     # A colour is a format, a symbol a batch size.
     assert flips[1].marker.color == flips[2].marker.color != flips[0].marker.color
     assert flips[0].marker.symbol == flips[2].marker.symbol != flips[1].marker.symbol
-    assert [t.showlegend for t in fig.data] == [True] * 3 + [False] * 6
-    assert fig.layout.meta["caption"] == "seen. Each interval rests on 100 windows of 40 documents."
-    assert "float32 in batches of 64" in fig.layout.xaxis2.title.text
+    assert [t.name for t in key] == ["float32", "bfloat16", "batches of 7", "batches of 64"]
+    assert not any(t.showlegend for t in points)
+    assert fig.layout.meta["caption"].startswith("seen. Against float32 in batches of 64. ")
+    assert fig.layout.meta["caption"].endswith("Each interval rests on 100 windows of 40 documents.")

@@ -15,9 +15,11 @@ def test_caption_is_under_the_figure_in_lines() -> None:
     drawn = captioned(fig)
     (caption,) = drawn.layout.annotations
     lines = caption.text.split("<br>")
-    assert len(lines) == 2
-    assert max(map(len, lines)) <= 150
-    assert drawn.layout.margin.b > fig.layout.margin.b
+    assert len(lines) == 3
+    assert max(map(len, lines)) <= 120
+    # The plot itself stays as high as it was.
+    more = drawn.layout.margin.b - fig.layout.margin.b
+    assert drawn.layout.height - fig.layout.height + 8 == more > 3 * 18
     assert not fig.layout.annotations
     assert not captioned(apply_style(go.Figure(), title="t")).layout.annotations
 

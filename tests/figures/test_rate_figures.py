@@ -42,7 +42,9 @@ def scores() -> pd.DataFrame:
 
 def test_dose_response_draws_every_rate_with_its_interval(scores: pd.DataFrame) -> None:
     result = dose_response(scores, by=("family", "size"), n_resamples=20)
-    fig = draw_dose_response(result, panel="size", line="family", caption="windows of two families")
+    fig = draw_dose_response(
+        result.rates.to_frame(), result.to_frame(), panel="size", line="family", caption="windows of two families"
+    )
     points = [trace for trace in fig.data if trace.mode == "markers" and trace.error_y.array is not None]
     assert len(points) == 6
     frame = result.rates.to_frame()
@@ -51,22 +53,23 @@ def test_dose_response_draws_every_rate_with_its_interval(scores: pd.DataFrame) 
     assert list(drawn.y) == row["value"].tolist()
     assert np.allclose(np.array(drawn.y) + np.array(drawn.error_y.array), row["high"])
     assert drawn.marker.color == FAMILY_COLOURS["Pythia"]
-    assert fig.layout.meta["caption"] == "windows of two families. Each interval rests on 20 windows of 20 documents."
+    assert fig.layout.meta["caption"].startswith("windows of two families. Bars: 95 %")
+    assert fig.layout.meta["caption"].endswith("Each interval rests on 20 windows of 20 documents.")
     # Each family once in the legend.
     assert sorted(t.name for t in fig.data if t.showlegend) == ["OLMo2", "Pythia"]
 
 
 def test_histogram_and_rates_draw_all_groups(scores: pd.DataFrame) -> None:
-    fig = draw_score_histogram(score_histogram(scores, by=("model",)), panel="model")
+    fig = draw_score_histogram(score_histogram(scores, by=("model",)).to_frame(), panel="model")
     assert len(fig.data) == 6
     assert list(fig.data[0].x) == list(SCORE_BINS)
-    fig = draw_rates(rates(scores, by=("domain", "family")), x="domain", line="family", floor=0.0, title="Domains")
+    fig = draw_rates(rates(scores, by=("domain", "family")).to_frame(), x="domain", line="family")
     assert [t.name for t in fig.data] == ["OLMo2", "Pythia"]
 
 
 def test_scaling_draws_points_and_both_fits(scores: pd.DataFrame) -> None:
     result = scaling(scores, n_resamples=20)
-    fig = draw_scaling(result, floor=0.0)
+    fig = draw_scaling(result.rates.to_frame(), result.to_frame(), floor=0.0)
     assert len(fig.data) == 6
     line = next(t for t in fig.data if t.mode == "lines" and t.line.dash == "solid" and t.legendgroup == "OLMo2")
     fit = result.to_frame().set_index(["family", "fit"]).loc[("OLMo2", "linear")]
@@ -74,21 +77,21 @@ def test_scaling_draws_points_and_both_fits(scores: pd.DataFrame) -> None:
 
 
 def test_ratios_leave_the_reference_out(scores: pd.DataFrame) -> None:
-    fig = draw_family_ratios(family_ratios(scores, n_params=5e5, n_resamples=20), reference="Pythia")
+    fig = draw_family_ratios(family_ratios(scores, n_params=5e5, n_resamples=20), other="Pythia")
     assert list(fig.data[0].y) == ["OLMo2"]
 
 
 def test_sankey_keeps_every_window(scores: pd.DataFrame) -> None:
-    fig = draw_transitions(transitions(scores), family="Pythia")
+    fig = draw_transitions(transitions(scores).to_frame(), family="Pythia")
     # Two steps of 100 windows.
     assert sum(fig.data[0].link.value) == 200
     with pytest.raises(ValueError, match="no moves of 'OLMo9'"):
-        draw_transitions(transitions(scores), family="OLMo9")
+        draw_transitions(transitions(scores).to_frame(), family="OLMo9")
 
 
 def test_each_curve_is_that_of_its_own_group_and_meets_its_diamond(scores: pd.DataFrame) -> None:
     result = dose_response(scores, by=("family", "size"), n_resamples=20)
-    fig = draw_dose_response(result, panel="size", line="family")
+    fig = draw_dose_response(result.rates.to_frame(), result.to_frame(), panel="size", line="family")
     sizes = {"x": "0.2m", "x2": "0.5m", "x3": "1.2m"}
     diamonds = [trace for trace in fig.data if trace.marker.symbol == "diamond-open"]
     found = {(trace.name, sizes[trace.xaxis]): (trace.x[0], trace.y[0]) for trace in diamonds}

@@ -71,9 +71,9 @@ def test_windows_that_were_not_measured_are_left_out(scores: pd.DataFrame) -> No
 
 
 def test_figures_show_the_floor(scores: pd.DataFrame) -> None:
-    result = domains(scores)
-    assert len(draw_domain_rates(result).data) == 3
-    assert sorted(s.x0 for s in draw_domain_shares(result).layout.shapes) == [0.2, 0.4]
-    fig = draw_structural_share(result)
+    table = domains(scores).to_frame()
+    assert len(draw_domain_rates(table).data) == 3
+    assert sorted(s.x0 for s in draw_domain_shares(table).layout.shapes) == [0.2, 0.4]
+    fig = draw_structural_share(table)
     assert fig.layout.shapes[0].x0 == 0.6
     assert np.isnan(fig.data[1].x[0])

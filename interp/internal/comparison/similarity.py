@@ -96,10 +96,9 @@ class FamilySimilarity(Brief):
         return leaves_list(self.linkage).astype(np.int64)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a pair of models: ``one``, ``other``, ``cosine``, ``same_family``, ``compared``."""
-        i, j = np.triu_indices(len(self.models), 1)
-        family = np.asarray(self.family)
-        names = np.asarray(self.models)
+        """One row a pair, models as the clustering orders them: ``one other cosine same_family compared``."""
+        i, j = (self.order[index] for index in np.triu_indices(len(self.models), 1))
+        family, names = np.asarray(self.family), np.asarray(self.models)
         return pd.DataFrame(
             {
                 "one": names[i],
