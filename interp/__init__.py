@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from interp.data.tally import Tally
     from interp.data.windows import Windows
     from interp.errors import InterpError
+    from interp.explore.explorer import explore
+    from interp.explore.tables import explore_tables
     from interp.internal.ablation.cumulative import cumulative_ablation
     from interp.internal.ablation.gradient import estimate_heads
     from interp.internal.ablation.heads import ablate_heads
@@ -67,6 +69,8 @@ _HOMES = {
     "domains": "interp.statistical.domains",
     "dose_response": "interp.statistical.dose_response",
     "estimate_heads": "interp.internal.ablation.gradient",
+    "explore": "interp.explore.explorer",
+    "explore_tables": "interp.explore.tables",
     "extract": "interp.statistical.extraction",
     "family_ratios": "interp.statistical.scaling",
     "family_similarity": "interp.internal.comparison.similarity",
@@ -120,6 +124,8 @@ __all__ = [
     "domains",
     "dose_response",
     "estimate_heads",
+    "explore",
+    "explore_tables",
     "extract",
     "family_ratios",
     "family_similarity",

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from interp.commands import index, models
+from interp.commands.explore import add_explore
 from interp.commands.flags import add_flags
 from interp.commands.measure import add_comparison, add_measurement
 from interp.commands.refusals import RefusingGroup
@@ -57,6 +58,7 @@ for comparison in OF_SCORES:
 internal = _panel("Internal level: a model and windows")
 for measurement in INTERNAL:
     add_measurement(internal, measurement)
+add_explore(_panel("Internal level: tables of heads"))
 for title, panel in _PANELS.items():
     for command in panel.registered_commands:
         command.rich_help_panel = title

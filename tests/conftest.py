@@ -18,6 +18,8 @@ from interp.planted.shapes import SMALL_FAMILIES, TOKENIZER, small_config
 
 torch.set_num_threads(1)
 
+pytest_plugins = ["explored"]
+
 
 def write_checkpoint(config: PretrainedConfig, out: Path, *, seed: int = 0, spread: float = 4.0) -> Path:
     """A random model in Hugging Face format.

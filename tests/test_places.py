@@ -23,7 +23,7 @@ APP: Any = get_command(app)
 COMMANDS: dict[str, Any] = dict(APP.commands)
 for group in ("index", "compare"):
     COMMANDS |= {f"{group} {name}": command for name, command in COMMANDS.pop(group).commands.items()}
-PLACES = ("out", "figure", "parts", "folder", "cache")
+PLACES = ("out", "page", "figure", "parts", "folder", "cache")
 READ = ("model", "tables", "corpus", "index", "tokenizer")
 FOLDERS = {("flags", "out"), ("demo", "out"), ("index build", "out"), ("index shipped", "out"), ("frequency", "parts")}
 FOLDERS |= {(command, "folder") for command in COMMANDS if any(p.name == "folder" for p in COMMANDS[command].params)}
@@ -54,6 +54,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ):  # fmt: skip
         monkeypatch.setattr(home, name, reached)
     monkeypatch.setattr("typer.testing._get_command", lambda _: APP)  # not built again for each call
+    # First, since what is imported while the other is replaced would keep it.
+    monkeypatch.setattr("interp.explore.tables.read_table", reached)
     monkeypatch.setattr("interp.results.read_table", reached)
     monkeypatch.setattr("interp.demo.measure", reached)
     monkeypatch.setattr("interp.data.counts.build.build_index", reached)
@@ -93,7 +95,14 @@ def call(command: str, given: dict[str, Any]) -> Any:
 
 
 def good(command: str, root: Path) -> dict[str, Path]:
-    names = {"out": "o.parquet", "figure": "f.html", "parts": "parts", "folder": "tables", "cache": "cache.sqlite"}
+    names = {
+        "out": "o.parquet",
+        "page": "p.html",
+        "figure": "f.html",
+        "parts": "parts",
+        "folder": "tables",
+        "cache": "cache.sqlite",
+    }
     return {name: root / "new" / names[name] for name in outputs(command)}
 
 

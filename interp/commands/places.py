@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-OUTPUTS = {"out": "--out", "figure": "--figure", "cache": "--cache"}
+OUTPUTS = {"out": "--out", "page": "--out", "figure": "--figure", "cache": "--cache"}
 FOLDERS = {"parts": "--parts", "folder": "--folder"}
 INPUTS = {
     "model": "the model",
@@ -31,7 +31,7 @@ def check_places(given: Mapping[str, Any], *, folders: Sequence[str] = ()) -> No
     options = OUTPUTS | FOLDERS
     asked = {name: given[name] for name in options if given.get(name) is not None}
     inside = {name for name in asked if name in FOLDERS or name in folders}
-    for name, suffixes in {"out": TABLE_SUFFIXES, "figure": PAGE_SUFFIXES}.items():
+    for name, suffixes in {"out": TABLE_SUFFIXES, "page": PAGE_SUFFIXES, "figure": PAGE_SUFFIXES}.items():
         if name in asked and name not in inside:
             check_suffix(asked[name], suffixes, option=options[name])
     check_outputs(

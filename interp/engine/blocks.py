@@ -141,14 +141,24 @@ class Blocks(Brief):
         store: KeyValueStore | None = None,
     ) -> Float[Tensor, "batch pos head d_head"]:
         """Output of each head before the output projection, as at ``hook_z``."""
+        return self.attend(layer, residual, positions, store)[0]
+
+    def attend(
+        self,
+        layer: int,
+        residual: Float[Tensor, "batch pos d_model"],
+        positions: Positions,
+        store: KeyValueStore | None = None,
+    ) -> tuple[Float[Tensor, "batch pos head d_head"], Float[Tensor, "batch head pos key_pos"] | None]:
+        """``z``, and the attention pattern as at ``hook_pattern``; a fused kernel shows none."""
         part = self.layers[layer]
-        merged, _ = part.attention(
+        merged, pattern = part.attention(
             part.norm1(residual),
             position_embeddings=positions.rotary[part.kind],
             attention_mask=positions.mask[part.kind],
             **{part.store_argument: store},
         )
-        return rearrange(merged, "batch pos (head d_head) -> batch pos head d_head", head=self.n_heads)
+        return rearrange(merged, "batch pos (head d_head) -> batch pos head d_head", head=self.n_heads), pattern
 
     def project(self, layer: int, z: Float[Tensor, "batch pos head d_head"]) -> Float[Tensor, "batch pos d_model"]:
         """What the heads' outputs sum to, bias included, before a norm that may follow."""

@@ -69,7 +69,9 @@ def random_probe(model: TransformerBridge, n_pos: int) -> Int[Tensor, "1 pos"]:
 
 
 @torch.no_grad()
-def take_apart(model: TransformerBridge, probe: Int[Tensor, "batch pos"] | None = None) -> Blocks:
+def take_apart(
+    model: TransformerBridge, probe: Int[Tensor, "batch pos"] | None = None, *, fused: bool = True
+) -> Blocks:
     """The model taken apart as it is now, checked against the whole model.
 
     Made anew for each measurement, since a model may have changed since the last one: layers swapped, weights folded.
@@ -78,6 +80,8 @@ def take_apart(model: TransformerBridge, probe: Int[Tensor, "batch pos"] | None 
         model: a booted model.
         probe: one or two of the windows that are to be measured, at their whole length: a window of attention may act
             beyond the first positions only. Up to 64 random tokens unless given.
+        fused: attention by torch's fused kernel where that agrees; false for the model's own code, step by step, which
+            alone shows the attention pattern.
 
     Raises:
         RestartError: something is hooked to the model, or the blocks do not give the whole model's logits.
@@ -94,7 +98,7 @@ def take_apart(model: TransformerBridge, probe: Int[Tensor, "batch pos"] | None 
     # In float64 the bridge's attention matters to the last digits: for some architectures it is the model's own
     # code, whose softmax is in float32, for others its own. Whichever the whole model agrees with is taken.
     own = model.cfg.dtype == torch.float64 or model.original_model.config.model_type == "gpt_neo"
-    variants = (True, False) if own else (True,)
+    variants = ((True, False) if own else (True,)) if fused else (False,)
     try:
         candidates = [_take_apart(model, fused=fused) for fused in variants]
         errors = [_disagreement(blocks, tokens, whole) for blocks in candidates]

@@ -1,0 +1,1 @@
+"""Head maps to explore, in a notebook and as a page."""

@@ -1,0 +1,87 @@
+"""The explorer as a notebook's widget: messages of ``heads.js`` are answered by the kernel.
+
+What is quick is answered at once. Sets and sweeps run in a thread of their own, so that the notebook stays free, one at
+a time; they tell how far they are, and end when they are cancelled.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+if TYPE_CHECKING:
+    from interp.explore.explorer import Explorer
+
+HERE = Path(__file__).parent
+LONG = {"set", "sweep"}
+"""Requests that may take long."""
+
+
+class Cancelled(Exception):
+    """The user has cancelled what was running."""
+
+
+class Answering:
+    """Answers the messages of one widget."""
+
+    def __init__(self, explorer: Explorer, send: Any) -> None:
+        self.explorer, self.send = explorer, send
+        self._cancelled: set[str] = set()
+        self._one_at_a_time = threading.Lock()
+        self.last: threading.Thread | None = None
+        """The last long request's."""
+
+    def receive(self, message: dict[str, Any]) -> None:
+        """Answer a message: a request, the number of one that is cancelled, or a set to keep."""
+        if "cancel" in message:
+            self._cancelled.add(message["cancel"])
+        elif "keep" in message:
+            kept = message["keep"]
+            self.explorer.sets[kept["name"]] = kept
+        elif message["request"][0] in LONG:
+            self.last = threading.Thread(target=self._run, args=(message["id"], message["request"]), daemon=True)
+            self.last.start()
+        else:
+            self._answer(message["id"], message["request"])
+
+    def _run(self, number: str, request: list[Any]) -> None:
+        done, of = 0, self.explorer.n_steps(request)
+
+        def progress(more: int) -> None:
+            nonlocal done
+            if number in self._cancelled:
+                raise Cancelled
+            done += more
+            self.send({"id": number, "progress": min(1.0, done / of)})
+
+        with self._one_at_a_time:
+            self._answer(number, request, progress)
+
+    def _answer(self, number: str, request: list[Any], progress: Any = False) -> None:
+        try:
+            if number in self._cancelled:
+                raise Cancelled
+            told = {"answer": self.explorer.answer(request, progress)}
+        except Cancelled:
+            told = {"error": "Cancelled."}
+        # Whatever it is, the view says it: an exception of a thread would be seen by nobody.
+        except Exception as error:
+            told = {"error": f"{error}" or type(error).__name__}
+        self.send({"id": number, **told})
+
+
+class HeadsWidget(anywidget.AnyWidget):
+    """The head explorer in a notebook."""
+
+    _esm = HERE / "heads.js"
+    _css = HERE / "heads.css"
+    state = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, explorer: Explorer) -> None:
+        super().__init__(state=explorer.state())
+        self.answering = Answering(explorer, self.send)
+        self.on_msg(lambda _, message, __: self.answering.receive(message))
