@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check docs bench experiments clean
+.PHONY: help demo test test-long check docs bench experiments clean
 
 help:  ## what can be made
-	@grep -E "^[a-z]+:.*##" $(MAKEFILE_LIST) | sed -E "s/:[^#]*## /\t/" | expand -t 14
+	@grep -E "^[a-z-]+:.*##" $(MAKEFILE_LIST) | sed -E "s/:[^#]*## /\t/" | expand -t 14
 
 demo: .venv/ready  ## weights to report: figures/demo/report.html
 	$(BIN)/interp demo
@@ -16,6 +16,9 @@ test: check  ## linting, types and tests
 	$(BIN)/pytest -n 2 --cov=interp --cov-report=
 	@echo "== share of the lines that the tests run"
 	@$(BIN)/coverage report --format=total
+
+test-long: .venv/ready  ## the tests that take minutes: studies that are killed, shared, and spread
+	$(BIN)/pytest -m long
 
 check: .venv/ready  ## linting, types, which room imports which, documentation
 	@echo "== ruff"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from interp.commands import index, models
+from interp.commands import index, models, study
 from interp.commands.explore import add_explore
 from interp.commands.flags import add_flags
 from interp.commands.measure import add_comparison, add_measurement
@@ -47,7 +47,7 @@ def _panel(title: str) -> typer.Typer:
     return panel
 
 
-_PANELS: dict[str, typer.Typer] = {"Models": models.app}
+_PANELS: dict[str, typer.Typer] = {"Models": models.app, "Studies": study.app}
 statistical = _panel("Statistical level: a model and windows")
 for measurement in STATISTICAL:
     add_measurement(statistical, measurement)

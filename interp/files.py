@@ -111,6 +111,14 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def into_place(source: Path, target: Path) -> None:
+    """Give a written file of the same file system its place: all of it is there then, or what was there before."""
+    _make_folder(target.parent)
+    sync(source)
+    os.replace(source, target)
+    sync(target.parent)
+
+
 def remove_folder(path: Path) -> None:
     """Remove a folder so that a kill leaves all of it or nothing: it loses its name before its files go.
 

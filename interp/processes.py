@@ -23,6 +23,12 @@ def worker_pool(n: int, *, prepare: Callable[[], None] | None = None) -> Process
     return ProcessPoolExecutor(n, mp_context=spawn, initializer=_end_with_parent, initargs=(prepare,))
 
 
+def kill_workers(pool: ProcessPoolExecutor) -> None:
+    """End the processes of a pool at once; what they were doing raises ``BrokenProcessPool``."""
+    for process in [*(pool._processes or {}).values()]:  # Python 3.14 has a method for it
+        process.kill()
+
+
 def _end_with_parent(prepare: Callable[[], None] | None) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -6,6 +6,7 @@ windows again writes it again: ``python -m interp.shipped``.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from functools import cache
 from pathlib import Path
@@ -42,6 +43,12 @@ def check_shipped(path: Path, name: str) -> Path:
     if not known:
         raise ShippedFileError(f"{path} was not shipped; run `python -m interp.shipped` where you made it anew")
     return path
+
+
+def shipped_digest(name: str) -> str:
+    """One digest of a folder as it was shipped."""
+    known = sorted((file, digest) for file, digest in _digests().items() if file.startswith(f"{name}/"))
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
 
 
 def write_digests() -> Path:

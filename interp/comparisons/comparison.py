@@ -58,6 +58,10 @@ class Comparison(Brief, Generic[S]):
     compare: Callable[[Given, S], Compared]
     read: Callable[[Sequence[Path]], tuple[pd.DataFrame, list[Provenance]]]
     """Reads the tables that it compares."""
+    measurement: str = "extract"
+    """Name of the measurement whose tables it compares."""
+    table: str = "scores"
+    """Name of that measurement's table."""
 
     def found(self) -> str:
         """Name and question, for ``repr``."""

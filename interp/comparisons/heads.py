@@ -198,4 +198,4 @@ def _figures(tables: Mapping[str, pd.DataFrame]) -> Figures:
         yield "universal", draw_universal(tables["universal"])
 
 
-HEADS = Comparison("heads", HeadsSettings, compare_heads, read_falls)
+HEADS = Comparison("heads", HeadsSettings, compare_heads, read_falls, measurement="ablate", table="by_window")

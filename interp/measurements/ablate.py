@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,11 @@ class AblateSettings:
         if self.screen is not None and ignored:
             raise ValueError(f"--screen chooses the heads itself, and takes no {' or '.join(ignored)}")
         return self
+
+
+def inputs(subject: Subject, chosen: AblateSettings) -> Mapping[str, str]:
+    other = {"reference": subject.reference(chosen.reference).digest} if "mean" in chosen.methods else {}
+    return {"windows": subject.windows.digest, **other}
 
 
 def measure(subject: Subject, chosen: AblateSettings) -> Tables:
@@ -240,4 +246,4 @@ def figures(found: Finished) -> Figures:
             yield f"agreement-{group!s}", draw_agreement(table)
 
 
-ABLATE = Measurement("ablate", AblateSettings, measure, finding, figures, per_set=16)
+ABLATE = Measurement("ablate", AblateSettings, measure, finding, figures, per_set=16, inputs=inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from interp.internal.ablation.choices import Method
@@ -22,6 +23,12 @@ class AttentionSettings:
 
     importance: bool = option("compare the heads that matter most when ablated with the others", default=False)
     method: Method = option("what replaces a head's output, for --importance", default="zero")
+
+
+def inputs(subject: Subject, chosen: AttentionSettings) -> Mapping[str, str]:
+    averaged = chosen.importance and chosen.method == "mean"
+    other = {"reference": subject.reference("background").digest} if averaged else {}
+    return {"windows": subject.windows.digest, **other}
 
 
 def measure(subject: Subject, chosen: AttentionSettings) -> Tables:
@@ -77,4 +84,4 @@ def figures(found: Finished) -> Figures:
         yield f"attention/{model}", draw_attention(table, title=f"What each head looks at, {model}")
 
 
-ATTENTION = Measurement("attention", AttentionSettings, measure, finding, figures, per_set=16)
+ATTENTION = Measurement("attention", AttentionSettings, measure, finding, figures, per_set=16, inputs=inputs)

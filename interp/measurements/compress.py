@@ -109,4 +109,6 @@ def figures(found: Finished) -> Figures:
     yield "text_size", draw_text_size(made["text_size"], caption=f"All models together. {shown_alike}")
 
 
-COMPRESS = Measurement("compress", CompressSettings, measure, finding, figures, per_set=16, summaries=summaries)
+COMPRESS = Measurement(
+    "compress", CompressSettings, measure, finding, figures, per_set=16, summaries=summaries, row_a_window=True
+)

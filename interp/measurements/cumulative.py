@@ -31,6 +31,11 @@ class CumulativeSettings:
     at_most: int | None = option("at most so many windows to rank on, and to measure on", default=None, ge=1)
 
 
+def inputs(subject: Subject, chosen: CumulativeSettings) -> Mapping[str, str]:
+    other = {"reference": subject.reference(chosen.reference).digest} if chosen.method == "mean" else {}
+    return {"windows": subject.windows.digest, **other}
+
+
 def measure(subject: Subject, chosen: CumulativeSettings) -> Tables:
     from interp.internal.ablation.cumulative import cumulative_ablation, ranking_half
     from interp.internal.ablation.heads import ablate_heads
@@ -128,4 +133,4 @@ def figures(found: Finished) -> Figures:
             yield f"layers-{quantity}", draw_layers_ablated(rows)
 
 
-CUMULATIVE = Measurement("cumulative", CumulativeSettings, measure, finding, figures, per_set=16)
+CUMULATIVE = Measurement("cumulative", CumulativeSettings, measure, finding, figures, per_set=16, inputs=inputs)

@@ -24,6 +24,10 @@ class DepthSettings:
     further_len: int = option("tokens tried beyond, in another corpus", default=32, ge=1)
 
 
+def inputs(subject: Subject, chosen: DepthSettings) -> Mapping[str, str]:
+    return {"windows": subject.cut(chosen.prefix_len, chosen.continuation_len + chosen.further_len).digest}
+
+
 def measure(subject: Subject, chosen: DepthSettings) -> Tables:
     from interp.statistical.depth import depth, split_further
 
@@ -64,5 +68,13 @@ def figures(found: Finished) -> Figures:
 
 
 DEPTH = Measurement(
-    "depth", DepthSettings, measure, finding, figures, per_set=16, without=("prefix_len",), summaries=summaries
+    "depth",
+    DepthSettings,
+    measure,
+    finding,
+    figures,
+    per_set=16,
+    without=("prefix_len",),
+    summaries=summaries,
+    inputs=inputs,
 )

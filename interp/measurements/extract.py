@@ -54,4 +54,6 @@ def figures(found: Finished) -> Figures:
     yield "score_histogram", draw_score_histogram(histogram.to_frame(), panel="model")
 
 
-EXTRACT = Measurement("extract", ExtractSettings, measure, finding, figures, per_set=32, max_windows=10_000)
+EXTRACT = Measurement(
+    "extract", ExtractSettings, measure, finding, figures, per_set=32, max_windows=10_000, row_a_window=True
+)

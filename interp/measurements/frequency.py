@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,12 @@ class FrequencySettings:
     index: Path = option("directory of `interp index build` or `interp index shipped`")
     longest: int = option("count n-grams of 1 to so many tokens", default=8, ge=1)
     parts: Path | None = option("folder for the counts by position, so that many windows fit into memory", default=None)
+
+
+def inputs(subject: Subject, chosen: FrequencySettings) -> Mapping[str, str]:
+    from interp.data.counts.manifest import read_manifest
+
+    return {"windows": subject.windows.digest, "index": read_manifest(chosen.index).sha256}
 
 
 def measure(subject: Subject, chosen: FrequencySettings) -> Tables:
@@ -65,4 +72,4 @@ def figures(found: Finished) -> Figures:
         yield f"{model}-boundary", draw_boundary(steps, caption=model)
 
 
-FREQUENCY = Measurement("frequency", FrequencySettings, measure, finding, figures, per_set=16)
+FREQUENCY = Measurement("frequency", FrequencySettings, measure, finding, figures, per_set=16, inputs=inputs)

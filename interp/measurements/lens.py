@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from interp.measurements.measurement import Figures, Measurement
@@ -27,6 +28,15 @@ class LensSettings:
     )
     positions: bool = option("also the probability by layer and position", default=False)
     at_most: int | None = option("at most so many windows of a group", default=None, ge=1)
+
+
+TRAINING_PER_SET = 256
+"""Windows of each domain of a shipped set that the tuned lens is trained on."""
+
+
+def inputs(subject: Subject, chosen: LensSettings) -> Mapping[str, str]:
+    other = {"training": subject.reference(chosen.training, per_set=TRAINING_PER_SET).digest} if chosen.tuned else {}
+    return {"windows": subject.windows.digest, **other}
 
 
 def measure(subject: Subject, chosen: LensSettings) -> Tables:
@@ -62,7 +72,7 @@ def _tuned(subject: Subject, chosen: LensSettings) -> LayerDecoding:
     windows, _ = subject.grouped(at_most=chosen.at_most)
     lens = train_tuned_lens(
         subject.model,
-        subject.reference(chosen.training, per_set=256),
+        subject.reference(chosen.training, per_set=TRAINING_PER_SET),
         tested=windows,
         memory_budget=subject.choice.memory_budget,
         seed=subject.seed,
@@ -112,4 +122,4 @@ def figures(found: Finished) -> Figures:
             yield f"positions/{model}", draw_layer_by_position(table, "probability", group="memorized")
 
 
-LENS = Measurement("lens", LensSettings, measure, finding, figures, per_set=16)
+LENS = Measurement("lens", LensSettings, measure, finding, figures, per_set=16, inputs=inputs)

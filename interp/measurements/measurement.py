@@ -20,6 +20,10 @@ S = TypeVar("S")
 Figures = Iterator["tuple[str, go.Figure]"]
 
 
+def _windows(subject: Subject, chosen: Any) -> Mapping[str, str]:
+    return {"windows": subject.windows.digest}
+
+
 def _nothing(found: Finished) -> Mapping[str, pd.DataFrame]:
     return {}
 
@@ -46,6 +50,12 @@ class Measurement(Brief, Generic[S]):
     """Choices of model and windows that mean nothing to it."""
     summaries: Callable[[Finished], Mapping[str, pd.DataFrame]] = _nothing
     """Further tables, made of the finished tables of all models."""
+    version: int = 1
+    """Raised when its numbers change: a study then measures again what an earlier version measured."""
+    inputs: Callable[[Subject, S], Mapping[str, str]] = _windows
+    """Digests of all texts and files that it reads, known without the model."""
+    row_a_window: bool = False
+    """Whether its tables have a row a window and nothing else, so that a study may measure windows apart."""
 
     def found(self) -> str:
         """Name and question, for ``repr``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,13 @@ class PredictSettings:
 
     index: Path | None = option("directory of `interp index build`", default=None)
     matched: bool = option("only memorized windows and others shown as often, of the same domains", default=False)
+
+
+def inputs(subject: Subject, chosen: PredictSettings) -> Mapping[str, str]:
+    from interp.data.counts.manifest import read_manifest
+
+    other = {} if chosen.index is None else {"index": read_manifest(chosen.index).sha256}
+    return {"windows": subject.windows.digest, **other}
 
 
 def measure(subject: Subject, chosen: PredictSettings) -> Tables:
@@ -119,4 +127,4 @@ def figures(found: Finished) -> Figures:
         yield "reliability", draw_reliability(reliability, **how, caption=caption)
 
 
-PREDICT = Measurement("predict", PredictSettings, measure, finding, figures, per_set=16)
+PREDICT = Measurement("predict", PredictSettings, measure, finding, figures, per_set=16, inputs=inputs)

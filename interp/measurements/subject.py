@@ -116,13 +116,26 @@ class Subject:
         windows: WindowsChoice | None = None,
         *,
         progress: bool = False,
+        part: slice | None = None,
+        beside: Subject | None = None,
     ) -> None:
+        """Choose a model and windows.
+
+        Args:
+            name: of the model.
+            model: how it runs.
+            windows: which ones.
+            progress: whether bars are shown.
+            part: of the windows, by their positions, the ones that are taken; all unless given.
+            beside: a subject of the same model, which is then loaded once for both.
+        """
         self.name, self.choice, self.chosen = name, model or ModelChoice(), windows or WindowsChoice()
         self.seed = self.chosen.seed
         self.progress = progress
         """Whether bars are shown."""
         self.tally: Tally | None = None
         """What was left out of another corpus; known once the windows are read."""
+        self.part, self._beside = part, beside
 
     @property
     def how(self) -> dict[str, Any]:
@@ -137,6 +150,8 @@ class Subject:
         from interp.models.loading import load_model
         from interp.statistical.numerics import DTYPES
 
+        if self._beside is not None:
+            return self._beside.model
         choice = self.choice
         with _no_bar():
             return load_model(self.name, dtype=DTYPES[choice.dtype], device=choice.device, revision=choice.revision)
@@ -161,6 +176,12 @@ class Subject:
 
     def cut(self, prefix_len: int, further_len: int) -> Windows:
         """Windows of a prefix and so many tokens after it."""
+        import numpy as np
+
+        whole = self._cut(prefix_len, further_len)
+        return whole if self.part is None else whole.select(np.arange(*self.part.indices(len(whole))))
+
+    def _cut(self, prefix_len: int, further_len: int) -> Windows:
         from interp.data.sources import read_windows
         from interp.data.tally import Tally
         from interp.models.loading import load_tokenizer

@@ -133,17 +133,27 @@ def load_tokenizer(name_or_path: str | Path, *, revision: str | None = None) -> 
     return _tokenizer(name, _directory(name_or_path, revision))
 
 
-def checkpoint_digest(name_or_path: str | Path) -> str:
+def checkpoint_digest(name_or_path: str | Path, *, revision: str | None = None, fetch: bool = True) -> str:
     """Hash of a model's files as they are now, tokenizer included; names as ``load_model`` takes them.
 
     What ``weights_digest`` says of a loaded model, this says without loading it.
 
+    Args:
+        name_or_path: of the model.
+        revision: on the hub.
+        fetch: whether a model that is not on this machine is downloaded, or refused.
+
     Raises:
         LoadError: no such model or directory, or no network and no local copy.
     """
-    directory = _directory(name_or_path, None)
+    return files_digest(checkpoint_files(name_or_path, revision=revision, fetch=fetch))
+
+
+def checkpoint_files(name_or_path: str | Path, *, revision: str | None = None, fetch: bool = True) -> list[Path]:
+    """The files that ``checkpoint_digest`` reads."""
+    directory = _directory(name_or_path, revision, fetch=fetch)
     folders = [directory, TOKENIZER] if directory.parent == WEIGHTS else [directory]
-    return files_digest(file for folder in folders for file in sorted(folder.iterdir()) if file.suffix in _READ)
+    return [file for folder in folders for file in sorted(folder.iterdir()) if file.suffix in _READ]
 
 
 def _device(device: str | torch.device | None) -> torch.device:
@@ -169,7 +179,7 @@ def _dtype(dtype: torch.dtype | None) -> torch.dtype:
     return dtype
 
 
-def _directory(name_or_path: str | Path, revision: str | None) -> Path:
+def _directory(name_or_path: str | Path, revision: str | None, *, fetch: bool = True) -> Path:
     """The local directory that holds the model, fetched from the hub where it must be."""
     name = str(name_or_path)
     path = Path(os.path.expanduser(name))
@@ -189,10 +199,10 @@ def _directory(name_or_path: str | Path, revision: str | None) -> Path:
     if spec is None:
         # Two names with one slash between them can only be a hub id; anything else is a misspelt name or path.
         if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name, re.ASCII):
-            return _from_hub(name, revision)
+            return _from_hub(name, revision, fetch=fetch)
         raise LoadError(f"{UnknownModelError.of(name)} Nor is there a directory {path}.")
     if spec.hub_id is not None:
-        return _from_hub(spec.hub_id, revision)
+        return _from_hub(spec.hub_id, revision, fetch=fetch)
     if revision is not None:
         raise LoadError(f"revision={revision!r} was given with {name}, which is shipped in one version only")
     shipped = WEIGHTS / spec.name
@@ -203,10 +213,11 @@ def _directory(name_or_path: str | Path, revision: str | None) -> Path:
     return check_shipped(shipped, f"planted/weights/{spec.name}")
 
 
-def _from_hub(hub_id: str, revision: str | None) -> Path:
+def _from_hub(hub_id: str, revision: str | None, *, fetch: bool) -> Path:
     try:
         # Every file but pickles: loading one would run code from the checkpoint.
-        return Path(snapshot_download(hub_id, revision=revision, ignore_patterns=[*PICKLES, "*.h5", "*.msgpack"]))
+        left_out = [*PICKLES, "*.h5", "*.msgpack"]
+        return Path(snapshot_download(hub_id, revision=revision, ignore_patterns=left_out, local_files_only=not fetch))
     except GatedRepoError as error:
         raise LoadError(f"{hub_id} is gated: accept its licence on the hub and log in with `hf auth login`") from error
     except RepositoryNotFoundError as error:

@@ -1,0 +1,279 @@
+"""Commands of studies: running one, and looking after its store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from interp.study.config import Engine
+
+if TYPE_CHECKING:
+    from interp.study.config import Study
+    from interp.study.plan import Planned
+    from interp.study.run import Ran, Told
+
+app = typer.Typer()
+
+StudyArgument = Annotated[Path, typer.Argument(help="study file; `interp init` writes an example")]
+PlaceArgument = Annotated[Path, typer.Argument(help="study file, or the folder of a store")]
+StoreOption = Annotated[Path | None, typer.Option(help="folder of the results, if another than the file names")]
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option(help="pattern such as pythia* for a measurement, model or windows; of several all must fit"),
+]
+WorkersOption = Annotated[
+    int | None, typer.Option(help="units at one time; one a GPU, or two on a CPU, unless given", min=1)
+]
+
+
+@app.command()
+def init(path: Annotated[Path, typer.Argument(help="file to write")] = Path("study.yaml")) -> None:
+    """Write an example of a study file, with a comment on everything that can be asked for."""
+    from interp.files import OutputError, write_text
+    from interp.study.example import example
+
+    if path.exists():
+        raise OutputError(f"{path} is there already; name another file")
+    write_text(path, example())
+    typer.echo(f"{path}: edit it, then `interp run {path} --dry-run`")
+
+
+@app.command()
+def run(
+    study: StudyArgument,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be measured")] = False,
+    only: OnlyOption = None,
+    engine: Annotated[Engine, typer.Option(help="where units are measured")] = "local",
+    workers: WorkersOption = None,
+    store: StoreOption = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="say only what was done at the end")] = False,
+) -> None:
+    """Measure what a study asks for and its store does not hold yet; stop it at any moment and run it again."""
+    from interp.study.config import read_study
+    from interp.study.plan import plan
+    from interp.study.run import run as measure
+
+    asked = read_study(study, store=store)
+    if dry_run:
+        _say_plan(asked, plan(asked, only=only or ()))
+        return
+    with _shown(asked, quiet=quiet) as told:
+        ran = measure(asked, only=only or (), engine=engine, workers=workers, told=told)
+    _say_done(asked, ran)
+
+
+def _say_done(asked: Study, ran: Ran) -> None:
+    """What was done, what failed and what to do."""
+    for outcome in ran.failed:
+        typer.echo(f"failed: {outcome.unit.title}: {outcome.message}", err=True)
+    n, failed = len(ran.outcomes), len(ran.failed)
+    counts = {
+        "measured now": ran.count("measured"),
+        "there before": ran.count("there"),
+        "without anything to measure": ran.count("passed over"),
+    }
+    said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    then = f"`interp report {asked.store}` makes the page"
+    if failed:
+        then = f"{failed} failed, see above and {asked.store / 'log.jsonl'}: mend that and run the same command again"
+    typer.echo(f"{n - failed} of {n} units are in {asked.store} ({said or 'none'}); {then}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _say_plan(asked: Study, planned: Sequence[Planned]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from interp.study.run import estimate
+    from interp.study.store import Store, StoreError
+
+    try:
+        store = Store.open(asked.store)
+    except StoreError:
+        store = None
+    table = Table(title=None, box=None, pad_edge=False)
+    for column in ("measurement", "model", "windows", "seed", "state"):
+        table.add_column(column, overflow="fold")
+    missing, states = [], []
+    for one in planned:
+        there = store is not None and one.key is not None and store.record(one.key) is not None
+        state = "there" if there else one.lacking or "to measure"
+        if not there:
+            missing.append(one)
+        states.append(state)
+        part = "" if one.unit.part is None else f" {one.unit.part[0]}-{one.unit.part[1] - 1}"
+        entry, model, windows = one.unit.names
+        table.add_row(entry, model, windows + part, str(one.unit.windows.seed), state)
+    Console().print(table)
+    typer.echo(f"{len(planned)} units: {len(planned) - len(missing)} there, {len(missing)} to measure")
+    if missing:
+        told = estimate(missing, store.records() if store else [])
+        known = len(missing) - told.untold
+        typer.echo(
+            f"estimated from units like them: {_duration(told.seconds)} on one worker, {told.disk / 2**20:,.1f} MiB of "
+            f"disk, for {known} of them; {told.memory / 2**20:,.0f} MiB of memory for the largest"
+            if known
+            else f"no unit like them was measured yet, so that nobody knows how long they take; the weights of the "
+            f"largest model are {told.memory / 2**20:,.0f} MiB"
+        )
+
+
+def _duration(seconds: float) -> str:
+    minutes, hours = seconds / 60, seconds / 3600
+    return (
+        f"{hours:.1f} hours" if hours >= 1 else f"{minutes:.1f} minutes" if minutes >= 1 else f"{seconds:.0f} seconds"
+    )
+
+
+@contextmanager
+def _shown(asked: Study, *, quiet: bool) -> Iterator[Told]:
+    """A table that grows with each unit in a terminal; elsewhere a line a unit."""
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True)
+    lines: list[Mapping[str, Any]] = []
+    if quiet:
+        yield lambda _: None
+    elif not console.is_terminal:
+        yield lambda line: typer.echo(_told(line), err=True)
+    else:
+        with Live(_live(asked, lines), console=console, refresh_per_second=4) as live:
+
+            def told(line: Mapping[str, Any]) -> None:
+                lines.append(line)
+                live.update(_live(asked, lines))
+
+            yield told
+
+
+def _told(line: Mapping[str, Any]) -> str:
+    """A line of the log for people."""
+    part = "" if line["part"] is None else " {}-{}".format(*line["part"])
+    unit = f"{line['measurement']} of {line['model']} on {line['windows']}{part}, seed {line['seed']}"
+    cost = ""
+    if "seconds" in line:
+        cost = f" in {line['seconds']:.1f} s, {line['peak_mib']:,} MiB, {line['tokens_per_second']:,.0f} tokens/s"
+    why = f": {line['message']}" if "message" in line else ""
+    return f"{line['state']}: {unit}{cost}{why}"
+
+
+def _live(asked: Study, lines: Sequence[Mapping[str, Any]]) -> Any:
+    from rich.table import Table
+
+    table = Table(title=asked.title, title_justify="left", box=None, pad_edge=False)
+    for column in ("measurement", "units", "failed", "seconds", "MiB", "last"):
+        table.add_column(column, justify="left" if column in {"measurement", "last"} else "right")
+    for entry in asked.entries:
+        mine = [line for line in lines if line["measurement"] == entry.label]
+        failed = sum(line["state"] == "failed" for line in mine)
+        seconds = sum(line.get("seconds", 0.0) for line in mine)
+        memory = max((line.get("peak_mib", 0) for line in mine), default=0)
+        last = f"{mine[-1]['model']}, {mine[-1]['windows']}: {mine[-1]['state']}" if mine else ""
+        table.add_row(entry.label, f"{len(mine) - failed}", f"{failed or ''}", f"{seconds:,.0f}", f"{memory:,}", last)
+    return table
+
+
+@app.command()
+def status(study: StudyArgument, store: StoreOption = None, only: OnlyOption = None) -> None:
+    """Say how far a study is: what is there, what is measured now, what failed when it was last tried."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from interp.study.config import read_study
+    from interp.study.plan import plan
+    from interp.study.store import Store
+
+    asked = read_study(study, store=store)
+    opened = Store.open(asked.store)
+    failures = {(e["unit"]): e.get("message", "") for e in opened.logged()[0] if e["state"] == "failed"}
+    table, totals = Table(box=None, pad_edge=False), dict.fromkeys(("there", "running", "failed", "missing"), 0)
+    for column in ("measurement", *totals):
+        table.add_column(column, justify="left" if column == "measurement" else "right")
+    counts = {entry.label: dict.fromkeys(totals, 0) for entry in asked.entries}
+    reasons = []
+    for one in plan(asked, only=only or ()):
+        key = one.key or ""
+        if key and opened.record(key, read=False) is not None:
+            state = "there"
+        elif key and opened.held(key):
+            state = "running"
+        elif key in failures:
+            state = "failed"
+            reasons.append(f"{one.unit.title}: {failures[key]}")
+        else:
+            state = "missing"
+        counts[one.unit.entry][state] += 1
+        totals[state] += 1
+    for label, found in counts.items():
+        if any(found.values()):
+            table.add_row(label, *(str(n or "") for n in found.values()))
+    Console().print(table)
+    for reason in reasons:
+        typer.echo(f"failed: {reason}")
+    typer.echo(", ".join(f"{n} {state}" for state, n in totals.items()))
+
+
+@app.command()
+def verify(place: PlaceArgument, store: StoreOption = None) -> None:
+    """Compare every file of a store with its digest."""
+    from interp.study.store import Store
+
+    opened = Store.open(store or _store_of(place))
+    damaged = list(opened.verify())
+    for found in damaged:
+        typer.echo(f"{found.path}: {found.what}")
+    n = len(opened.records())
+    if damaged:
+        typer.echo(
+            f"{len(damaged)} files are not as they were written; {n} units are whole in number and size", err=True
+        )
+        raise typer.Exit(1)
+    typer.echo(f"all files of {n} units are as they were written")
+
+
+@app.command()
+def gc(
+    studies: Annotated[list[Path], typer.Argument(help="study files of one store; what none of them asks for goes")],
+    store: StoreOption = None,
+    delete: Annotated[bool, typer.Option("--delete", help="remove the files; without it they are only named")] = False,
+) -> None:
+    """Remove from a store what no study asks for any more: units of other settings, weights, texts or versions."""
+    from interp.study.config import read_study
+    from interp.study.document import StudyError
+    from interp.study.plan import plan
+    from interp.study.store import Store
+
+    asked = [read_study(path, store=store) for path in studies]
+    places = {one.store.resolve() for one in asked}
+    if len(places) > 1:
+        raise StudyError(f"these studies have several stores: {', '.join(sorted(map(str, places)))}; name those of one")
+    planned = [one for study in asked for one in plan(study)]
+    unknown = [one for one in planned if one.key is None]
+    if unknown:
+        raise StudyError(
+            f"nobody can tell which results belong to {unknown[0].unit.title} ({unknown[0].lacking}); nothing was "
+            "removed"
+        )
+    opened = Store.open(asked[0].store, write=delete)
+    unused = opened.unused([one.key for one in planned if one.key])
+    size = sum(path.stat().st_size for path in unused)
+    for path in unused:
+        typer.echo(str(path))
+    if delete:
+        opened.clear_leavings()
+        opened.remove(unused)
+    typer.echo(
+        f"{len(unused)} files, {size / 2**20:,.1f} MiB: {'removed' if delete else 'would be removed with --delete'}"
+    )
+
+
+def _store_of(place: Path) -> Path:
+    from interp.study.config import read_study
+
+    return place if place.is_dir() else read_study(place).store

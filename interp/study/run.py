@@ -1,0 +1,155 @@
+"""Running a study: what is not there yet is measured, and at the end one line says what to do next."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import torch
+
+from interp.models.registry import known
+from interp.study.config import Engine, Study
+from interp.study.engines import local, n_gpus, ray, slurm
+from interp.study.plan import Planned, plan
+from interp.study.store import Record, Store, StoreError
+from interp.study.work import Job, JobDone, Outcome, State, jobs
+
+Told = Callable[[Mapping[str, Any]], None]
+"""Takes each new line of the store's log."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run did."""
+
+    outcomes: tuple[Outcome, ...]
+
+    def count(self, *states: State) -> int:
+        """How many units are in one of these states."""
+        return sum(outcome.state in states for outcome in self.outcomes)
+
+    @property
+    def failed(self) -> list[Outcome]:
+        """Units that could not be measured."""
+        return [outcome for outcome in self.outcomes if outcome.state == "failed"]
+
+
+def run(
+    study: Study,
+    *,
+    only: Sequence[str] = (),
+    engine: Engine = "local",
+    workers: int | None = None,
+    told: Told = lambda _: None,
+) -> Ran:
+    """Measure every unit of a study that its store does not hold yet.
+
+    Args:
+        study: what is asked.
+        only: as in ``plan``.
+        engine: where the units are measured.
+        workers: units at one time; one a GPU, or two on a CPU, unless given.
+        told: is given each line of the log as it is written.
+
+    Raises:
+        StoreError: the store cannot be written; what was finished before is in it.
+        InterpError: nothing to measure.
+    """
+    store = Store.open(study.store, write=True)
+    store.clear_leavings()
+    planned = plan(study, only=only)
+    there = [p for p in planned if p.key is not None and store.record(p.key) is not None]
+    missing = [p for p in planned if p not in there]
+    n = workers or default_workers()
+    threads = max(1, torch.get_num_threads() // n)  # as many as the caller, or OMP_NUM_THREADS, leaves
+    busy = {p.unit.model.label for p in missing if p.key is not None and store.held(p.key)}
+    work = jobs([p.unit for p in missing], study.store, workers=n, threads=threads)
+    work.sort(key=lambda job: job.units[0].model.label in busy)  # what another process is at comes last
+    outcomes = [Outcome(p.unit, "there", p.key or "") for p in there]
+    with _followed(store, told):
+        for done in _mapped(study, engine, work, workers=n):
+            outcomes += done.outcomes
+            if done.broken:
+                raise StoreError(done.broken)
+    return Ran(tuple(outcomes))
+
+
+def default_workers() -> int:
+    """One a GPU; without one, two, since two small models beside one another are faster than two threads on one."""
+    return n_gpus() or min(2, os.cpu_count() or 1)
+
+
+def _mapped(study: Study, engine: Engine, work: Sequence[Job], *, workers: int) -> Iterator[JobDone]:
+    if not work:
+        return iter(())
+    if engine == "ray":
+        return ray(work, workers=workers)
+    if engine == "slurm":
+        return slurm(work, workers=workers, parameters=study.slurm, folder=study.store / "slurm")
+    return local(work, workers=min(workers, len(work)))
+
+
+@contextmanager
+def _followed(store: Store, told: Told) -> Iterator[None]:
+    """Give the lines that any process adds to the log from now on, until the block ends."""
+    _, end = store.logged()
+    stopped = threading.Event()
+
+    def follow() -> None:
+        nonlocal end
+        last = False
+        while not last:
+            last = stopped.wait(0.2)
+            lines, end = store.logged(start=end)
+            for line in lines:
+                told(line)
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What measuring the missing units of a study will take, told from units of the same measurements."""
+
+    seconds: float
+    """On one worker; of the units that could be told."""
+    disk: int
+    """In bytes."""
+    memory: int
+    """Of the largest unit, in bytes; weights alone where nothing like it was measured."""
+    untold: int
+    """Units of which nothing like them was measured yet."""
+
+
+def estimate(missing: Sequence[Planned], records: Sequence[Record]) -> Estimate:
+    """Time goes with parameters and windows, disk with windows, memory with parameters."""
+    seconds, disk, memory, untold = 0.0, 0.0, 0.0, 0
+    for unit in (planned.unit for planned in missing):
+        spec = known(unit.model.name)
+        n_params = spec.n_params if spec else 0
+        memory = max(memory, n_params * (4 if unit.model.dtype == "float32" else 2))
+        alike = [r for r in records if r.facts["measurement"] == unit.measurement and r.made and r.tables]
+        nearest = [(r, _cost(r)) for r in alike]
+        if not nearest or not n_params:
+            untold += 1
+            continue
+        seconds += n_params * median(r.made["seconds"] / cost for r, cost in nearest if r.made and cost)
+        disk += median(sum(s.size for s in r.tables.values()) for r, _ in nearest)
+        memory = max(memory, *(r.made["peak_mib"] * 2**20 for r, _ in nearest if r.made))
+    return Estimate(seconds, int(disk), int(memory), untold)
+
+
+def _cost(record: Record) -> int:
+    spec = known(str(record.facts["model"]))
+    return spec.n_params if spec else 1

@@ -1,0 +1,372 @@
+"""The store: a folder of finished units that pandas, polars and DuckDB read alone.
+
+    tables/measurement=ablate/table=heads/of=pythia-small-1.2m/KEY.parquet   a table of a unit
+    units/KEY.json      what the unit is, and digests of its tables: written last, so a unit with it is finished
+    staging/KEY/        where a unit's files are written before they take their places
+    locks/KEY.lock      held by the process that measures the unit
+    log.jsonl           a line for each unit that was measured, or could not be
+
+A kill leaves a unit either finished or to be done again. Nothing here goes by the clock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from interp.errors import InterpError
+from interp.files import into_place, is_empty, only_writer, safe_name, sha256, sync, write_text
+from interp.measurements.tables import Finished
+from interp.results import read_provenance, read_table, write_table
+
+FORMAT = 1
+_ABOUT = "store.json"
+_README = """Results of studies; `interp report` makes a page of them.
+
+    import pandas, polars, duckdb
+    pandas.read_parquet("tables/measurement=ablate/table=heads")
+    polars.read_parquet("tables/measurement=ablate/table=heads/**/*.parquet")
+    duckdb.sql("from read_parquet('tables/measurement=ablate/table=heads/**/*.parquet')")
+
+Columns that begin with `unit` say what a row is of.
+"""
+
+
+UNIT_COLUMNS = (
+    "unit",
+    "unit_measurement",
+    "unit_version",
+    "unit_settings",
+    "unit_seed",
+    "unit_dtype",
+    "unit_weights",
+    "unit_windows",
+    "unit_windows_digest",
+)
+"""Columns that say what a row is of."""
+
+
+class StoreError(InterpError, OSError):
+    """A store that cannot be read or written, or holds what it did not write."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A table of a unit."""
+
+    path: str
+    """In the store."""
+    sha256: str
+    size: int
+    """In bytes."""
+    rows: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished unit."""
+
+    key: str
+    entry: str
+    """Label in the study that measured it."""
+    windows: str
+    """Name of its windows there."""
+    facts: Mapping[str, Any]
+    """What the key is made from."""
+    tables: Mapping[str, Shard]
+    passed_over: str = ""
+    """Why there was nothing to measure."""
+    made: Mapping[str, Any] | None = None
+    """When, where and how fast."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Something in a store that is not as it was written."""
+
+    path: Path
+    what: str
+
+
+class Store:
+    """A folder of finished units."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def open(cls, root: Path, *, write: bool = False) -> Store:
+        """Open a store, or make one where there is nothing.
+
+        Raises:
+            StoreError: no store, a folder of something else, another format, or one that cannot be written.
+        """
+        about = root / _ABOUT
+        if not about.is_file():
+            if root.exists() and not (root.is_dir() and is_empty(root)):
+                raise StoreError(f"{root} is no store, and is not empty: name another folder")
+            if not write:
+                raise StoreError(f"there is no store at {root}; `interp run` makes it")
+        store = cls(root)
+        if write:
+            store._make()
+        try:
+            found = json.loads(about.read_text(encoding="utf-8"))["format"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{about} is damaged: {error}") from error
+        if found != FORMAT:
+            raise StoreError(f"{root} is a store of format {found}; this version of interp reads format {FORMAT}")
+        return store
+
+    def _make(self) -> None:
+        try:
+            texts = {_ABOUT: json.dumps({"format": FORMAT}) + "\n", "README.txt": _README}
+            if not all((self.root / name).is_file() for name in texts):
+                with only_writer(self.root, wait=True):
+                    for name, text in texts.items():
+                        write_text(self.root / name, text)
+            for name in ("tables", "units", "staging", "locks"):
+                (self.root / name).mkdir(exist_ok=True)
+            with self.hold("probe"):  # whether files can be made here
+                pass
+        except StoreError:
+            raise
+        except OSError as error:
+            raise StoreError(f"the store {self.root} cannot be written: {error.strerror or error}") from error
+
+    def record(self, key: str, *, read: bool = True) -> Record | None:
+        """A finished unit; ``None`` where it is not finished, or a table of it is damaged or gone.
+
+        Args:
+            key: of the unit.
+            read: whether each table is read and compared with its digest, or only its size is.
+        """
+        record = self._read(self.root / "units" / f"{key}.json")
+        if record is None or record.key != key or any(self._wrong(s, read=read) for s in record.tables.values()):
+            return None
+        return record
+
+    def _wrong(self, shard: Shard, *, read: bool = True) -> str:
+        """What is wrong with a table; empty where nothing is."""
+        path = self.root / shard.path
+        if not path.is_file():
+            return "is gone"
+        if path.stat().st_size != shard.size:
+            return f"has {path.stat().st_size} bytes and was written with {shard.size}"
+        return "has other bytes than were written" if read and sha256(path) != shard.sha256 else ""
+
+    def records(self) -> list[Record]:
+        """All finished units, in the order of their keys."""
+        keys = sorted(path.stem for path in (self.root / "units").glob("*.json"))
+        found = (self.record(key, read=False) for key in keys)
+        return [record for record in found if record is not None]
+
+    def _read(self, path: Path) -> Record | None:
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            tables = {name: Shard(**shard) for name, shard in told.pop("tables").items()}
+            return Record(**told, tables=tables)
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None  # damaged: the unit is measured again, and `verify` names it
+
+    @contextmanager
+    def hold(self, key: str, *, wait: bool = False) -> Iterator[bool]:
+        """Hold a unit, so that one process at a time measures it; whether it is held.
+
+        The lock is the operating system's and ends with the process, however that ends.
+
+        Args:
+            key: of the unit.
+            wait: for another process that holds it.
+        """
+        lock = FileLock(self.root / "locks" / f"{key}.lock")
+        try:
+            lock.acquire(timeout=-1 if wait else 0)
+        except Timeout:
+            yield False
+            return
+        except OSError as error:
+            raise StoreError(f"the store {self.root} cannot be written: {error.strerror or error}") from error
+        try:
+            self._clear(key)
+            yield True
+        finally:
+            self._clear(key)
+            # Whoever waits for this very file sees, once it has it, whether the unit is finished.
+            with suppress(OSError):
+                Path(lock.lock_file).unlink()
+            lock.release()
+
+    def held(self, key: str) -> bool:
+        """Whether a process measures a unit now."""
+        place = self.root / "locks" / f"{key}.lock"
+        if not place.exists():
+            return False
+        lock = FileLock(place)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        except OSError:  # a store that cannot be written is measured by nobody
+            return False
+        lock.release()
+        return False
+
+    def _clear(self, key: str) -> None:
+        shutil.rmtree(self.root / "staging" / key, ignore_errors=True)
+
+    def clear_leavings(self) -> None:
+        """Remove what killed processes left: files of units that nobody holds."""
+        keys = {path.name for path in (self.root / "staging").iterdir()}
+        keys |= {path.stem for path in (self.root / "locks").glob("*.lock")}
+        for key in sorted(keys):
+            with self.hold(key):
+                pass
+
+    def write(self, record: Record, finished: Finished | None) -> Record:
+        """Store a unit that this process holds; the record with its tables.
+
+        Raises:
+            StoreError: the disk is full, or cannot be written.
+        """
+        staging = self.root / "staging" / record.key
+        try:
+            staging.mkdir(parents=True, exist_ok=True)
+            tables = {} if finished is None else self._stage(record, finished, staging)
+            for name, shard in tables.items():
+                into_place(staging / name, self.root / shard.path)
+            done = replace(record, tables=tables)
+            told = staging / "unit.json"
+            told.write_text(json.dumps(asdict(done), indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
+            into_place(told, self.root / "units" / f"{record.key}.json")
+        except StoreError:
+            raise
+        except OSError as error:
+            raise StoreError(
+                f"unit {record.key} could not be written into the store {self.root}: {error.strerror or error}. What "
+                "was finished before is there; make room or mend the disk, then start the study again"
+            ) from error
+        return done
+
+    def _stage(self, record: Record, finished: Finished, staging: Path) -> dict[str, Shard]:
+        model = safe_name(str(record.facts["model"]))
+        shards = {}
+        for name, rows in finished.tables.items():
+            # Finished later, or in another run, it would have the same bytes but for these.
+            rests_on = [replace(p, time="") for p in finished.provenance[name]]
+            staged = staging / name
+            write_table(rows.assign(**_columns(record, rests_on)), staged, rests_on)
+            folder = Path("tables", f"measurement={record.facts['measurement']}", f"table={name}", f"of={model}")
+            path = (folder / f"{record.key}.parquet").as_posix()
+            shards[name] = Shard(path, sha256(staged), staged.stat().st_size, len(rows))
+        return shards
+
+    def read(self, records: Sequence[Record]) -> Finished:
+        """The tables of units as one, in their order; each file is compared with its digest.
+
+        Raises:
+            StoreError: a table that is not as it was written.
+        """
+        frames: dict[str, list[pd.DataFrame]] = {}
+        provenance: dict[str, list[Any]] = {}
+        for record in records:
+            for name, shard in record.tables.items():
+                path = self.root / shard.path
+                if wrong := self._wrong(shard):
+                    raise StoreError(
+                        f"{path} {wrong}. `interp verify` names all that is damaged, and `interp run` measures it again"
+                    )
+                known = provenance.setdefault(name, [])
+                known += [p for p in read_provenance(path) if p not in known]
+                frames.setdefault(name, []).append(read_table(path).drop(columns=list(UNIT_COLUMNS)))
+        seed = int(records[0].facts["seed"]) if records else 0
+        return Finished({name: pd.concat(rows, ignore_index=True) for name, rows in frames.items()}, provenance, seed)
+
+    def verify(self) -> Iterator[Damage]:
+        """Everything in the store that is not as it was written: each file is read and compared with its digest."""
+        known: dict[Path, Shard] = {}
+        for path in sorted((self.root / "units").iterdir()):
+            record = self._read(path)
+            if record is None or record.key != path.stem:
+                yield Damage(path, "is damaged, or no record of a unit: the unit is measured again by `interp run`")
+                continue
+            known |= {self.root / shard.path: shard for shard in record.tables.values()}
+        for path, shard in known.items():
+            if wrong := self._wrong(shard):
+                yield Damage(path, wrong)
+        for path in sorted((self.root / "tables").rglob("*")):
+            if path.is_file() and path not in known:
+                yield Damage(path, "belongs to no finished unit: a killed process, or somebody else, left it")
+
+    def unused(self, keys: Iterable[str]) -> list[Path]:
+        """Files of units that are not among these, and tables that belong to none, which nobody writes now."""
+        kept = set(keys)
+        wanted: set[Path] = set()
+        found = []
+        for path in sorted((self.root / "units").glob("*.json")):
+            record = self._read(path)
+            if path.stem in kept and record is not None:
+                wanted |= {self.root / shard.path for shard in record.tables.values()}
+            elif not self.held(path.stem):
+                found.append(path)  # first: without it the tables belong to no unit
+        tables = sorted((self.root / "tables").rglob("*.parquet"))
+        return found + [path for path in tables if path not in wanted and not self.held(path.stem)]
+
+    def remove(self, paths: Iterable[Path]) -> None:
+        """Remove files, and the folders that are empty then."""
+        for path in paths:
+            path.unlink(missing_ok=True)
+            sync(path.parent)
+            for folder in path.parents:
+                if folder == self.root / "tables" or not folder.is_relative_to(self.root / "tables"):
+                    break
+                with suppress(OSError):
+                    folder.rmdir()
+
+    def log(self, line: Mapping[str, Any]) -> None:
+        """Add a line to the log."""
+        told = (json.dumps(line, ensure_ascii=True) + "\n").encode()
+        try:
+            with FileLock(self.root / "locks" / "log"), (self.root / "log.jsonl").open("a+b") as file:
+                end = file.seek(0, os.SEEK_END)
+                file.seek(max(0, end - 1))
+                cut_off = file.read() not in (b"", b"\n")
+                file.write(b"\n" * cut_off + told)
+        except OSError as error:
+            raise StoreError(
+                f"the log of the store {self.root} cannot be written: {error.strerror or error}"
+            ) from error
+
+    def logged(self, *, start: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """Lines of the log from a position on, and where they end. A line that a kill cut off is left out."""
+        place = self.root / "log.jsonl"
+        if not place.exists():
+            return [], 0
+        with place.open("rb") as file:
+            file.seek(start)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        lines = []
+        for line in whole.splitlines():
+            with suppress(ValueError):
+                lines.append(json.loads(line))
+        return lines, start + len(whole)
+
+
+def _columns(record: Record, rests_on: Sequence[Any]) -> dict[str, Any]:
+    """What each row is of."""
+    facts, first = record.facts, rests_on[0]
+    told = json.dumps(facts["settings"], sort_keys=True)
+    of = record.key, facts["measurement"], facts["version"], told, facts["seed"], facts["dtype"]
+    return dict(zip(UNIT_COLUMNS, (*of, first.weights, first.windows, first.windows_digest), strict=True))
