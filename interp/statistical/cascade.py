@@ -1,9 +1,8 @@
-"""Exact runs under teacher forcing, each text left at its first miss.
+"""Exact runs under teacher forcing, with each text dropped at its first miss.
 
-A continuation is recited if and only if every true token is the argmax given the true tokens before it; so no text has
-to be written to decide M = 1. Texts are read in stages, and one that has missed leaves; those that go on are joined
-with what other batches left, so that passes stay full. This is the engine under the flags of large runs and under the
-search for the shortest prefix. (Ours.)
+M = 1 if and only if every true token is the argmax given the true tokens before it, so deciding it needs no generation.
+Texts are read in stages. A text that has missed is dropped, and the others are joined with those of other batches, so
+that batches stay full. The flags of large runs and the search for the shortest prefix use this. (Ours.)
 """
 
 from __future__ import annotations
@@ -26,35 +25,35 @@ from interp.progress import bar
 from interp.sizes import Size
 
 STAGES = (1, 4, 16)
-"""Continuation tokens after which a text that has missed is taken out."""
+"""Numbers of continuation tokens after which texts with a miss are dropped."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Runs(Brief):
-    """How far each text is recited."""
+    """How far the model reproduces each text."""
 
     exact_run: Int[np.ndarray, " text"]
-    """Right tokens before the first miss, 0 to n."""
+    """Correct tokens before the first miss, 0 to n."""
     near_ties: Int[np.ndarray, " text"]
-    """Near ties among the choices made: those of a window up to the end of the stage in which it missed."""
+    """Number of near ties, up to the end of the stage of the first miss."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class _Waiting(Brief):
-    """Texts that have not missed yet, with the keys and values of what they have read."""
+    """Texts without a miss so far, with the keys and values of their tokens so far."""
 
     texts: Int[np.ndarray, " text"]
     store: KeyValues
 
 
 def texts_at_once(model: TransformerBridge, windows: Windows, batch_size: int, memory_budget: Size | None) -> int:
-    """Texts of a pass: the batch size, or as many fewer as a budget asks for.
+    """Texts per pass: the batch size, or fewer if the budget requires it.
 
     Raises:
-        WindowError: a batch size below 1.
-        SizeError: a budget that is no size.
+        WindowError: the batch size is below 1.
+        SizeError: the budget is not a size.
     """
-    # Before each stage fewer than a batch wait with their keys and values, and a batch is joined of them.
+    # Before each stage, less than one batch of texts waits with its keys and values. They are then joined to a batch.
     stores = 2 * (1 + len(STAGES))
     return rows_at_once(model, windows.tokens.shape[1], batch_size, memory_budget, stores=stores)
 
@@ -71,17 +70,18 @@ def exact_runs(
     progress: bool = False,
     what: str = "recitation",
 ) -> Runs:
-    """Exact runs of texts, each the last ``used`` prefix tokens of a window and its continuation.
+    """Exact runs of texts. A text is the last ``used`` prefix tokens of a window and its continuation.
 
     Args:
         model: the model, for messages.
-        decoder: its decoder.
+        decoder: the model's decoder.
         windows: where the texts come from.
         row: position of each text's window.
-        used: prefix tokens each text is given, 1 to ``windows.prefix_len``; texts of like length are best adjacent.
-        batch_size: texts in a forward pass; fewer than twice as many where batches are joined.
-        progress: show a bar of the texts that are decided.
-        what: the bar says.
+        used: prefix tokens of each text, 1 to ``windows.prefix_len``. It is fastest if texts of similar length are
+            adjacent.
+        batch_size: texts per forward pass. Joined batches hold less than twice as many.
+        progress: show a bar of the finished texts.
+        what: label of the bar.
 
     Raises:
         DecodingError: NaN or infinite logits, with the window.
@@ -93,7 +93,7 @@ def exact_runs(
     near_ties = np.zeros(len(row), dtype=np.int64)
 
     def advance(stage: int, parts: list[_Waiting]) -> None:
-        """Read up to the end of a stage; texts without a miss wait for the next one."""
+        """Read up to the end of a stage. Texts without a miss wait for the next stage."""
         waiting[stage] = []
         texts = np.concatenate([part.texts for part in parts])
         read, upto = stages[stage - 1] if stage else 0, stages[stage]
@@ -101,7 +101,7 @@ def exact_runs(
         at = torch.from_numpy(row[texts])[:, None]
         longest = int(lengths.max()) + upto - 1
         if stage == 0:
-            # A shorter text is read on as far as the longest needs; what is read too far is written over later.
+            # All texts are read as far as the longest needs. Positions read too early are overwritten later.
             places = prefix_len - lengths[:, None] + torch.arange(longest)
             tokens = windows.tokens[at, places.clamp(max=windows.tokens.shape[1] - 1)]
             store, start = KeyValues(len(texts), longest), torch.zeros_like(lengths)

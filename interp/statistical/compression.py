@@ -1,11 +1,11 @@
-"""Compression: how short a prefix still brings back a memorized continuation.
+"""Compression: how short a prefix still triggers a memorized continuation.
 
-For a memorized window, the fewest last prefix tokens k' that still give M = 1, over k (arXiv 2603.21658, the
-statistical level: at most 0.5 for Pythia and StarCoder). It is not monotone in k', so two lengths are reported (ours):
-the smallest k' that works, and the smallest from which every longer one works.
+The ratio is the fewest last prefix tokens k' that still give M = 1, over k (arXiv 2603.21658, the statistical level: at
+most 0.5 for Pythia and StarCoder). It is defined for memorized windows. Success is not monotone in k', so two lengths
+are reported (ours): the smallest k' that works, and the smallest from which every longer one works.
 
-All lengths are tried, none by writing text: M = 1 for k' tokens if and only if, given those tokens and the true
-continuation, every true token is the argmax where it stands. A text that misses is left at once; see ``cascade``.
+All lengths are tried without generating text. M = 1 for k' tokens if and only if every true token is the argmax, given
+those k' tokens and the true continuation before it. A text is dropped at its first miss; see ``cascade``.
 
     >>> result = compress(model, windows)
     >>> result.ratio, result.to_frame()
@@ -44,14 +44,14 @@ class Compression(Brief):
 
     windows: Windows
     works: Bool[np.ndarray, "window length"]
-    """Whether M = 1 given the last 1, 2 ... k prefix tokens; all False for a window that is not memorized, whose
-    shorter prefixes were not tried."""
+    """Whether M = 1 given the last 1, 2 ... k prefix tokens. All False for a window that is not memorized: its shorter
+    prefixes were not tried."""
     near_ties: Int[np.ndarray, " window"]
-    """Near ties among the choices made, over all lengths."""
+    """Number of near ties, over all lengths."""
     provenance: Provenance
 
     def found(self) -> str:
-        """Windows memorized and their mean ratio, for ``repr``."""
+        """Number of memorized windows and their mean ratio, for ``repr``."""
         mean = bootstrap_mean(self.ratio, clusters=self.windows.document, seed=0)
         return f"{self.memorized.sum()} memorized, mean ratio {mean}"
 
@@ -62,22 +62,22 @@ class Compression(Brief):
 
     @property
     def smallest(self) -> Float[np.ndarray, " window"]:
-        """Fewest last prefix tokens that give M = 1, 1 to k; NaN for a window that is not memorized."""
+        """Fewest last prefix tokens that give M = 1, 1 to k. NaN if not memorized."""
         return np.where(self.memorized, self.works.argmax(axis=1) + 1.0, np.nan)
 
     @property
     def every_longer(self) -> Float[np.ndarray, " window"]:
-        """Fewest from which every longer prefix gives M = 1 too, ``smallest`` to k; NaN where not memorized."""
+        """Fewest tokens from which every longer prefix gives M = 1 too, ``smallest`` to k. NaN if not memorized."""
         unbroken = np.cumprod(self.works[:, ::-1], axis=1).sum(axis=1)
         return np.where(self.memorized, self.works.shape[1] + 1.0 - unbroken, np.nan)
 
     @property
     def ratio(self) -> Float[np.ndarray, " window"]:
-        """The compression ratio: ``smallest`` over k, 1/k to 1; NaN where not memorized."""
+        """The compression ratio: ``smallest`` over k, 1/k to 1. NaN if not memorized."""
         return self.smallest / self.works.shape[1]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a window: both lengths in tokens, and their ratios to k."""
+        """One row per window: both lengths in tokens, and their ratios to k."""
         return self.windows.to_frame().assign(
             memorized=self.memorized,
             smallest=self.smallest,
@@ -101,14 +101,14 @@ def compress(
 
     Args:
         model: a booted model.
-        windows: any windows; those that are not memorized are found out in one pass and get NaN.
-        batch_size: texts in a forward pass; windows and lengths share batches.
-        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
-            smaller where they must be. Changes no value beyond rounding.
+        windows: any windows. One pass finds those that are not memorized; they get NaN.
+        batch_size: texts per forward pass; windows and lengths share batches.
+        memory_budget: approximate bytes of activations to hold at a time, or a text such as ``"2GiB"``. Batches
+            shrink to fit. Values change only by rounding.
         progress: show a bar with the time left.
 
     Returns:
-        Which lengths give M = 1, for each window.
+        The lengths that give M = 1, for each window.
 
     Raises:
         WindowError: windows that the model cannot take, or a batch size below 1.
@@ -124,7 +124,7 @@ def compress(
     works = np.zeros((len(windows), k), dtype=bool)
     works[:, -1] = whole.exact_run == n
     near_ties = whole.near_ties.copy()
-    # Length by length, so that texts of one length are together: no pass reads further than it has to.
+    # Sorted by length, so that no pass reads further than it must.
     memorized = np.flatnonzero(works[:, -1])
     used, row = np.repeat(np.arange(1, k), len(memorized)), np.tile(memorized, k - 1)
     if len(row):
@@ -149,17 +149,17 @@ def compression_summary(
     Args:
         table: rows of ``Compression.to_frame()`` with the grouping columns.
         by: columns to group by.
-        limit: the ratio whose reach is reported; the paper's is 0.5.
-        seed: of the bootstrap over documents.
+        limit: the ratio for ``within_limit``; 0.5 in the paper.
+        seed: seed of the bootstrap over documents.
 
     Returns:
-        One row for each group and ``quantity``: the mean ``ratio``, the mean ``ratio_every_longer``, the share of
-        windows ``within_limit`` and the share ``not_monotone`` (a longer prefix fails where a shorter one works), each
-        with ``value``, ``low``, ``high``, ``n``, ``n_clusters``. Memorized windows only, those with a ratio; a group
-        without one is not listed.
+        One row per group and ``quantity``: the mean ``ratio``, the mean ``ratio_every_longer``, the share of windows
+        ``within_limit`` and the share ``not_monotone`` (a longer prefix fails where a shorter one works), each with
+        ``value``, ``low``, ``high``, ``n``, ``n_clusters``. Only memorized windows count; groups without any are not
+        listed.
 
     Raises:
-        ScoresError: a ratio or a limit outside 0 to 1, or one of a window's two ratios known and the other not.
+        ScoresError: a ratio or a limit is outside 0 to 1, or only one of a window's two ratios is known.
     """
     by = several(by)
     check_columns(table, [*by, "ratio", "ratio_every_longer", "document"], what="a summary of compression")
@@ -184,16 +184,16 @@ def compression_summary(
 def ratio_distribution(
     table: pd.DataFrame, *, by: str | Sequence[str] = ("model", "domain"), seed: int = 0
 ) -> pd.DataFrame:
-    """Share of memorized windows whose compression ratio is at most x, at every ratio that occurs.
+    """Share of memorized windows whose compression ratio is at most x, for every ratio x that occurs.
 
     Args:
         table: rows of ``Compression.to_frame()`` with the grouping columns.
         by: columns to group by.
-        seed: of the bootstrap over documents.
+        seed: seed of the bootstrap over documents.
 
     Returns:
-        One row a group and ratio: ``ratio`` (0 to 1, the same ones in every group), and the share as ``value`` with
-        ``low``, ``high``, ``n``, ``n_clusters``. A group without a memorized window is not listed.
+        One row per group and ratio: ``ratio`` (0 to 1, the same ratios in every group), and the share as ``value`` with
+        ``low``, ``high``, ``n``, ``n_clusters``. Groups without a memorized window are not listed.
     """
     by = several(by)
     check_columns(table, [*by, "ratio", "document"], what="the distribution of compression ratios")
@@ -214,5 +214,5 @@ def _known(table: pd.DataFrame, *ratios: str) -> pd.DataFrame:
     columns = {name: numbers(table[name], low=0.0, high=1.0) for name in ratios}
     missing = np.isnan(list(columns.values()))
     if (missing.any(axis=0) != missing.all(axis=0)).any():
-        raise ScoresError(f"some windows have one of {list(ratios)} and not the other; give both or neither")
+        raise ScoresError(f"some windows have only one of {list(ratios)}; give both or neither")
     return table.assign(**columns).iloc[np.flatnonzero(~missing.any(axis=0))]

@@ -1,10 +1,11 @@
-"""Depth: how far recitation goes on past the continuation.
+"""Depth: how many tokens a model reproduces beyond the continuation.
 
-Tokens of the document reproduced exactly beyond a memorized window's continuation, until the first miss or the end of
-the document; a window still right where its text or the model's context ends is censored there. (Ours.)
+The depth of a memorized window is the number of tokens reproduced exactly beyond its continuation, until the first miss
+or the end of the document. A window that is still correct where its text or the model's context ends is censored there.
+(Ours.)
 
-While the text is right it is the true text, so one teacher-forced pass over the document's own tokens finds the first
-miss; nothing has to be written.
+Correct generated text is the true text, so one teacher-forced pass over the document finds the first miss. Nothing is
+generated.
 
     >>> result = depth(model, windows, further)
     >>> depth_summary(result.to_frame().assign(model="m"))  # of interp.statistical.survival
@@ -35,35 +36,35 @@ from interp.sizes import Size
 from interp.statistical.cascade import exact_runs, texts_at_once
 
 NO_TOKEN = -1
-"""Fills ``further`` where a document has ended."""
+"""Fills ``further`` after the end of a document."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Depth(Brief):
-    """How far each window is recited beyond its continuation."""
+    """How many tokens the model reproduces beyond each window."""
 
     windows: Windows
     memorized: Bool[np.ndarray, " window"]
-    """M = 1; depth is defined for these."""
+    """M = 1. Depth is defined for these windows."""
     depth: Float[np.ndarray, " window"]
-    """Right tokens beyond the continuation, 0 to ``available``; NaN where not memorized."""
+    """Correct tokens beyond the continuation, 0 to ``available``. NaN if not memorized."""
     available: Int[np.ndarray, " window"]
-    """Tokens of the document beyond the continuation that could be tried."""
+    """Number of tokens of the document beyond the continuation that could be tried."""
     near_ties: Int[np.ndarray, " window"]
-    """Near ties among the choices beyond the continuation, up to the first miss; 0 where not memorized."""
+    """Number of near ties beyond the continuation, up to the first miss. 0 if not memorized."""
     provenance: Provenance
 
     def found(self) -> str:
-        """Windows memorized and how many are censored, for ``repr``."""
-        return f"{self.memorized.sum()} memorized, {self.censored.sum()} of them to the last token tried"
+        """Number of memorized and of censored windows, for ``repr``."""
+        return f"{self.memorized.sum()} memorized, {self.censored.sum()} of them up to the last token tried"
 
     @property
     def censored(self) -> Bool[np.ndarray, " window"]:
-        """Memorized and right to the last token that could be tried: the depth is at least this."""
+        """Memorized and correct up to the last token that could be tried: the true depth is at least ``depth``."""
         return self.memorized & (self.depth == self.available)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a window; ``depth`` and ``available`` in tokens."""
+        """One row per window; ``depth`` and ``available`` in tokens."""
         return self.windows.to_frame().assign(
             memorized=self.memorized,
             depth=self.depth,
@@ -76,10 +77,10 @@ class Depth(Brief):
 def split_further(
     windows: Windows, *, prefix_len: int, continuation_len: int
 ) -> tuple[Windows, Int[Tensor, "window further"]]:
-    """Shorter windows, and the tokens that follow each of them in the window that it was cut from.
+    """Shorten windows. Returns the shorter windows and the tokens cut off from each.
 
     Raises:
-        WindowError: nothing would be left beyond the continuation.
+        WindowError: no token would be left beyond the continuation.
     """
     length = prefix_len + continuation_len
     if length >= windows.tokens.shape[1]:
@@ -100,23 +101,23 @@ def depth(
     memory_budget: Size | None = None,
     progress: bool = False,
 ) -> Depth:
-    """Measure how far recitation goes past the continuation.
+    """Count the tokens that the model reproduces beyond the continuation.
 
     Args:
         model: a booted model.
         windows: any windows; those that are not memorized get NaN.
-        further: the document's tokens after each window, ``NO_TOKEN`` from where the document has ended.
-        batch_size: windows in a forward pass.
-        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
-            smaller where they must be. Changes no value beyond rounding.
+        further: the document's tokens after each window; ``NO_TOKEN`` after the end of the document.
+        batch_size: windows per forward pass.
+        memory_budget: approximate bytes of activations to hold at a time, or a text such as ``"2GiB"``. Batches
+            shrink to fit. Values change only by rounding.
         progress: show a bar with the time left.
 
     Returns:
-        Depth of each memorized window, and whether it is censored. What lies beyond the model's context is not tried.
+        Depth of each memorized window, and whether it is censored. Tokens beyond the model's context are not tried.
 
     Raises:
-        WindowError: windows that the model cannot take, further tokens that do not fit the windows or the vocabulary or
-            go on after their end, or a context that has no room beyond the continuation.
+        WindowError: the model cannot take the windows; the further tokens do not fit the windows or the vocabulary, or
+            continue after their end; or the context has no room beyond the continuation.
         DecodingError: NaN or infinite logits, with the window.
     """
     check_windows(model, windows)
@@ -124,7 +125,7 @@ def depth(
     # The last token tried is never an input, so the text may be one token longer than the context.
     room = model.cfg.n_ctx + 1 - windows.tokens.shape[1]
     further = _checked(model, windows, further)[:, :room]
-    # The longest text that is read, at its whole length.
+    # The longest text that will be read.
     longest_text = torch.cat([windows.tokens, further.clamp(min=0)], dim=1)[further.ne(NO_TOKEN).sum(dim=1).argmax()]
     decoder = Decoder.of(model, longest_text[None, : model.cfg.n_ctx])
     everything, whole = np.arange(len(windows)), np.full(len(windows), windows.prefix_len)
@@ -147,10 +148,10 @@ def depth(
         choice = decoder.choose(hidden[:, -longest:])
         there = true != NO_TOKEN
         refuse_not_finite(model, windows, batch, choice.finite.cpu() | ~there)
-        # A token that is not there counts as a miss; what precedes the first one is the depth.
+        # A missing token counts as a miss. The depth is the number of tokens before the first miss.
         still_right = (choice.token.cpu() == true).long().cumprod(dim=1)
         depths[batch] = still_right.sum(dim=1).numpy()
-        # The choice at the first miss counts too: it decided that it was one.
+        # A near tie at the first miss counts too: it decided the miss.
         decided = torch.cat([torch.ones(len(batch), 1, dtype=torch.long), still_right[:, :-1]], dim=1).bool() & there
         near_ties[batch] = (choice.near_tie.cpu() & decided).sum(dim=1).numpy()
     return Depth(
@@ -174,9 +175,9 @@ def depth(
 def _checked(
     model: TransformerBridge, windows: Windows, further: Int[Tensor, "window further"]
 ) -> Int[Tensor, "window further"]:
-    """Further tokens, refused where they cannot be the windows'."""
+    """The further tokens, after a check that they fit the windows."""
     if len(further) != len(windows):
-        raise WindowError(f"further tokens of {len(further)} windows were given for {len(windows)}")
+        raise WindowError(f"further tokens were given for {len(further)} windows, but there are {len(windows)}")
     if windows.tokens.shape[1] > model.cfg.n_ctx:
         raise WindowError(
             f"no room beyond windows of {windows.tokens.shape[1]} tokens in a context of {model.cfg.n_ctx}"

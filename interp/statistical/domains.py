@@ -1,9 +1,9 @@
 """Domains: where memorization happens.
 
-For each model: the rate in a domain, a domain's share of all memorized windows, and the structural share, that of
+For each model: the rate in each domain, each domain's share of all memorized windows, and the structural share, that of
 code, formulae, licences and tables together (arXiv 2603.21658, "domains": structural text dominates, and scaling adds
-free text). A share depends on how many windows of each domain were asked about, so beside it stands the same share
-among all windows: a domain that is memorized no more than others has its share of the windows (ours).
+free text). A share depends on the number of windows sampled from each domain. So the same share among all windows is
+given beside it: the two are equal if all domains have one rate (ours).
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ class Domains(Brief):
     rates: Rates
     """Rate in each group and ``domain``."""
     shares: Rates
-    """Share of a group's memorized windows that lie in each ``domain``; they sum to 1. NaN where none is memorized."""
+    """Share of a group's memorized windows in each ``domain``. The shares sum to 1; NaN if none is memorized."""
     structural: Rates
-    """Share of a group's memorized windows of known domain that are structural; NaN where there is none."""
+    """Share of structural windows among a group's memorized windows of known domain; NaN if there are none."""
     windows: Rates
-    """Each domain's share of the windows asked about: what ``shares`` would be if all domains had one rate."""
+    """Each domain's share of all measured windows: the value of ``shares`` if all domains had one rate."""
     structural_windows: Rates
-    """The same for structural text: the floor of ``structural``."""
+    """The same for structural text: the value of ``structural`` if all domains had one rate."""
 
     def to_frame(self) -> pd.DataFrame:
-        """One row an estimate: ``quantity`` (the field), the group, ``domain`` ("structural" for both together)."""
+        """One row per estimate: ``quantity`` (the field), the group, ``domain`` ("structural" for structural shares)."""
         named = {
             "rate": self.rates,
             "share": self.shares,
@@ -63,16 +63,16 @@ def domains(
     """Rates and shares by domain, with intervals clustered by document.
 
     Args:
-        scores: a row for each window and model. Windows whose ``memorized`` is NaN count nowhere; those whose domain
-            is missing or "unknown" are a domain of their own, and neither structural nor free text.
+        scores: a row for each window and model. Windows whose ``memorized`` is NaN are left out. Windows whose domain
+            is missing or "unknown" form a domain of their own; they are neither structural nor free text.
         by: columns of a group.
-        structural: domains of structural text; the others are free text.
-        column: column that tells the domain, in others' data.
-        names: domain for each value of that column; the values themselves unless given.
-        seed: of the bootstrap.
+        structural: domains of structural text. All others are free text.
+        column: column of the domain, for other data.
+        names: domain for each value of that column. Default: the values themselves.
+        seed: seed of the bootstrap.
 
     Raises:
-        ScoresError: a value that ``names`` lacks, or no structural domain at all among the windows.
+        ScoresError: ``names`` lacks a value, or no window is of a structural domain.
     """
     by, structural = several(by), several(structural)
     check_columns(scores, [*by, column, "document", "memorized"], what="domains")
@@ -89,7 +89,7 @@ def domains(
         raise ScoresError(
             f"no window is of the structural domains {sorted(structural)}; the domains are {sorted(named.unique())}"
         )
-    # Without a memorized window a group has no shares: its rows stay, not measured.
+    # A group without memorized windows keeps its rows, as not measured.
     memorized, asked = (
         table.assign(is_structural=np.where(inside, structural_text, np.nan)) for inside in (outcome == 1, measured)
     )
@@ -103,7 +103,7 @@ def domains(
 
 
 def _shares(table: pd.DataFrame, by: Sequence[str], seed: int) -> Rates:
-    """Share of each domain among the rows of a group that are ``inside``."""
+    """Share of each domain among the rows of a group with ``inside``."""
     groups: list[pd.DataFrame] = []
     estimates: list[Estimate] = []
     for domain in sorted(table["domain"].unique()):

@@ -1,8 +1,8 @@
 """Dose-response: memorization rate against the number of times a window was shown in training.
 
-The rate at each count, with its interval, and the count at which half is memorized: where the logistic curve in
-log2(count), fitted by maximum likelihood to all counts above 0, passes one half. (Ours; the paper has no planted
-counts.) Windows that were never shown are the floor: in the rates, not in the fit.
+Gives the rate at each count, with its interval, and the count at which half of the windows are memorized. That is where
+a logistic curve in log2(count) passes one half. The curve is fitted by maximum likelihood to all counts above 0. (Ours;
+the paper has no planted counts.) Windows that were never shown are the floor: they are in the rates but not in the fit.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ class DoseResponse(Brief):
     rates: Rates
     """Rate in each group at each ``count``."""
     groups: pd.DataFrame
-    """One row a group: the grouping columns (``model``, usually)."""
+    """One row per group: the grouping columns (``model``, usually)."""
     half: tuple[Estimate, ...]
-    """Count at which half of the group's windows are memorized. NaN where the curve passes one half outside the
-    counts that were shown; the interval's end is then infinite (above them) or 0 (below them)."""
+    """Count at which half of the group's windows are memorized. NaN if the curve passes one half outside the counts
+    shown. The interval's end is then infinite (above them) or 0 (below them)."""
     intercept: Float[np.ndarray, " group"]
-    """Log odds at count 1. NaN where no window or every window is memorized."""
+    """Log odds at count 1. NaN if no window or every window is memorized."""
     slope: Float[np.ndarray, " group"]
-    """Rise in log odds for each doubling of the count."""
+    """Rise in log odds per doubling of the count."""
     slope_interval: tuple[Estimate, ...]
     max_count: Float[np.ndarray, " group"]
-    """Largest count that was shown: a missing ``half`` with an infinite end says "more than this"."""
+    """Largest count shown. A missing ``half`` with an infinite end means "more than this"."""
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a group: the half-way count (``value``, ``low``, ``high``) and the curve's coefficients."""
+        """One row per group: the half-way count (``value``, ``low``, ``high``) and the coefficients of the curve."""
         slopes = estimates_frame(self.slope_interval)[["low", "high"]].add_prefix("slope_")
         curve = pd.DataFrame({"intercept": self.intercept, "slope": self.slope, "max_count": self.max_count})
         return pd.concat([self.groups, estimates_frame(self.half), curve, slopes], axis=1)
@@ -51,18 +51,18 @@ class DoseResponse(Brief):
 def dose_response(
     scores: pd.DataFrame, *, by: str | Sequence[str] = ("model",), n_resamples: int | None = None, seed: int = 0
 ) -> DoseResponse:
-    """Rate against count in each group.
+    """Fit the rate against the count in each group.
 
     Args:
-        scores: a row for each window and model, with ``count``, ``document`` and ``memorized`` (NaN where not measured:
+        scores: a row for each window and model, with ``count``, ``document`` and ``memorized`` (NaN if not measured:
             left out).
-        by: columns of a group: one curve each.
-        n_resamples: bootstrap resamples, as many as the documents ask for unless given, whole documents drawn.
-        seed: of the bootstrap.
+        by: columns to group by. Each group has one curve.
+        n_resamples: number of bootstrap resamples of whole documents. By default it follows from their number.
+        seed: seed of the bootstrap.
 
     Raises:
-        ScoresError: a count that is not known, negative or infinite, an outcome that is neither true nor false, or
-            fewer than two counts above 0 with measured windows.
+        ScoresError: a count is unknown, negative or infinite; an outcome is neither true nor false; or fewer than two
+            counts above 0 have measured windows.
     """
     by = several(by)
     check_columns(scores, [*by, "count", "document", "memorized"], what="dose-response")
@@ -108,7 +108,7 @@ def _fit(
     size = measured.sum(axis=0).astype(np.float64)
     observed = np.divide(np.nansum(values, axis=0), size, out=np.full(len(counts), np.nan), where=size > 0)
     x = np.log2(counts)
-    # The first row is the sample itself; the rest are its resamples.
+    # Row 0 is the sample itself, the rest are its resamples.
     means, sizes = np.vstack([observed, means]), np.vstack([size, sizes])
     intercept, slope = logistic_fit(x, means, sizes)
     half = _half(x, means, intercept, slope)
@@ -132,6 +132,6 @@ def _half(
         crossing = -intercept / slope
         half = np.exp2(crossing)
     half = np.where(crossing > x[-1], np.inf, np.where(crossing < x[0], 0.0, half))
-    # A curve that falls, or none: it never rises to one half, unless it lies above it throughout.
+    # A curve that falls or is flat never rises to one half, unless it is above it throughout.
     flat = np.isnan(slope) | (slope <= 0)
     return np.where(flat, np.where(np.nanmin(rates, axis=1) > 0.5, 0.0, np.inf), half)

@@ -1,12 +1,12 @@
-"""Extraction: what a model writes after a window's prefix, and how much of it is the true continuation.
+"""Extraction: what a model generates after a window's prefix, and how much of it is the true continuation.
 
 Score M = (1/n) * sum_i [generated_i == true_i] over the n continuation tokens, by greedy decoding; memorized means
 M = 1 (arXiv 2603.21658, the statistical level). The exact run and the log-probability are ours.
 
-One pass over a window's true text decides most of it: up to and including the first miss, the greedy token is the
-argmax under teacher forcing, and the same pass gives the log-probability of the truth. Only what follows a first miss
-is decoded token by token, from the keys and values of that same pass. Without log-probabilities that pass is made only
-where most windows begin right: otherwise each writes its text from its prefix on.
+One teacher-forced pass over a window's true text decides most of this. Up to and including the first miss, the greedy
+token is the argmax of that pass, which also gives the log-probability of the truth. Only the tokens after a first miss
+are decoded one by one, from the keys and values of the same pass. Without log-probabilities, the pass is made only if
+most windows begin correctly. Otherwise every window is decoded from its prefix.
 
     >>> result = extract(model, windows)
     >>> result.memorized.mean(), result.to_frame()
@@ -39,12 +39,12 @@ from interp.stats.estimates import clustered_rate
 from interp.wording import percent
 
 RECITED = 0.5
-"""Share of a batch that has to begin right for the right ones to be read on in one pass."""
+"""Smallest share of a batch that must begin correctly for these windows to be read in one pass."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Extraction(Brief):
-    """What was generated for each window, and how it compares with the truth."""
+    """The generated text of each window, compared with the truth."""
 
     windows: Windows
     generated: Int[np.ndarray, "window continuation"]
@@ -54,13 +54,13 @@ class Extraction(Brief):
     memorized: Bool[np.ndarray, " window"]
     """M = 1."""
     exact_run: Int[np.ndarray, " window"]
-    """Right tokens before the first miss, 0 to n."""
+    """Correct tokens before the first miss, 0 to n."""
     log_prob: Float[np.ndarray, "window continuation"]
-    """Log-probability of each true continuation token given the true tokens before it, nats, at most 0; NaN where it
-    was not asked for."""
+    """Log-probability of each true continuation token given the true tokens before it, nats, at most 0. NaN if not
+    requested."""
     near_ties: Int[np.ndarray, " window"]
-    """Greedy choices of the window whose top two logits are closer than ``NEAR_TIE`` (1e-4). Where there is one,
-    another batch shape or device may write another text."""
+    """Number of greedy choices whose top two logits are closer than ``NEAR_TIE`` (1e-4). After a near tie, another
+    batch shape or device may give another text."""
     provenance: Provenance
 
     def found(self) -> str:
@@ -69,11 +69,11 @@ class Extraction(Brief):
 
     @property
     def n_near_ties(self) -> int:
-        """Near ties in all windows together."""
+        """Number of near ties in all windows."""
         return int(self.near_ties.sum())
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a window; ``log_prob`` is the mean over its continuation, nats a token."""
+        """One row per window. ``log_prob`` is the mean over the continuation, in nats per token."""
         return self.windows.to_frame().assign(
             score=self.score,
             memorized=self.memorized,
@@ -94,36 +94,37 @@ def extract(
     memory_budget: Size | None = None,
     progress: bool = False,
 ) -> Extraction:
-    """Decode greedily after each prefix and score against the true continuation.
+    """Decode greedily after each prefix and compare with the true continuation.
 
-    In float32 the tokens are those of Hugging Face ``generate(do_sample=False, eos_token_id=None)`` for any batch size,
-    except after a near tie, which is counted. End-of-text is a token like any other: it does not stop a window.
+    In float32 the tokens equal those of Hugging Face ``generate(do_sample=False, eos_token_id=None)`` for any batch
+    size, except after a near tie. Near ties are counted. End-of-text does not stop the generation.
 
     Args:
         model: a booted model.
-        windows: what to extract.
-        prefix_len: tokens of each window that are given, from 1 to all but one; ``windows.prefix_len`` unless set.
-        log_prob: whether to measure the log-probability of the true continuation. Without it fewer windows are read
-            under teacher forcing, which is faster.
-        batch_size: windows in a forward pass.
-        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
-            smaller where they must be. Changes no value beyond rounding.
+        windows: the windows to extract.
+        prefix_len: tokens of each window given to the model, from 1 to all but one. Default: ``windows.prefix_len``.
+        log_prob: whether to measure the log-probability of the true continuation. False is faster: fewer windows are
+            read under teacher forcing.
+        batch_size: windows per forward pass.
+        memory_budget: approximate bytes of activations to hold at a time, or a text such as ``"2GiB"``. Batches
+            shrink to fit. Values change only by rounding.
         progress: show a bar with the time left.
 
     Returns:
-        Tokens, scores and log-probabilities of each window, in the windows' order.
+        Tokens, scores and log-probabilities of each window, in the order of the windows.
 
     Raises:
-        WindowError: windows that the model cannot take, a prefix length outside the window, a batch size below 1.
-        SizeError: a memory budget that is no size.
-        DecodingError: NaN or infinite logits, with the window; a model, or a hook on it, that gives something else
-            where a text is read position by position.
+        WindowError: the model cannot take the windows, the prefix length is outside the window, or the batch size is
+            below 1.
+        SizeError: the memory budget is not a size.
+        DecodingError: the logits are NaN or infinite (names the window), or the model (or a hook on it) gives other
+            values when a text is read position by position.
         StateError: see ``interp.models.measuring``.
     """
     check_windows(model, windows)
     if prefix_len is not None:
         windows = replace(windows, prefix_len=prefix_len)
-    # Windows that write on are copied out of the store that all have read into.
+    # Windows that are decoded further are copied out of the common store, so two stores exist.
     batch_size = rows_at_once(model, windows.tokens.shape[1], batch_size, memory_budget, stores=2)
     decoder = Decoder.of(model, windows.tokens[:1])
     written = []
@@ -156,7 +157,7 @@ def extract(
 
 
 def _write(decoder: Decoder, tokens: Int[Tensor, "batch pos"], prefix_len: int, *, log_prob: bool) -> Choice:
-    """Greedy continuation of a batch, and the log-probability of the truth where that is wanted."""
+    """Greedy continuation of a batch, and the log-probability of the truth if wanted."""
     n_rows, n = len(tokens), tokens.shape[1] - prefix_len
     token = torch.zeros((n_rows, n), dtype=torch.long, device=tokens.device)
     near_tie = torch.zeros_like(token, dtype=torch.bool)
@@ -165,9 +166,9 @@ def _write(decoder: Decoder, tokens: Int[Tensor, "batch pos"], prefix_len: int, 
     store = KeyValues(n_rows, tokens.shape[1] - 1)
 
     def read(start: int, end: int, rows: slice | Int[Tensor, " row"]) -> Choice:
-        """Choices after the true tokens at ``start`` ... ``end - 1``, of the rows that are told."""
+        """Choices of ``rows`` after the true tokens at ``start`` ... ``end - 1``."""
         hidden = decoder.hidden_after(tokens[rows, start:end], store, start=start, end=end, rows=rows)
-        # A position's choice is of the next token.
+        # A position chooses the next token.
         asked = slice(max(start + 1, prefix_len), end + 1)
         part = decoder.choose(hidden[:, asked.start - asked.stop :], tokens[rows, asked] if log_prob else None)
         into = slice(asked.start - prefix_len, asked.stop - prefix_len)
@@ -181,12 +182,12 @@ def _write(decoder: Decoder, tokens: Int[Tensor, "batch pos"], prefix_len: int, 
         first = read(0, prefix_len, slice(0, n_rows))
         run = torch.zeros(n_rows, dtype=torch.long, device=tokens.device)
         right = (token[:, 0] == tokens[:, prefix_len]).nonzero().flatten()
-        # One pass over the truth spares a window all its steps if it is recited, and none if it soon misses: it pays
-        # where most are recited. Elsewhere every window writes its own text, right or wrong.
+        # One pass over the truth saves all steps of a memorized window, and none of a window that soon misses. So it is
+        # faster only if most windows are memorized. Otherwise every window is decoded step by step.
         if n > 1 and len(right) >= RECITED * n_rows:
             read(prefix_len, prefix_len + n - 1, right)
             run[right] = first_misses(token[right] == tokens[right, prefix_len:])
-    # Then position by position, each window from its own first miss on: the rows that write are always the first ones.
+    # Then position by position, each window from its own first miss. Active rows always come first.
     order = torch.argsort(run, stable=True)
     order = order[run[order] < n - 1]
     if len(order) < n_rows or bool((order[1:] < order[:-1]).any()):

@@ -1,8 +1,8 @@
-"""Flags for large runs: which windows are memorized, without writing the text of those that are not.
+"""Flags for large runs: which windows are memorized, without generating the text of those that are not.
 
-The flag is M = 1 of arXiv 2603.21658. A window leaves at its first miss; see ``interp.statistical.cascade``.
+The flag is M = 1 of arXiv 2603.21658. A window is dropped at its first miss; see ``interp.statistical.cascade``.
 
-Windows come as a stream of chunks and results leave as they come: memory holds one chunk, whatever their number.
+Windows come as a stream of chunks, and each chunk is returned as soon as it is done. Memory holds one chunk.
 
     >>> for part in memorized_flags(model, chunks):
     ...     part.memorized.mean()
@@ -42,9 +42,9 @@ class Flags(Brief):
     memorized: Bool[np.ndarray, " window"]
     """M = 1."""
     exact_run: Int[np.ndarray, " window"]
-    """Right tokens before the first miss, 0 to n."""
+    """Correct tokens before the first miss, 0 to n."""
     near_ties: Int[np.ndarray, " window"]
-    """Choices up to the end of the stage of the first miss whose top two logits are closer than ``NEAR_TIE``."""
+    """Choices whose top two logits are closer than ``NEAR_TIE``, up to the end of the stage of the first miss."""
     provenance: Provenance
 
     def found(self) -> str:
@@ -52,7 +52,7 @@ class Flags(Brief):
         return f"memorized {percent(clustered_rate(self.memorized, clusters=self.windows.document, seed=0))}"
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a window."""
+        """One row per window."""
         return self.windows.to_frame().assign(
             memorized=self.memorized, exact_run=self.exact_run, near_ties=self.near_ties
         )
@@ -63,14 +63,14 @@ def memorized_flags(
 ) -> Iterator[Flags]:
     """Flag the memorized windows of a stream, chunk by chunk.
 
-    The flags are those of ``extract``, for any batch size, except after a near tie.
+    The flags equal those of ``extract`` for any batch size, except after a near tie.
 
     Args:
         model: a booted model.
-        stream: chunks of windows, for instance of 4,096; a chunk is held while it is decided.
-        batch_size: windows in a forward pass; fewer than twice as many where batches are joined.
-        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
-            smaller where they must be. Changes no value beyond rounding.
+        stream: chunks of windows (4,096, for example). One chunk is in memory at a time.
+        batch_size: windows per forward pass. Joined batches hold less than twice as many.
+        memory_budget: approximate bytes of activations to hold at a time, or a text such as ``"2GiB"``. Batches
+            shrink to fit. Values change only by rounding.
 
     Yields:
         The flags of each chunk, in its order.
@@ -85,7 +85,7 @@ def memorized_flags(
 
 @measurement
 def _flag(model: TransformerBridge, windows: Windows, *, batch_size: int, memory_budget: Size | None) -> Flags:
-    """Flag one chunk: between chunks the process is the caller's."""
+    """Flag one chunk. Between chunks the process has the caller's settings."""
     check_windows(model, windows)
     decoder = Decoder.of(model, windows.tokens[:1])
     batch_size = texts_at_once(model, windows, batch_size, memory_budget)
@@ -116,23 +116,23 @@ def write_flags(
     batch_size: int = 256,
     memory_budget: Size | None = None,
 ) -> list[Path]:
-    """Flag a stream into a folder of parquet parts, one a chunk; a run that was cut off goes on where it stopped.
+    """Flag a stream into a folder of parquet parts, one per chunk. An interrupted run resumes where it stopped.
 
-    One process at a time writes into a folder; another waits, and takes over the parts that it finds.
+    One process at a time writes into a folder. Others wait, and reuse the parts that they find.
 
     Args:
         model: a booted model.
         stream: chunks of windows, the same on every run.
-        out: folder of ``part-000000.parquet``, ``part-000001.parquet`` ...; a finished part is not run again.
+        out: folder of ``part-000000.parquet``, ``part-000001.parquet`` ... Finished parts are not run again.
         batch_size, memory_budget: as in ``memorized_flags``.
 
     Returns:
         The parts, in order.
 
     Raises:
-        WindowError: a part in the folder is damaged, of another model (name, revision, weights, dtype, attention,
-            tokenizer, hooks) or of other windows (text, ids, documents, prefix length), or follows the last one of the
-            stream.
+        WindowError: a part in the folder is damaged, belongs to another model (name, revision, weights, dtype,
+            attention, tokenizer, hooks) or to other windows (text, ids, documents, prefix length), or comes after the
+            last part of the stream.
     """
     parts = []
     with only_writer(out, wait=True):
@@ -153,7 +153,7 @@ def write_flags(
 def _refuse_foreign(part: Path, model: TransformerBridge, windows: Windows) -> None:
     try:
         (found,) = read_provenance(part)
-        read_table(part, columns=["window"])  # a part that is damaged must not be found out later
+        read_table(part, columns=["window"])  # find a damaged part now, not later
     except ValueError as error:
         raise WindowError(f"{error}. Remove {part} if it is damaged, or choose an empty folder") from error
     differences = Provenance.of("memorized_flags", model, windows).differences(found)

@@ -1,11 +1,11 @@
-"""Frequency: how often the n-grams of a window, and the whole window, stand in the corpus.
+"""Frequency: how often the n-grams of a window, and the whole window, occur in the corpus.
 
-The count at a position is that of the n-gram which ends there, so the first one that reaches into the continuation is
-at the boundary (arXiv 2603.21658, "frequency"; n = 1 to 8). Averages are of log10(1 + count), since counts range over
-orders of magnitude (ours); whole windows are counted beside them.
+The count at a position is the count of the n-gram that ends there, so the first n-gram with a continuation token is at
+the boundary (arXiv 2603.21658, "frequency"; n = 1 to 8). Averages are of log10(1 + count), because counts range over
+orders of magnitude (ours). Whole windows are counted as well.
 
-Counts by position are the large part: 4 KB a window. ``frequency`` holds them; ``stream_frequency`` of
-``interp.statistical.frequency_parts`` leaves them on disk.
+Counts by position take the most memory: 4 KB per window. ``frequency`` keeps them in memory; ``stream_frequency``
+(``interp.statistical.frequency_parts``) keeps them on disk.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ class Frequency(Brief):
     """Corpus counts of windows."""
 
     table: pd.DataFrame
-    """One row a window: the columns of ``Windows.to_frame()``; ``window_count``, the count of the whole
-    window; and for each n ``log_count_n``, the mean of log10(1 + count) over its n-grams, and ``step_n``, the mean over
-    those inside the continuation less that over those inside the prefix."""
+    """One row per window: the columns of ``Windows.to_frame()``; ``window_count``, the count of the whole window; and
+    for each n ``log_count_n``, the mean of log10(1 + count) over its n-grams, and ``step_n``, the mean over those
+    inside the continuation minus the mean over those inside the prefix."""
     lengths: tuple[int, ...]
     """n of the n-grams."""
     prefix_len: int
     pieces: Iterable[Float[np.ndarray, "_window length pos"]]
-    """Count of the n-gram that ends at each position, for consecutive rows of the table; NaN where it would begin
-    before the window. Can be gone through again and again."""
+    """Count of the n-gram that ends at each position, for consecutive rows of the table. NaN if the n-gram would begin
+    before the window. Can be iterated over repeatedly."""
     provenance: Provenance
 
     def curves(self, groups: Groups | None = None, *, seed: int = 0) -> pd.DataFrame:
         """Mean log10(1 + count) by position in each group, with intervals by document.
 
         Returns:
-            One row a group, ``n`` and ``position`` (0 is the first token of the continuation): ``value``, ``low``,
+            One row per group, ``n`` and ``position`` (0 is the first token of the continuation): ``value``, ``low``,
             ``high``, ``n_windows``, ``n_documents``.
         """
         first = next(iter(self.pieces))
@@ -64,18 +64,18 @@ class Frequency(Brief):
         return self._means(values, {name: column[measured] for name, column in points.items()}, groups, seed)
 
     def boundary(self, groups: Groups | None = None, *, seed: int = 0) -> pd.DataFrame:
-        """Step at the boundary: mean log10(1 + count) of n-grams inside the continuation, less those inside the prefix.
+        """Step at the boundary: mean log10(1 + count) of n-grams inside the continuation minus that inside the prefix.
 
-        n-grams that reach across the boundary are in neither.
+        n-grams across the boundary are in neither.
 
         Returns:
-            One row a group and ``n``: ``value`` (the step), ``low``, ``high``, ``n_windows``, ``n_documents``.
+            One row per group and ``n``: ``value`` (the step), ``low``, ``high``, ``n_windows``, ``n_documents``.
         """
         steps = self.table[[f"step_{n}" for n in self.lengths]].to_numpy()
         return self._means([steps], {"length": self.lengths}, groups, seed)
 
     def whole(self, groups: Groups | None = None, *, seed: int = 0) -> pd.DataFrame:
-        """Mean log10(1 + count) of whole windows and their median count, by group."""
+        """Mean log10(1 + count) and median count of whole windows, by group."""
         counts = self.table["window_count"].to_numpy()
         table = self._means([np.log10(1 + counts)[:, None]], {"of": ["window"]}, groups, seed)
         masks = group_masks(groups, len(self.table)).values()
@@ -83,13 +83,13 @@ class Frequency(Brief):
         return table.assign(median_count=medians)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a window; see ``table``."""
+        """One row per window; see ``table``."""
         return self.table
 
     def _means(
         self, pieces: Iterable[Float[np.ndarray, "_window point"]], points: Points, groups: Groups | None, seed: int
     ) -> pd.DataFrame:
-        """Mean of each point over the windows of each group, whose values come piece by piece."""
+        """Mean of each point in each group, from values that arrive piece by piece."""
         masks, documents = group_masks(groups, len(self.table)), self.table["document"].to_numpy()
         n_points = len(next(iter(points.values())))
         sums = {group: ClusteredSums(n_points) for group in masks}
@@ -110,22 +110,22 @@ class Frequency(Brief):
 def frequency(
     index: CountIndex, windows: Windows, *, lengths: int | Sequence[int] = LENGTHS, progress: bool = False
 ) -> Frequency:
-    """Count the n-grams of windows, and the windows, in an indexed corpus.
+    """Count n-grams of windows, and whole windows, in an indexed corpus.
 
     Args:
-        index: of the model's training corpus, in the model's own tokenizer.
-        windows: any windows of that tokenizer.
+        index: index of the model's training corpus, in the model's own tokenizer.
+        windows: windows of that tokenizer.
         lengths: n of the n-grams; none longer than the prefix or the continuation.
         progress: show a bar with the time left.
 
     Raises:
-        CountIndexError: an id the index does not have, windows of another tokenizer than the index's, or n-grams that
-            do not fit into the prefix and into the continuation.
+        CountIndexError: an id is not in the index's vocabulary, the windows have another tokenizer than the index, or
+            the n-grams do not fit into the prefix and into the continuation.
     """
     lengths = several(lengths)
     if windows.tokenizer not in (None, index.manifest.tokenizer):
         raise CountIndexError(
-            f"windows of {windows.source} are token ids of the tokenizer {windows.tokenizer}, and {index.path} counts "
+            f"windows of {windows.source} have token ids of the tokenizer {windows.tokenizer}, but {index.path} counts "
             f"those of {index.manifest.tokenizer}: the same ids mean other text"
         )
     longest = min(windows.prefix_len, windows.continuation_len)
@@ -150,7 +150,7 @@ def frequency(
 
 
 def frequency_provenance(index: CountIndex, windows: Windows, lengths: Sequence[int]) -> Provenance:
-    """How counts of these windows come about."""
+    """Provenance of the counts of these windows."""
     return Provenance.of(
         "frequency",
         None,

@@ -1,4 +1,4 @@
-"""Frequency of any number of windows: counted chunk by chunk into parquet parts, and read a part at a time.
+"""Frequency of any number of windows, counted chunk by chunk into parquet parts that are read one at a time.
 
 >>> counted = stream_frequency(index, stream_windows(corpus, tokenizer, chunk=4096), Path("counts"))
 >>> counted.boundary(groups), counted.curves(groups)
@@ -34,20 +34,20 @@ def stream_frequency(
     lengths: int | Sequence[int] = LENGTHS,
     progress: bool = False,
 ) -> Frequency:
-    """``frequency`` of a stream of chunks, for runs of any size; a run that was cut off goes on where it stopped.
+    """``frequency`` of a stream of chunks, for runs of any size. An interrupted run resumes where it stopped.
 
-    One process at a time writes into a folder; another waits. Memory holds one chunk, and of the others the table
-    (about 200 bytes a window, and its names).
+    One process at a time writes into a folder; others wait. Memory holds one chunk, and the table of all chunks (about
+    200 bytes per window, plus its names).
 
     Args:
         index: as in ``frequency``.
-        stream: chunks of windows, of 4,096 for instance; the same on every run.
-        out: folder of the counts by position, ``part-000000.parquet`` ...; a finished part is not counted again.
+        stream: chunks of windows (4,096, for example), the same on every run.
+        out: folder for the counts by position, ``part-000000.parquet`` ... Finished parts are not counted again.
         lengths: as in ``frequency``.
-        progress: show a bar of the chunks, with the time left where ``stream`` says how many there are.
+        progress: show a bar of the chunks, with the time left if ``stream`` has a length.
 
     Raises:
-        CountIndexError: as ``frequency``; a part in the folder that is of other windows, lengths or another index.
+        CountIndexError: as ``frequency``, or a part in the folder has other windows, lengths or another index.
         WindowError: no windows.
     """
     lengths = several(lengths)
@@ -77,13 +77,13 @@ def stream_frequency(
 
 
 def chunks(windows: Windows, size: int = 4096) -> list[Windows]:
-    """Windows in memory as chunks."""
+    """Split windows in memory into chunks."""
     return [windows.select(np.arange(where.start, where.stop)) for where, _ in windows.batches(size)]
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """Counts by position on disk: read a part at a time, each time they are gone through."""
+    """Counts by position on disk. Each iteration reads them one part at a time."""
 
     paths: tuple[Path, ...]
     lengths: tuple[int, ...]
@@ -101,7 +101,7 @@ def _write_part(piece: Frequency, path: Path) -> None:
 
 
 def _read_table(path: Path, windows: Windows, wanted: Provenance) -> pd.DataFrame:
-    """The small columns of a part, refused where they are not those of these windows, counted so."""
+    """The small columns of a part. Refuses a part with other windows or settings."""
     try:
         (found,) = read_provenance(path)
     except ValueError as error:

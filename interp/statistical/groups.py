@@ -1,7 +1,7 @@
-"""Memorized windows, unmemorized ones (M = 0), and the matched among these, of one extraction.
+"""Memorized (M = 1), unmemorized (M = 0) and matched windows of one extraction.
 
-Controls are matched as in ``interp.statistical.matching``: the same domain, nearest in the mean log frequency of the
-window's tokens. (Ours.)
+Matched windows are controls, chosen as in ``interp.statistical.matching``: unmemorized windows of the same domain,
+nearest in the mean log frequency of their tokens. (Ours.)
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ def log_token_frequency(windows: Windows, corpus: Windows) -> Float[np.ndarray, 
 def matched_groups(
     extraction: Extraction, *, near: Mapping[str, Float[np.ndarray, " window"]] | None = None
 ) -> tuple[dict[str, Bool[np.ndarray, " window"]], Matching]:
-    """Masks over the extraction's windows: ``memorized``, ``unmemorized``, ``matched``; and how they were matched.
+    """Masks ``memorized``, ``unmemorized`` and ``matched`` over the extraction's windows, and the matching.
 
     Args:
         extraction: with scores M.
-        near: what controls are near in, by name; the log frequency of tokens, counted in the extraction's own windows,
-            unless given.
+        near: covariates in which controls are near, by name. Default: the log frequency of tokens, counted in the
+            extraction's own windows.
 
     Raises:
-        MatchingError: nothing is memorized, nothing has M = 0, or no pair is near enough.
+        MatchingError: no window is memorized, none has M = 0, or no pair is near enough.
     """
     windows = extraction.windows
     covariates = {"log_frequency": log_token_frequency(windows, windows)} if near is None else near
@@ -47,14 +47,13 @@ def matched_groups(
 
 
 def equally_shown(scores: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
-    """Memorized windows of one model, and as many others of the same domains that were shown as often.
+    """Memorized windows of one model, and equally many others of the same domains that were shown equally often.
 
-    What still tells the two apart is not repetition. Where there are more of either than of the other, ``seed`` draws
-    which are taken.
+    Repetition cannot explain a difference between the two. If one kind has more windows, ``seed`` draws among them.
 
     Raises:
-        MatchingError: as ``match``; a count that is not known.
-        ScoresError: a count that is negative or infinite.
+        MatchingError: as ``match``, or a count is not known.
+        ScoresError: a count is negative or infinite.
     """
     check_columns(scores, ["count"], what="windows shown equally often")
     unknown = np.isnan(numbers(scores["count"], low=0.0))

@@ -1,10 +1,10 @@
-"""Controls: unmemorized windows matched to the memorized ones.
+"""Matching: an unmemorized control for each memorized window.
 
-Memorized windows stand in the corpus more often, in other domains, than unmemorized ones; an unmatched comparison
-mostly shows that. Here each memorized window gets an unmemorized one that agrees with it exactly in some columns
-(domain, length) and is its nearest neighbour on the propensity score of the others (corpus frequency), without
-replacement and within a caliper of 0.2 standard deviations of the score's log odds (Rosenbaum and Rubin 1983; Austin
-2011). The balance table says how far the groups still differ, by standardised mean difference.
+Memorized windows occur more often in the corpus, and in other domains, than unmemorized ones. An unmatched comparison
+mostly shows that. Here, each memorized window gets one unmemorized window. The two agree exactly in some columns
+(domain, length). The control is the nearest neighbour on the propensity score of the other columns (corpus frequency),
+without replacement and within a caliper of 0.2 standard deviations of the score's log odds (Rosenbaum and Rubin 1983;
+Austin 2011). The balance table shows how much the groups still differ (standardised mean difference).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from interp.several import several
 from interp.statistical.measured import ScoresError, check_columns, numbers, outcomes
 
 CALIPER = 0.2
-"""Widest distance of a pair, in standard deviations of the log odds of the propensity (Austin 2011)."""
+"""Largest distance of a pair, in standard deviations of the log odds of the propensity (Austin 2011)."""
 
 BALANCED = 0.1
-"""Standardised mean difference up to which a covariate counts as balanced (Austin 2011)."""
+"""Largest standardised mean difference of a balanced covariate (Austin 2011)."""
 
 
 class MatchingError(ScoresError):
-    """Windows among which no control can be found."""
+    """No controls can be found among the windows."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -41,14 +41,14 @@ class Matching(Brief):
     memorized: Bool[np.ndarray, " window"]
     """Rows of the table that are memorized and have a control."""
     controls: Bool[np.ndarray, " window"]
-    """Rows that are such a control."""
+    """Rows that are controls."""
     pairs: pd.DataFrame
-    """One row a pair: ``memorized`` and ``control`` (positions in the table), ``distance`` in standard deviations."""
+    """One row per pair: ``memorized`` and ``control`` (positions in the table), ``distance`` in standard deviations."""
     balance: pd.DataFrame
-    """One row a covariate: means of memorized and unmemorized windows, their standardised difference ``before`` and
+    """One row per covariate: means of memorized and unmemorized windows, their standardised difference ``before`` and
     ``after`` matching, and whether it is ``balanced`` after."""
     n_unmatched: int
-    """Memorized windows without a control; the comparison says nothing about them."""
+    """Number of memorized windows without a control. The comparison says nothing about them."""
 
     def to_frame(self) -> pd.DataFrame:
         """The pairs."""
@@ -67,22 +67,22 @@ def match(
     """Find an unmemorized window for each memorized one.
 
     Args:
-        scores: a row for each window of one model, with ``memorized`` (NaN where not measured: neither memorized nor a
-            control) and the columns named. Where it has ``digest``, a window of the same text as a memorized one is no
-            control.
-        on: numeric covariates to be near in, such as log counts; none to match on ``exact`` alone.
+        scores: a row for each window of one model, with ``memorized`` and the columns named. If ``memorized`` is NaN
+            (not measured), the window is neither memorized nor a control. If there is a column ``digest``, a window
+            with the text of a memorized one is not a control.
+        on: numeric covariates in which a pair is near, such as log counts. None: match on ``exact`` alone.
         exact: columns in which a pair agrees.
-        caliper: widest distance, in standard deviations of the log odds of the propensity.
-        control: rows that may be controls; all that are not memorized unless given (M = 0, for instance).
+        caliper: largest distance of a pair, in standard deviations of the log odds of the propensity.
+        control: rows that may be controls (M = 0, for example). Default: all that are not memorized.
         seed: orders windows that tie.
 
     Returns:
-        The pairs. Windows that are hardest to match (highest propensity) choose first. Windows that tie, and controls
-        equally near, are taken in a random order: the table's would prefer its first documents.
+        The pairs. Windows that are hardest to match (highest propensity) choose first. Ties between windows, and
+        between controls, are broken at random: the order of the table would favour its first documents.
 
     Raises:
-        MatchingError: no memorized or no unmemorized windows, a covariate or a value of ``exact`` that is
-            not known, or no pair at all.
+        MatchingError: there are no memorized or no unmemorized windows, a covariate or a value of ``exact`` is not
+            known, or there is no pair.
     """
     on, exact = several(on), several(exact)
     check_columns(scores, [*on, *exact, "memorized"], what="matching")
@@ -90,7 +90,7 @@ def match(
     memorized, candidates = outcome == 1, outcome == 0
     if control is not None:
         candidates &= control
-    if "digest" in scores:  # a window is no control of its own text
+    if "digest" in scores:  # a window is not a control for its own text
         candidates &= ~scores["digest"].isin(scores.loc[memorized, "digest"].dropna()).to_numpy()
     if not memorized.any() or not candidates.any():
         raise MatchingError(f"{memorized.sum()} memorized windows and {candidates.sum()} controls: nothing to match")
@@ -139,13 +139,13 @@ def _log_odds(
     strata: Int[np.ndarray, " window"],
     memorized: Bool[np.ndarray, " window"],
 ) -> Float[np.ndarray, " window"]:
-    """Log odds of being memorized given the covariates, by logistic regression with a level for each stratum."""
+    """Log odds of being memorized given the covariates, by logistic regression with an intercept per stratum."""
     if covariates.shape[1] == 0:
         return np.zeros(len(covariates))
     levels = pd.get_dummies(pd.Series(strata)).to_numpy(dtype=np.float64)
     scaled = StandardScaler().fit_transform(covariates)
     fitted = LogisticRegression(max_iter=1000).fit(np.hstack([scaled, levels]), memorized)
-    # Within a stratum its level is the same for all, so that only the covariates tell windows apart.
+    # Pairs share a stratum, so its intercept cancels.
     return scaled @ fitted.coef_[0, : scaled.shape[1]]
 
 
@@ -156,12 +156,12 @@ def _nearest(
     caliper: float,
     rng: np.random.Generator,
 ) -> list[tuple[int, int, float]]:
-    """Greedy nearest neighbours without replacement, in near-linear time: used controls are skipped by path halving."""
+    """Greedy nearest neighbours without replacement, in near-linear time (path halving skips used controls)."""
     order = untreated[np.argsort(score[untreated], kind="stable")]
     place = score[order]
     n = len(order)
     left, right = np.arange(-1, n), np.arange(n + 1)
-    # right[i] leads to the first free control at i or after (n: none), left[i + 1] to the last at i or before (-1).
+    # right[i] leads to the first free control at or after i (n: none), left[i + 1] to the last at or before i (-1).
 
     def first_free(i: int) -> int:
         while right[i] != i:
@@ -198,17 +198,17 @@ def _balance(
     before: tuple[Bool[np.ndarray, " window"], Bool[np.ndarray, " window"]],
     after: tuple[Bool[np.ndarray, " window"], Bool[np.ndarray, " window"]],
 ) -> pd.DataFrame:
-    """Standardised mean differences; a column of names is a covariate for each of its values."""
+    """Standardised mean differences. Each value of a categorical column is a covariate."""
     columns = {name: scores[name].to_numpy(dtype=np.float64) for name in on}
     for name in exact:
         levels = scores[name].to_numpy().astype(str)
         columns |= {f"{name} = {v}": (levels == v).astype(np.float64) for v in np.unique(levels[before[0]])}
     rows = []
     for name, values in columns.items():
-        # The spread before matching: were it taken after, discarding windows could hide a difference.
+        # The spread is taken before matching: taken after it, discarded windows could hide a difference.
         spread = float(np.sqrt((values[before[0]].var() + values[before[1]].var()) / 2))
         means = [float(values[mask].mean()) for mask in (*before, *after)]
-        # Without spread any difference at all is beyond all measure.
+        # Without spread, any difference is infinite.
         smd = [
             float((one - other) / spread if spread > 0 else np.copysign(np.inf, one - other) if one != other else 0.0)
             for one, other in (means[:2], means[2:])

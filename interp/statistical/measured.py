@@ -1,7 +1,7 @@
-"""Columns of a table of scores as what was measured: the one place that says what an empty or odd value means.
+"""Reads columns of a table of scores. The only place that defines what a missing or invalid value means.
 
-NaN, None and ``pd.NA`` say "not measured": such a window is left out of a quantity and of its ``n``, and is never taken
-for unmemorized, for memorized or for 0. What is neither measured nor missing is refused. (Ours.)
+NaN, None and ``pd.NA`` mean "not measured". Such a window is left out of a quantity and of its ``n``. It never counts
+as unmemorized, memorized or 0. Invalid values are refused. (Ours.)
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from interp.errors import InterpError
 
 
 class ScoresError(InterpError, ValueError):
-    """A table of scores from which the quantity cannot be computed."""
+    """The quantity cannot be computed from the table of scores."""
 
 
 def check_columns(scores: pd.DataFrame, needed: Sequence[str], *, what: str) -> None:
-    """Refuse a table without rows, without a column that ``what`` needs, or with a window of no known document."""
+    """Refuse a table that has no rows, lacks a column that ``what`` needs, or has a window without a document."""
     missing = [column for column in needed if column not in scores]
     if missing:
         raise ScoresError(f"{what} needs the columns {missing}; the table of scores has {list(scores.columns)}")
@@ -34,10 +34,10 @@ def check_columns(scores: pd.DataFrame, needed: Sequence[str], *, what: str) -> 
 
 
 def grouped(scores: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[tuple[object, ...], pd.DataFrame]]:
-    """Groups in order of their values, a missing value being one like another; without columns one group of all.
+    """Groups, sorted by their values. Missing values form one group. Without columns, all rows are one group.
 
     Raises:
-        ScoresError: a column that is named twice.
+        ScoresError: a column is named twice.
     """
     twice = [column for n, column in enumerate(by) if column in by[:n]]
     if twice:
@@ -51,15 +51,15 @@ def grouped(scores: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[tuple[obj
 def numbers(
     values: pd.Series, *, low: float = -math.inf, high: float = math.inf, finite: bool = True
 ) -> Float[np.ndarray, " window"]:
-    """A column as numbers, NaN where it was not measured.
+    """A column as numbers, NaN if not measured.
 
     Args:
-        values: the column; its name is used in messages.
-        low, high: range of what can be measured, both ends in it.
+        values: the column. Messages use its name.
+        low, high: range of valid values, both ends included.
         finite: refuse infinite values.
 
     Raises:
-        ScoresError: a value that is no number, infinite, or outside the range.
+        ScoresError: a value is not a number, infinite, or outside the range.
     """
     found = _floats(values, "numbers are needed, NaN where not measured")
     wrong = (found < low) | (found > high) | (np.isinf(found) if finite else False)
@@ -72,10 +72,10 @@ def numbers(
 
 
 def outcomes(values: pd.Series) -> Float[np.ndarray, " window"]:
-    """A column of true and false as 1 and 0, NaN where it was not measured.
+    """A column of true and false as 1 and 0, NaN if not measured.
 
     Raises:
-        ScoresError: a value that is neither true nor false, 1 nor 0, nor missing.
+        ScoresError: a value is neither true, false, 1, 0 nor missing.
     """
     wanted = "true and false are needed, NaN where not measured"
     found = _floats(values, wanted)
@@ -88,7 +88,7 @@ def outcomes(values: pd.Series) -> Float[np.ndarray, " window"]:
 def _floats(values: pd.Series, wanted: str) -> Float[np.ndarray, " window"]:
     plain = values.to_numpy()
     try:
-        if plain.dtype.kind in "Mmc":  # times and complex numbers turn into numbers without a word
+        if plain.dtype.kind in "Mmc":  # times and complex numbers would be converted silently
             raise TypeError(plain.dtype)
         return pd.Series(plain).to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError):
@@ -96,5 +96,5 @@ def _floats(values: pd.Series, wanted: str) -> Float[np.ndarray, " window"]:
 
 
 def _shown(values: pd.Series) -> str:
-    """Some of the values, each once."""
+    """The first distinct values."""
     return ", ".join(list(dict.fromkeys(map(str, values)))[:3])

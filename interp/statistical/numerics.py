@@ -1,8 +1,7 @@
-"""Numerics: how far the flags depend on the number format and on the batch.
+"""Numerics: how far the flags depend on the number format and the batch size.
 
-Greedy text can change with the rounding of the logits: in bfloat16 or float16, and, after a near tie, with the shape of
-a batch. The flip rate is the share of windows whose M = 1 is another than in float32 at the reference batch size.
-(Ours.)
+Greedy text can change with the rounding of the logits: in bfloat16 or float16 and, after a near tie, with the batch
+shape. The flip rate is the share of windows whose flag M = 1 differs from float32 at the reference batch size. (Ours.)
 
     >>> result = numerics("pythia-small-1.2m", windows)
     >>> result.to_frame()
@@ -41,26 +40,26 @@ SHARES = ("flip_rate", "other_text", "near_ties")
 
 
 class NumericsError(InterpError, ValueError):
-    """Settings or extractions that cannot be compared."""
+    """The settings or extractions cannot be compared."""
 
 
 @dataclass(frozen=True, repr=False)
 class Setting(Brief):
-    """One way of running the same extraction, against float32 at the reference batch size."""
+    """One setting of the extraction, compared with float32 at the reference batch size."""
 
     dtype: str
     batch_size: int
     flip_rate: Estimate
     """Share of windows whose flag M = 1 differs from the reference's."""
     gained: int
-    """Windows flagged here and not in the reference."""
+    """Number of windows flagged here and not in the reference."""
     lost: int
-    """Windows flagged in the reference and not here."""
+    """Number of windows flagged in the reference and not here."""
     other_text: Estimate
-    """Share of windows with any generated token that differs."""
+    """Share of windows with at least one different generated token."""
     near_ties: Estimate
-    """Share of windows with a near tie among their choices here. Half-precision logits lie on a coarse grid, so that
-    the two largest are often equal."""
+    """Share of windows with a near tie in this setting. Half-precision logits lie on a coarse grid, so the two largest
+    are often equal."""
     largest_log_prob_change: float
     """Largest change of a true token's log-probability, nats."""
 
@@ -81,7 +80,7 @@ class Numerics(Brief):
         return f"flags flip in at most {percent(worst.flip_rate)} ({worst.dtype}, batches of {worst.batch_size})"
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a setting; each of ``SHARES`` with ``_low`` and ``_high``."""
+        """One row per setting; each of ``SHARES`` with ``_low`` and ``_high``."""
         rows = []
         for s in self.settings:
             shares = {share: getattr(s, share) for share in SHARES}
@@ -104,7 +103,7 @@ def compare(reference: Extraction, other: Extraction, *, dtype: str, batch_size:
     """Compare two extractions of the same windows.
 
     Raises:
-        NumericsError: other windows (also of the same ids), another prefix length, or another model or revision.
+        NumericsError: the windows (even with the same ids), prefix length, model or revision differ.
     """
     if reference.windows.digest != other.windows.digest:
         raise NumericsError(
@@ -142,22 +141,22 @@ def numerics(
     """Extract in every format at every batch size, and compare with float32 at the first batch size.
 
     Args:
-        name_or_path: as for ``load_model``; the model is loaded once in each format.
-        windows: what to extract.
-        dtypes: names of formats, of ``DTYPES``.
-        batch_sizes: windows in a forward pass; the first is the reference's.
+        name_or_path: as for ``load_model``. The model is loaded once in each format.
+        windows: the windows to extract.
+        dtypes: names of formats from ``DTYPES``.
+        batch_sizes: windows per forward pass. The first is the reference.
         device, revision: as for ``load_model``.
-        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. A batch that does
-            not fit is refused: another one would be measured.
-        seed: of the bootstrap over documents.
+        memory_budget: approximate bytes of activations to hold at a time, or a text such as ``"2GiB"``. A batch that
+            does not fit is refused, because a smaller one would be a different setting.
+        seed: seed of the bootstrap over documents.
         progress: show a bar with the time left.
 
     Returns:
-        A row for each format and batch size but the reference itself.
+        A row for each format and batch size except the reference.
 
     Raises:
-        NumericsError: an unknown format, no batch size, or one that does not fit into the memory budget.
-        DecodingError: NaN or infinite logits; float16 overflows in some models.
+        NumericsError: a format is unknown, there is no batch size, or a batch does not fit into the memory budget.
+        DecodingError: the logits are NaN or infinite. float16 overflows in some models.
     """
     dtypes, batch_sizes = several(dtypes), several(batch_sizes)
     unknown = sorted(set(dtypes) - set(DTYPES))
@@ -177,7 +176,7 @@ def numerics(
                 f"batches of {size} windows need more than the memory budget of {memory_budget}, into which {fitting} "
                 "fit; allow more, or measure smaller batches"
             )
-    # One extraction is the reference; it is not run again.
+    # The reference is not run again.
     runs = [(dtype, size) for dtype in dtypes for size in batch_sizes[dtype == "float32" :]]
     reference = extract(model, windows, batch_size=batch_sizes[0], progress=progress)
     provenance = Provenance.of(

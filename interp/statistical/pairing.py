@@ -1,7 +1,8 @@
-"""Which rows of two models are of the same window. Ids count from 0 in every corpus, so a window is known by its text.
+"""Finds the rows of two models that belong to the same window.
 
-A table of ``Windows.to_frame()`` carries a ``digest`` of each window's ids and the ``tokenizer`` that made them. Tables
-of older versions do not: they are paired by id and document, and that is said. (Ours.)
+Ids count from 0 in every corpus, so the text identifies a window. A table of ``Windows.to_frame()`` has a ``digest`` of
+each window's token ids and the ``tokenizer`` that made them. Tables of older versions have neither. Their rows are
+paired by id and document, with a warning. (Ours.)
 """
 
 from __future__ import annotations
@@ -17,36 +18,36 @@ _TOKENIZER = "tokenizer"
 
 
 def window_key(scores: pd.DataFrame, *, what: str) -> list[str]:
-    """Columns in which two rows of the same window agree: ``document``, ``window`` and what there is of its content.
+    """Columns that identify a window: ``document``, ``window`` and, if present, its digest and tokenizer.
 
-    Warns where there is nothing of its content.
+    Warns if there is no digest.
 
     Raises:
-        ScoresError: a digest that stands in some rows only.
+        ScoresError: only some rows have a digest.
     """
     if _CONTENT not in scores:
         warnings.warn(
-            f"{what}: these scores carry no digest of the windows' text; windows of one id and document name are taken "
-            "to be the same",
+            f"{what}: these scores have no digest of the windows' text; windows with the same id and document "
+            "count as the same",
             stacklevel=3,
         )
         return ["document", "window"]
     unknown = scores[_CONTENT].isna()
     if unknown.any():
         raise ScoresError(
-            f"{what}: {int(unknown.sum())} of {len(scores)} rows carry no digest of the window's text, so that nobody "
-            "can tell whether they are of the same windows as the others; measure them again"
+            f"{what}: {int(unknown.sum())} of {len(scores)} rows have no digest of the window's text, so they cannot "
+            "be paired with the others; measure them again"
         )
     return ["document", "window", _CONTENT, *[_TOKENIZER] * (_TOKENIZER in scores)]
 
 
 def refuse_other_texts(scores: pd.DataFrame, *, what: str) -> None:
-    """Refuse rows of one window id, document and tokenizer that are of different texts.
+    """Refuse rows with the same window id, document and tokenizer but different texts.
 
-    Windows of different tokenizers are different in any case: families are asked about their own.
+    Windows of different tokenizers always differ: each family is measured on its own.
 
     Raises:
-        ScoresError: with the first such window.
+        ScoresError: names the first such window.
     """
     if _CONTENT not in scores:
         return

@@ -1,16 +1,15 @@
 """Predicting memorization: how much of M = 1 repetition explains, and what is left (ours).
 
-A logistic regression of M = 1 on the repetition count, the compressed size of the text, the log-probability of the
-prefix and the domain, cross-validated by document, so that no document is both learned from and tested on. Documents
-that share a window (equal ``digest``, where the table has it) are one, so that no text is either. Its AUC
-stands beside that of each factor alone and of all factors but one, and beside that of the same model fitted to
-shuffled outcomes, which must be one half. How well its probabilities are calibrated is shown, not assumed: Brier score
-and observed against predicted rates.
+The model is a logistic regression of M = 1 on the repetition count, the compressed size of the text, the
+log-probability of the prefix and the domain. It is cross-validated by document: no document is in both training and
+test. Documents that share a window (equal ``digest``, if the table has it) count as one, so no text is in both either.
+The AUC stands beside the AUC of each factor alone, of all factors but one, and of the same model fitted to shuffled
+outcomes, which must be one half. Calibration is measured: Brier score, and observed against predicted rates.
 
-Two things to know when reading it. The prefix was shown as often as the window, so its log-probability carries the
-repetition in it: "all but count" does not say what is left without repetition, the compressed size does. And a factor
-that says nothing can fall below one half where the windows were drawn in equal numbers of it (domains of the planted
-sets): what one fold has too many of, the others have too few of.
+Two cautions. First, the prefix was shown as often as the window, so its log-probability contains the repetition. "All
+but count" therefore does not show what is left without repetition; the compressed size does. Second, an uninformative
+factor can score below 0.5 if windows were sampled equally from its levels (as the planted sets are from domains): a
+level over-represented in the test fold is under-represented in training.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ FACTORS = {
 """Column of each factor."""
 
 UNMATCHED = {name: FACTORS[name] for name in ("compressed size", "prefix log-probability")}
-"""What is left to predict from among windows matched in count and domain, of ``interp.statistical.groups``."""
+"""Factors that remain for windows matched in count and domain (``interp.statistical.groups``)."""
 
 ALL = "all factors"
 SHUFFLED = "shuffled outcomes"
@@ -56,21 +55,21 @@ class Prediction(Brief):
     """How well M = 1 is predicted."""
 
     auc: dict[str, Estimate]
-    """AUC, 0 to 1, of all factors, of "X alone" and "all but X" for each factor X, and of shuffled outcomes."""
+    """AUC (0 to 1) of all factors, of "X alone" and "all but X" for each factor X, and of shuffled outcomes."""
     gain: dict[str, Estimate]
-    """AUC of all factors less that of each other set, the same documents drawn for both."""
+    """AUC of all factors minus the AUC of each other set, on the same resampled documents."""
     brier: Estimate
-    """Mean squared distance of the probability from the outcome; 0 is perfect."""
+    """Mean squared difference between probability and outcome; 0 is perfect."""
     brier_of_rate: Estimate
-    """The same for a model that knows the rate of the other folds alone."""
+    """The same for a model that predicts the rate of the other folds."""
     probability: Float[np.ndarray, " window"]
-    """Probability of M = 1 by all factors, from the fold that did not see the window's document; NaN for a window whose
-    outcome was not measured, which stands in no fold."""
+    """Probability of M = 1 by all factors, from a fit without the window's document. NaN for a window whose outcome was
+    not measured; it is in no fold."""
     reliability: Rates
-    """Observed rate in tenths of the windows by probability, with the mean ``predicted`` of each."""
+    """Observed rate in ten bins of windows by probability, with the mean ``predicted`` of each."""
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a set of factors: its AUC (``value``, ``low``, ``high``), and what all factors ``gain`` over it."""
+        """One row per set of factors: AUC (``value``, ``low``, ``high``) and the ``gain`` of all factors over it."""
         table = estimates_frame(list(self.auc.values())).assign(factors=list(self.auc))
         gains = estimates_frame(list(self.gain.values()))[["value", "low", "high"]].add_prefix("gain_")
         return table.merge(gains.assign(factors=list(self.gain)), on="factors", how="left")
@@ -87,22 +86,22 @@ def predict(
     """Predict M = 1 of one model's windows from their factors.
 
     Args:
-        scores: a row for each window of one model, with ``memorized`` (NaN where not measured: left out of everything),
-            ``document`` and the factors' columns; ``digest``, the same for windows of the same text, where it is known.
-        factors: column of each factor; a column of names has a level for each.
-        n_folds: folds of the cross-validation, at least 2; a document is in one.
-        n_resamples: bootstrap resamples, as many as the documents ask for unless given.
-        seed: of folds, shuffle and bootstrap.
+        scores: a row for each window of one model, with ``memorized`` (NaN if not measured: the window is left out),
+            ``document`` and the factors' columns. The optional ``digest`` is equal for windows of the same text.
+        factors: column of each factor. Each name in a categorical column is a level.
+        n_folds: folds of the cross-validation, at least 2. Each document is in one fold.
+        n_resamples: number of bootstrap resamples. By default it follows from the number of documents.
+        seed: seed of folds, shuffle and bootstrap.
 
     Raises:
-        ScoresError: an outcome that is neither true nor false, a factor that is missing, constant or not finite, one
-            factor only, one fold, or memorized or unmemorized windows in fewer documents than there are folds.
+        ScoresError: an outcome is neither true nor false; a factor is missing, constant or not finite; there is only
+            one factor or one fold; or the memorized or unmemorized windows are in fewer documents than there are folds.
     """
     check_columns(scores, [*factors.values(), "memorized", "document"], what="predicting memorization")
     if len(factors) < 2:
-        raise ScoresError(f"{list(factors)} is one factor; with nothing beside it there is nothing to compare")
+        raise ScoresError(f"{list(factors)} is one factor; give at least two to compare")
     if n_folds < 2:
-        raise ScoresError(f"n_folds={n_folds}: a window is tested on a model of other folds, so there must be two")
+        raise ScoresError(f"n_folds={n_folds}: cross-validation needs at least two folds")
     outcome = outcomes(scores["memorized"])
     measured = ~np.isnan(outcome)
     scores = scores[measured].reset_index(drop=True)
@@ -158,7 +157,7 @@ def predict(
 
 
 def _design(scores: pd.DataFrame, columns: Sequence[str]) -> Float[np.ndarray, "window feature"]:
-    """Factors as features: numbers as they are, a column of names as one level for each."""
+    """Factors as features: numbers unchanged, a categorical column as one indicator per level."""
     parts = [
         scores[[column]]
         if pd.api.types.is_numeric_dtype(scores[column])
@@ -173,9 +172,9 @@ def _out_of_fold(
     outcome: Bool[np.ndarray, " window"],
     fold: Int[np.ndarray, " window"],
 ) -> Float[np.ndarray, " window"]:
-    """Probability of each window by the model fitted on the other folds; where these are all of one kind, its rate."""
+    """Probability of each window by a fit on the other folds, or their rate if they have only one outcome."""
     probability = np.full(len(outcome), np.nan)
-    # The problems are small: threads of the linear algebra would cost more than they give.
+    # The problems are small: more threads for the linear algebra would cost time.
     with threadpool_limits(1):
         for number in np.unique(fold):
             inside = fold == number
@@ -189,7 +188,7 @@ def _out_of_fold(
 
 
 def _reliability(scores: pd.DataFrame, probability: Float[np.ndarray, " window"], *, seed: int) -> Rates:
-    """Observed rates in ten bins of equally many windows; fewer where probabilities are tied."""
+    """Observed rates in ten bins of equally many windows; fewer bins if probabilities tie."""
     tied = len(np.unique(probability)) == 1
     bins = np.zeros(len(probability)) if tied else pd.qcut(probability, 10, labels=False, duplicates="drop")
     observed = rates(scores.assign(bin=bins), by=("bin",), seed=seed)

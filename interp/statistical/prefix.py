@@ -1,7 +1,7 @@
-"""Log-probability that a model gives to the prefix itself, without having been told anything before it (ours).
+"""Log-probability of the prefix itself, without any text before it (ours).
 
-Text that a model finds likely from the start is often recited because it is predictable, not because it was seen
-often; as a factor beside the repetition count this tells the two apart.
+A likely prefix suggests that a window is memorized because it is predictable, not because it was seen often. Beside the
+repetition count, this factor separates the two.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from interp.sizes import Size
 
 @dataclass(frozen=True, repr=False, eq=False)
 class PrefixLogProb(Brief):
-    """How likely a model finds each prefix."""
+    """How likely each prefix is under the model."""
 
     windows: Windows
     log_prob: Float[np.ndarray, "window prefix"]
-    """Log-probability of each prefix token given those before it, nats, at most 0; NaN for the first."""
+    """Log-probability of each prefix token given those before it, nats, at most 0. NaN for the first token."""
     provenance: Provenance
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a window; ``prefix_log_prob`` is the mean over its prefix, nats a token."""
+        """One row per window. ``prefix_log_prob`` is the mean over the prefix, in nats per token."""
         return self.windows.to_frame().assign(prefix_log_prob=np.nanmean(self.log_prob, axis=1))
 
 
@@ -52,20 +52,20 @@ def prefix_log_prob(
     """Log-probability of each window's prefix, by one teacher-forced pass.
 
     Args:
-        model: the booted model.
-        windows: windows with prefixes of two tokens or more.
-        batch_size: windows of one pass; changes no value beyond rounding.
-        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
-            smaller where they must be. Changes no value beyond rounding.
+        model: a booted model.
+        windows: windows with prefixes of at least two tokens.
+        batch_size: windows per forward pass. Values change only by rounding.
+        memory_budget: approximate bytes of activations to hold at a time, or a text such as ``"2GiB"``. Batches
+            shrink to fit. Values change only by rounding.
         progress: show a bar with the time left.
 
     Raises:
-        WindowError: windows that the model cannot take, or prefixes of a single token.
-        DecodingError: logits that are NaN or infinite.
+        WindowError: the model cannot take the windows, or prefixes have only one token.
+        DecodingError: the logits are NaN or infinite.
     """
     check_windows(model, windows)
     if windows.prefix_len < 2:
-        raise WindowError("a prefix of one token has no log-probability: nothing stands before it")
+        raise WindowError("a prefix of one token has no log-probability: no token precedes it")
     values = np.full((len(windows), windows.prefix_len), np.nan)
     k = windows.prefix_len
     batch_size = rows_at_once(model, k, batch_size, memory_budget, unembedded=3 * k)

@@ -1,13 +1,12 @@
 """Memorization rates with intervals, and the histogram of scores.
 
-A window is memorized when greedy decoding from its prefix gives its continuation exactly, M = 1; the rate is
-the share of such windows (arXiv 2603.21658, "memorization rate"). The interval is Wilson's, 95 %, at the
-number of outcomes that are as good as independent where windows of one document go together
-(``interp.stats.estimates``).
+A window is memorized if greedy decoding from its prefix gives its continuation exactly (M = 1). The rate is the share
+of such windows (arXiv 2603.21658, "memorization rate"). The 95 % interval is Wilson's at the effective number of
+outcomes, because windows of one document are correlated (``interp.stats.estimates``).
 
-Everything derived from scores in this package takes one table with a row for each window and model: the columns
-``window``, ``document``, ``domain``, ``count``, ``score`` and ``memorized`` of ``Extraction.to_frame()``, and
-beside them ``model``, ``family`` and ``n_params`` where models are compared.
+All functions on scores in this package take one table with a row for each window and model. It has the columns
+``window``, ``document``, ``domain``, ``count``, ``score`` and ``memorized`` of ``Extraction.to_frame()``. Comparisons
+of models also need ``model``, ``family`` and ``n_params``.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from interp.stats.estimates import NOT_MEASURED, Estimate, clustered_rate
 __all__ = ["Rates", "ScoresError", "check_columns", "estimates_frame", "rate", "rates", "score_bin", "score_histogram"]
 
 SCORE_BINS = ("0", "(0, 0.25)", "[0.25, 0.5)", "[0.5, 0.75)", "[0.75, 1)", "1")
-"""Bins of the score M; the two ends stand alone, since "unmemorized" and "memorized" are exact."""
+"""Bins of the score M. The ends 0 and 1 have bins of their own: they mean "unmemorized" and "memorized"."""
 
 _EDGES = (0.25, 0.5, 0.75)
 
@@ -38,9 +37,9 @@ class Rates(Brief):
     """Rates of groups of windows."""
 
     groups: pd.DataFrame
-    """One row a group: the values of the grouping columns."""
+    """One row per group: the values of the grouping columns."""
     estimates: tuple[Estimate, ...]
-    """Rate of each group with its interval, 0 to 1; NaN where no window was measured."""
+    """Rate of each group with its interval, 0 to 1. NaN if no window was measured."""
 
     def __post_init__(self) -> None:
         if len(self.groups) != len(self.estimates):
@@ -66,7 +65,7 @@ def estimates_frame(estimates: Sequence[Estimate]) -> pd.DataFrame:
 
 
 def rate(outcome: pd.Series, document: pd.Series | None, *, seed: int = 0) -> Estimate:
-    """Share of windows whose outcome is true, NaN left out; clustered by document where one has several windows."""
+    """Share of windows whose outcome is true, without NaN. Clustered by document, unless ``document`` is ``None``."""
     found = outcomes(outcome)
     measured = ~np.isnan(found)
     true = found[measured] == 1
@@ -88,16 +87,17 @@ def rates(
 
     Args:
         scores: a row for each window and model.
-        by: columns to group by, such as ``("model", "domain")`` or ``("model", "count")``; none for one rate of all.
-        outcome: column of true and false, or 1 and 0; NaN where it was not measured.
-        document: column that intervals are clustered by; ``None`` takes every row as independent.
-        seed: of the bootstrap over documents.
+        by: columns to group by, such as ``("model", "domain")`` or ``("model", "count")``. None: one rate of all
+            windows.
+        outcome: column of true and false, or 1 and 0; NaN if not measured.
+        document: column of the clusters of intervals. ``None`` treats every row as independent.
+        seed: seed of the bootstrap over documents.
 
     Returns:
-        The groups in order of their values.
+        The groups, sorted by their values.
 
     Raises:
-        ScoresError: a missing column, no rows, or an outcome that is not true or false.
+        ScoresError: a column is missing, there are no rows, or an outcome is not true or false.
     """
     by = several(by)
     check_columns(scores, [*by, outcome, *([document] if document else [])], what="a rate")
@@ -110,7 +110,7 @@ def rates(
 
 
 def score_bin(score: Float[np.ndarray, " window"]) -> pd.Categorical[str]:
-    """The bin of ``SCORE_BINS`` that each score M lies in; missing where the score is NaN.
+    """The bin of ``SCORE_BINS`` of each score M; missing where the score is NaN.
 
     Raises:
         ScoresError: a score outside 0 to 1.
@@ -125,9 +125,9 @@ def score_bin(score: Float[np.ndarray, " window"]) -> pd.Categorical[str]:
 
 
 def score_histogram(scores: pd.DataFrame, *, by: str | Sequence[str] = (), seed: int = 0) -> Rates:
-    """Share of windows in each bin of the score M, within each group; every bin is there, an empty one with share 0.
+    """Share of windows in each bin of the score M, within each group. Empty bins are listed with share 0.
 
-    Windows whose score is NaN are in no bin and not in ``n``; a group of such windows alone has NaN.
+    Windows whose score is NaN are in no bin and not in ``n``. A group of only such windows has NaN.
     """
     by = several(by)
     check_columns(scores, [*by, "score", "document"], what="the score histogram")

@@ -3,9 +3,9 @@
     linear:    rate = intercept + slope * log10(parameters)
     logistic:  log odds of the rate = intercept + slope * log10(parameters)
 
-arXiv 2603.21658 finds the rate log-linear inside a family and up to 100 times apart between families of one size.
-The intervals are ours: documents are drawn with replacement and the same draw is used for every size of a family,
-because the sizes were asked about the same windows.
+arXiv 2603.21658 finds that the rate is log-linear inside a family, and that families of one size differ up to 100
+times. The intervals are ours: the bootstrap resamples documents, and all sizes of a family use the same resamples,
+because they were measured on the same windows.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ class Scaling(Brief):
     """Rate of each ``family``, ``model`` and ``n_params``."""
     families: tuple[str, ...]
     n_sizes: tuple[int, ...]
-    """Models of each family."""
+    """Number of models in each family."""
     linear_slope: tuple[Estimate, ...]
     """Rise in rate for ten times the parameters, of each family."""
     linear_intercept: Float[np.ndarray, " family"]
     linear_r2: Float[np.ndarray, " family"]
-    """R2 of the line over the sizes; NaN with two sizes, which every line meets, or where all rates are equal."""
+    """R2 of the line over the sizes. NaN for two sizes (every line fits them) or equal rates."""
     logistic_slope: tuple[Estimate, ...]
-    """Rise in log odds for ten times the parameters; NaN where no window or every window is memorized."""
+    """Rise in log odds for ten times the parameters. NaN if no window or every window is memorized."""
     logistic_intercept: Float[np.ndarray, " family"]
     logistic_r2: Float[np.ndarray, " family"]
-    """R2 of the logistic curve, measured on the rates themselves, so that it compares with the line's."""
+    """R2 of the logistic curve on the rates themselves, so that it is comparable with the line's."""
 
     def to_frame(self) -> pd.DataFrame:
-        """Two rows a family, one a ``fit``: its slope (``value``, ``low``, ``high``), ``intercept`` and ``r2``."""
+        """One row per family and ``fit``: its slope (``value``, ``low``, ``high``), ``intercept`` and ``r2``."""
         parts = [
             pd.DataFrame(
                 {"family": self.families, "fit": fit, "n_sizes": self.n_sizes, "intercept": intercept, "r2": r2}
@@ -65,17 +65,17 @@ class Scaling(Brief):
 
 
 def scaling(scores: pd.DataFrame, *, n_resamples: int | None = None, seed: int = 0) -> Scaling:
-    """Fit the rate against log10(parameters) in each family that has models of two sizes or more.
+    """Fit the rate against log10(parameters) in each family with at least two sizes.
 
     Args:
         scores: a row for each window and model, with ``family``, ``model``, ``n_params``, ``window``, ``document``
             and ``memorized`` (NaN where not measured).
-        n_resamples: bootstrap resamples, as many as the documents ask for unless given.
-        seed: of the bootstrap.
+        n_resamples: number of bootstrap resamples. By default it follows from the number of documents.
+        seed: seed of the bootstrap.
 
     Raises:
-        ScoresError: sizes of a family that were not asked about the same windows or not measured on all of them, no
-            family with two sizes, or a table that says two things of a model or a window, or none.
+        ScoresError: the sizes of a family were not all measured on the same windows; no family has two sizes; or the
+            table has missing or contradictory entries for a model or a window.
     """
     scores = _checked(scores, what="scaling")
     key = window_key(scores, what="scaling")
@@ -100,7 +100,7 @@ def scaling(scores: pd.DataFrame, *, n_resamples: int | None = None, seed: int =
 
 
 class _Fit(NamedTuple):
-    """What ``Scaling`` holds of one family."""
+    """The fields of ``Scaling`` for one family."""
 
     family: str
     n_sizes: int
@@ -117,19 +117,18 @@ def _fit(family: str, group: pd.DataFrame, key: list[str], *, n_resamples: int |
     values, documents = _by_model(group, sizes["model"].to_list(), key)
     if np.isnan(values).any():
         raise ScoresError(
-            f"the sizes of {family} were not asked about the same windows, or some were not measured; "
-            "select those all have"
+            f"the sizes of {family} were not measured on the same windows; select the windows that all have"
         )
     x = np.log10(sizes["n_params"].to_numpy(dtype=np.float64))
     means, n = resampled_means(values, clusters=documents, seed=seed, n_resamples=n_resamples)
-    # The first row is the sample itself; the rest are its resamples.
+    # Row 0 is the sample itself, the rest are its resamples.
     means = np.vstack([values.mean(axis=0), means])
     n = np.vstack([np.full(len(x), float(len(values))), n])
     intercept, slope = linear_fit(x, means)
     log_odds, log_odds_slope = logistic_fit(x, means, n)
     sample = resting_on(documents)
     if np.ptp(means) == 0:
-        # Every rate is 0, or every one 1, in every resample: nothing says how far a slope may be from 0.
+        # All rates are 0, or all are 1, in every resample. This does not bound the slope.
         slope[1:] = np.nan
     return _Fit(
         family=family,
@@ -150,25 +149,25 @@ def family_ratios(
 
     Args:
         scores: as ``scaling``.
-        n_params: the size; of each family the model nearest to it is taken.
-        within: a family whose nearest model is further off than this factor is left out.
-        n_resamples: bootstrap resamples, as many as the documents ask for unless given; documents that families share
-            are drawn together.
-        seed: of the bootstrap.
+        n_params: the size. Each family is represented by the model nearest to it.
+        within: a family whose nearest model is further away than this factor is left out.
+        n_resamples: number of bootstrap resamples. By default it follows from the number of documents. Documents that
+            families share are resampled together.
+        seed: seed of the bootstrap.
 
     Returns:
-        One row a pair: ``family`` and ``model`` over ``other_family`` and ``other_model``, with ``value``, ``low``,
-        ``high``, ``n``, ``n_clusters``. Infinite where the other rate is 0, NaN where both are or one
-        was not measured. ``n_clusters`` is of the model that was asked about fewer documents.
+        One row per pair: ``family`` and ``model`` over ``other_family`` and ``other_model``, with ``value``, ``low``,
+        ``high``, ``n``, ``n_clusters``. Infinite if the other rate is 0. NaN if both are 0 or one was not measured.
+        ``n_clusters`` is that of the model measured on fewer documents.
 
     Raises:
-        ScoresError: fewer than two families have a model of that size, a size or factor that is none, one window of one
-            document and tokenizer that is another text in another family, and as ``scaling``.
+        ScoresError: fewer than two families have a model of that size; the size or factor is out of range; a window
+            with one id, document and tokenizer has different texts in two families; or as ``scaling``.
     """
     scores = _checked(scores, what="the ratio between families")
     key = window_key(scores, what="the ratio between families")
     if not (0 < n_params < np.inf and within >= 1):
-        raise ScoresError(f"n_params={n_params} and within={within}: a size is above 0, and a factor at least 1")
+        raise ScoresError(f"n_params={n_params} and within={within}: a size must be above 0, and a factor at least 1")
     models = scores.drop_duplicates("model")[["family", "model", "n_params"]]
     models = models.assign(off=np.abs(np.log10(models["n_params"] / n_params))).sort_values(
         ["family", "off", "n_params"]
@@ -189,7 +188,7 @@ def family_ratios(
             with np.errstate(divide="ignore", invalid="ignore"):
                 value, drawn = float(np.divide(whole[i], whole[j])), means[:, i] / means[:, j]
             either = ~np.isnan(values[:, [i, j]]).all(axis=1)
-            # The model that was asked about fewer documents decides.
+            # The model measured on fewer documents decides.
             fewer = min(
                 (resting_on(documents[~np.isnan(values[:, k])]) for k in (i, j)), key=lambda rests: rests["n_clusters"]
             )
@@ -204,15 +203,15 @@ def transitions(scores: pd.DataFrame, *, seed: int = 0) -> Rates:
 
     Args:
         scores: as ``scaling``, with ``score``.
-        seed: of the bootstrap over documents.
+        seed: seed of the bootstrap over documents.
 
     Returns:
-        One group for each ``family``, step (``from_model``, ``to_model``), ``from_bin`` and ``to_bin`` that occurs,
-        with ``n_windows`` that moved so; the rate is their share of all windows in ``from_bin``. Windows whose score
-        is NaN at either size are left out of that step.
+        One group for each ``family``, step (``from_model``, ``to_model``), ``from_bin`` and ``to_bin`` that occurs.
+        ``n_windows`` counts the windows that moved so, and the rate is their share of all windows in ``from_bin``.
+        Windows whose score is NaN at either size are left out of that step.
 
     Raises:
-        ScoresError: as ``scaling``; two models of one size in a family.
+        ScoresError: as ``scaling``, or a family has two models of one size.
     """
     scores = _checked(scores, what="size transitions", also=("score",))
     key = window_key(scores, what="size transitions")
@@ -228,7 +227,7 @@ def transitions(scores: pd.DataFrame, *, seed: int = 0) -> Rates:
                 group[group["model"] == large], on=key, suffixes=("_from", "_to")
             )
             if len(pair) != (group["model"] == small).sum():
-                raise ScoresError(f"{small} and {large} were not asked about the same windows; select those both have")
+                raise ScoresError(f"{small} and {large} were not measured on the same windows; select those both have")
             pair = pair.dropna(subset=["bin_from", "bin_to"])
             for start, starting in pair.groupby("bin_from", observed=True):
                 for end in starting["bin_to"].cat.categories[np.unique(starting["bin_to"].cat.codes)]:
@@ -242,7 +241,10 @@ def transitions(scores: pd.DataFrame, *, seed: int = 0) -> Rates:
 
 
 def _checked(scores: pd.DataFrame, *, what: str, also: Sequence[str] = ()) -> pd.DataFrame:
-    """The table with outcomes and sizes as numbers; refused where it says two things of a model or window, or none."""
+    """The table with outcomes and sizes as numbers.
+
+    Refuses missing or contradictory entries for a model or a window.
+    """
     check_columns(scores, [*_NEEDED, *also], what=what)
     checked = scores.assign(memorized=outcomes(scores["memorized"]), n_params=numbers(scores["n_params"], low=1.0))
     for column in ("family", "model", "n_params", "window"):
@@ -261,7 +263,7 @@ def _checked(scores: pd.DataFrame, *, what: str, also: Sequence[str] = ()) -> pd
 def _by_model(
     scores: pd.DataFrame, models: list[str], key: list[str]
 ) -> tuple[Float[np.ndarray, "sample column"], Shaped[np.ndarray, " sample"]]:
-    """Outcome of every window by model, NaN where a model was not asked, and the windows' documents."""
+    """Outcome of every window by model (NaN if a model was not measured on it), and the windows' documents."""
     wanted = scores[scores["model"].isin(models)]
     table = wanted.pivot(index=key, columns="model", values="memorized")[models]
     return table.to_numpy(), table.index.get_level_values("document").to_numpy().astype(str)

@@ -1,4 +1,4 @@
-"""Tables of scores that were written earlier, read together: what scaling, domains and dose-response start from."""
+"""Reads saved tables of scores together, as the input of scaling, domains and dose-response."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from interp.statistical.rates import ScoresError, check_columns
 
 
 def read_scores(paths: Sequence[Path], *, of_families: bool = False) -> tuple[pd.DataFrame, list[Provenance]]:
-    """Tables of ``Extraction.to_frame()`` or ``Flags.to_frame()``, stacked, with a column ``model``.
+    """Read tables of ``Extraction.to_frame()`` or ``Flags.to_frame()`` and stack them, with a column ``model``.
 
     Args:
-        paths: parquet files, or folders of parts; several of one model are windows of that model.
-        of_families: also give ``family`` and ``n_params``: those in a table, else the registry's.
+        paths: parquet files, or folders of parts. Several tables of one model hold different windows of it.
+        of_families: also give ``family`` and ``n_params``, from the table or else from the registry.
 
     Raises:
-        ScoresError: a file that cannot be read or was not written by this suite, a window that a model has twice,
-            tables of one model's name that are of other weights, another revision, tokenizer, dtype or attention, or of
-            other hooks, or a model whose family or size is neither in its table nor in the registry.
+        ScoresError: a file cannot be read or was not written by this suite; a model has a window twice; tables of one
+            model name differ in weights, revision, tokenizer, dtype, attention or hooks; or the family or size of a
+            model is neither in its table nor in the registry.
     """
     files = [file for path in paths for file in (sorted(path.glob("*.parquet")) if path.is_dir() else [path])]
     if not files:
@@ -49,8 +49,8 @@ def read_scores(paths: Sequence[Path], *, of_families: bool = False) -> tuple[pd
     if twice.any():
         model, window = scores.loc[twice, ["model", "window"]].iloc[0]
         raise ScoresError(
-            f"window {window} of {model} is in these tables twice; give each table once, and tables of one corpus at a "
-            "time: in each the ids count from 0"
+            f"window {window} of {model} is in these tables twice; give each table once, and only tables of one "
+            "corpus (ids count from 0 in each corpus)"
         )
     return scores, provenance
 

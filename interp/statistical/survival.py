@@ -1,8 +1,8 @@
-"""How far windows are recited, with the censored ones counted as long as they are seen (Kaplan and Meier 1958).
+"""Memorization depth with censoring: the Kaplan-Meier estimate (Kaplan and Meier 1958).
 
-A window that is still right where its text ends was right for ``depth`` tokens and is not known further. At each token
-the share that misses it is taken among the windows that have come so far and have that token: the share recited at
-least d tokens is the product of what is left at each.
+A window that is still correct where its text ends is censored: its depth is at least ``depth`` tokens. At each token,
+the share of misses is taken over the windows that are correct so far and have that token. The share with a depth of at
+least d is the product of the shares that remain at each token.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from interp.stats.estimates import from_resamples, resampled_means, resting_on
 def survival(
     depths: Float[np.ndarray, " sample"], censored: Bool[np.ndarray, " sample"], at: int | Sequence[int]
 ) -> Float[np.ndarray, " at"]:
-    """Share recited at least so far, P(depth >= d) for each d in ``at``.
+    """Share of windows with at least this depth, P(depth >= d), for each d in ``at``.
 
-    0 from where all windows have missed. NaN where no window was seen so far and some were censored before.
+    0 beyond the depth at which all windows have missed. NaN if no window reaches d and some were censored before it.
     """
     at = several(at)
     missed, at_risk = _events(depths, censored, max(at, default=0))
@@ -34,7 +34,7 @@ def survival(
 def _events(
     depths: Float[np.ndarray, " sample"], censored: Bool[np.ndarray, " sample"], furthest: int
 ) -> tuple[Bool[np.ndarray, "sample token"], Bool[np.ndarray, "sample token"]]:
-    """Whether a window misses each further token (from 0), and whether it is there to miss it."""
+    """Whether each window misses each further token (from 0), and whether it is at risk there."""
     token = np.arange(furthest)
     missed = (depths[:, None] == token) & ~censored[:, None]
     return missed, missed | (depths[:, None] > token)
@@ -43,10 +43,10 @@ def _events(
 def _product(
     missed: Float[np.ndarray, "resample token"], at_risk: Float[np.ndarray, "resample token"]
 ) -> Float[np.ndarray, "resample depth"]:
-    """Share left at each depth, 1 at depth 0, from the means of both events."""
+    """Share that remains at each depth (1 at depth 0), from the means of both events."""
     hazard = np.divide(missed, at_risk, out=np.zeros(missed.shape), where=at_risk > 0)
     left = np.cumprod(np.concatenate([np.ones((len(hazard), 1)), 1 - hazard], axis=1), axis=1)
-    # Nobody is at risk: all have missed, and 0 are left; or the last ones were censored, and what they do is not known.
+    # No window is at risk. Either all have missed (0 remain), or the last ones were censored (unknown).
     left[:, 1:][(at_risk == 0) & (left[:, 1:] > 0)] = np.nan
     return left
 
@@ -59,22 +59,21 @@ def depth_summary(
     n_resamples: int | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Share of memorized windows recited at least so many tokens further, censoring allowed for.
+    """Share of memorized windows with at least each depth, with censoring taken into account.
 
     Args:
         table: rows of ``Depth.to_frame()`` with the grouping columns.
         at: depths, in tokens.
         by: columns to group by.
-        n_resamples: bootstrap resamples, as many as the documents ask for unless given, whole documents drawn.
-        seed: of the bootstrap.
+        n_resamples: number of bootstrap resamples of whole documents. By default it follows from their number.
+        seed: seed of the bootstrap.
 
     Returns:
-        One row a group and depth: ``value`` with ``low`` and ``high``, clustered by document, ``n``, ``n_at_risk``, the
-        windows whose text was tried that far, and ``n_clusters``, the documents of these. NaN where none was.
+        One row per group and depth: ``value`` with ``low`` and ``high``, clustered by document; ``n``; ``n_at_risk``,
+        the windows whose text was tried that far; and ``n_clusters``, their documents. NaN if there are none.
 
     Raises:
-        ScoresError: a depth or an ``at`` that is not a number of tokens, or a depth of which is not known whether it is
-            censored.
+        ScoresError: a depth or an ``at`` is not a number of tokens, or ``censored`` is missing for a depth.
     """
     at, by = several(at), several(by)
     check_columns(table, [*by, "depth", "censored", "document"], what="a summary of depth")
@@ -83,7 +82,7 @@ def depth_summary(
     known = ~np.isnan(depth)
     if min(at, default=0) < 0 or (depth[known] % 1 != 0).any() or np.isnan(ended[known]).any():
         raise ScoresError(
-            f"depths and at={list(at)} are whole numbers of tokens from 0 on, and `censored` is known of each depth"
+            f"depths and at={list(at)} must be whole numbers of tokens from 0 on, and each depth needs `censored`"
         )
     rows, estimates = [], []
     for key, group in grouped(table.assign(depth=depth, censored=ended)[known], by):

@@ -1,9 +1,9 @@
-"""Compressed size of a window's own text: how predictable it is without having been seen.
+"""Compressed size of a window's text: how predictable it is by itself.
 
-Bits a token under zlib and lzma (Carlini et al. 2021, arXiv 2012.07805, compare perplexity with zlib in this way). It
-tells "recited because the text is predictable" from "recited because it was seen often". Both compressors run without
-headers and checksums, which would outweigh 64 tokens. Sizes are in bytes of UTF-8, so short texts differ in steps of
-8 / 64 bits a token. (Ours.)
+Bits per token under zlib and lzma (Carlini et al. 2021, arXiv 2012.07805, compare perplexity with zlib in this way).
+The size separates "memorized because the text is predictable" from "memorized because it was seen often". Both
+compressors run without headers and checksums, which would outweigh 64 tokens. Sizes are in bytes of UTF-8, so the sizes
+of 64 tokens come in steps of 8 / 64 bits per token. (Ours.)
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class TextSize(Brief):
     """Compressed size of each window's text, prefix and continuation together."""
 
     zlib: Float[np.ndarray, " window"]
-    """Bits a token under zlib (deflate, level 9)."""
+    """Bits per token under zlib (deflate, level 9)."""
     lzma: Float[np.ndarray, " window"]
-    """Bits a token under lzma (preset 9, extreme)."""
+    """Bits per token under lzma (preset 9, extreme)."""
 
 
 def deflated_bytes(text: bytes) -> int:
@@ -40,29 +40,29 @@ def deflated_bytes(text: bytes) -> int:
 
 def lzma_bytes(text: bytes) -> int:
     """Length of the raw LZMA stream."""
-    # The preset's dictionary is 64 MiB, which takes 50 ms to set up. One as long as the text gives the same stream.
+    # The preset's dictionary of 64 MiB takes 50 ms to set up. A dictionary as long as the text gives the same stream.
     size = {"dict_size": max(2**12, len(text))}
     filters = [{"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, **size}]
     return len(lzma.compress(text, lzma.FORMAT_RAW, filters=filters))
 
 
 def text_size(tokenizer: PreTrainedTokenizerBase, windows: Windows) -> TextSize:
-    """Bits a token of each window's own text.
+    """Compressed size of each window's text, in bits per token.
 
     Args:
-        tokenizer: the one that made the windows.
+        tokenizer: the tokenizer that made the windows.
         windows: any windows.
 
     Returns:
-        Sizes in the windows' order. A character cut by a window's edge is read as the replacement character.
+        Sizes in the order of the windows. A character cut by a window's edge counts as the replacement character.
 
     Raises:
-        WindowError: windows of another tokenizer.
+        WindowError: the windows have another tokenizer.
     """
     if windows.tokenizer not in (None, tokenizer_fingerprint(tokenizer)):
         raise WindowError(
-            f"windows of {windows.source} are token ids of the tokenizer {windows.tokenizer}, not of this one: "
-            "its text would not be theirs"
+            f"windows of {windows.source} have token ids of the tokenizer {windows.tokenizer}, not of this one: "
+            "it would decode another text"
         )
     texts = [text.encode() for text in tokenizer.batch_decode(windows.tokens)]
     bits = 8 / windows.tokens.shape[1]

@@ -1,1 +1,1 @@
-"""Every estimate and interval, ranks, and curves over groups of windows."""
+"""Estimates and intervals, ranks, and curves over groups of windows."""

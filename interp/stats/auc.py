@@ -1,7 +1,7 @@
-"""Area under the ROC curve: the chance that a memorized window is ranked above an unmemorized one, ties counting half.
+"""Area under the ROC curve: the probability that a memorized window ranks above an unmemorized one. Ties count half.
 
-Pairs are formed inside a fold of the cross-validation: two folds have two fitted models, whose levels do not compare
-(pooling them pushes the AUC of no information below one half).
+Only windows of one cross-validation fold are compared. Two folds have two fitted models, whose predictions are not on
+one scale; pooling them pushes the AUC of an uninformative model below 0.5.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from interp.stats.estimates import Estimate, from_resamples, resample_weights, r
 
 
 class RankedFolds:
-    """Predictions sorted once, so that the AUC under many sets of weights is a few sums each."""
+    """Predictions, sorted once. The AUC under each set of weights is then a few sums."""
 
     def __init__(
         self,
@@ -23,7 +23,7 @@ class RankedFolds:
         positive: Bool[np.ndarray, " sample"],
         fold: Int[np.ndarray, " sample"],
     ) -> None:
-        # One level for each fold and distinct prediction, in rising order within the fold.
+        # One level per fold and distinct prediction, in rising order within the fold.
         keys = np.stack([fold.astype(np.float64), prediction], axis=1)
         levels, self._level = np.unique(keys, axis=0, return_inverse=True)
         self._positive = positive
@@ -31,7 +31,7 @@ class RankedFolds:
         self._n_levels = len(levels)
 
     def auc(self, weights: Float[np.ndarray, " sample"]) -> float:
-        """AUC with each sample weighing as given; NaN where no fold has both kinds."""
+        """AUC with the given weight for each sample. NaN if no fold has both kinds."""
         level = self._level.reshape(-1)
         above = np.bincount(level, weights * self._positive, self._n_levels)
         below = np.bincount(level, weights * ~self._positive, self._n_levels)
@@ -53,10 +53,10 @@ def auc_estimates(
     seed: int,
     n_resamples: int | None = None,
 ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
-    """AUC of each set of predictions, and the AUC of ``reference`` less it, with bootstrap intervals by document.
+    """AUC of each set of predictions, and the AUC of ``reference`` minus it, with bootstrap intervals by document.
 
-    The same documents are drawn for all sets. The fitted models are not fitted again: the interval is that of testing
-    them on other documents.
+    All sets use the same resampled documents. The models are not refitted, so the interval covers the choice of test
+    documents only.
     """
     ranked = {name: RankedFolds(p, positive, fold) for name, p in predictions.items()}
     every = np.ones(len(positive))

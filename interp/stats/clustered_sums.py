@@ -1,8 +1,8 @@
-"""Means of columns with intervals by document, from windows that come piece by piece and are not kept (ours).
+"""Means of columns with intervals by document, from windows that arrive piece by piece and are not kept (ours).
 
-Only sums by document are held. Where there are more documents than ``MAX_CLUSTERS``, whole documents are thrown
-together into that many clusters by a hash of their names, and these are resampled instead (random groups; Wolter 2007,
-ch. 2): the means stay exact, the interval rests on fewer, larger units, and memory does not grow.
+Only sums by document are held. Beyond ``MAX_CLUSTERS`` documents, a hash of the document's name assigns whole documents
+to that many clusters, and the clusters are resampled instead (random groups; Wolter 2007, ch. 2). The means stay exact,
+memory stays bounded, and the interval rests on fewer, larger units.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ MAX_CLUSTERS = 2048
 
 
 class ClusteredSums:
-    """Sums of columns by cluster, while windows are added."""
+    """Sums of columns by cluster. Windows can be added at any time."""
 
     def __init__(self, n_columns: int, *, max_clusters: int = MAX_CLUSTERS) -> None:
         self._max = max_clusters
         self._row: dict[str, int] | None = {}
-        """Cluster of each document; ``None`` once documents are thrown together."""
+        """Cluster of each document; ``None`` once documents are merged."""
         self._sums, self._sizes = np.zeros((0, n_columns)), np.zeros((0, n_columns))
         self._trials = 1
 
     def add(self, values: Float[np.ndarray, "window column"], documents: Shaped[np.ndarray, " window"]) -> None:
-        """Add some windows; NaN where a window was not measured in a column."""
+        """Add windows. NaN means that a window was not measured in a column."""
         names = np.unique(documents.astype(str))
         rows = self._rows(names.tolist())
         sums, sizes = cluster_sums(values, documents)
@@ -37,7 +37,7 @@ class ClusteredSums:
         self._trials = min(self._trials, trials_of(values))
 
     def _rows(self, names: list[str]) -> Int[np.ndarray, " name"]:
-        """Clusters of documents, with rows for them; throws documents together when there are too many."""
+        """Row of each document's cluster. Makes new rows as needed, and merges documents when there are too many."""
         if self._row is not None:
             for name in names:
                 self._row.setdefault(name, len(self._row))
@@ -57,15 +57,16 @@ class ClusteredSums:
         return zlib.crc32(name.encode()) % self._max
 
     def estimates(self, *, seed: int, n_resamples: int | None = None, trials: int | None = None) -> list[Estimate]:
-        """Mean of each column with its interval; those of ``column_estimates`` while no documents were thrown together.
+        """Mean of each column with its interval. Equal to ``column_estimates`` as long as no documents were merged.
 
         Args:
-            seed: of the bootstrap.
-            n_resamples: bootstrap resamples, whole clusters drawn; as many as these ask for unless given.
+            seed: seed of the bootstrap.
+            n_resamples: number of bootstrap resamples of whole clusters. By default it follows from the number of
+                clusters.
             trials: as in ``column_estimates``.
         """
         sums, sizes = self._sums, self._sizes
-        if self._row is not None:  # in order of their names, as elsewhere, so that the same seed draws the same
+        if self._row is not None:  # sorted by name, as elsewhere, so that a seed always draws the same documents
             order = [self._row[name] for name in sorted(self._row)]
             sums, sizes = sums[order], sizes[order]
         there = sizes.any(axis=1)

@@ -1,6 +1,6 @@
 """Curves over layers or positions for groups of windows, with intervals by document.
 
-A group is a boolean mask over the windows, so a window may stand in several (unmemorized and matched).
+A group is a boolean mask over the windows. A window can be in several groups (unmemorized and matched).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from interp.data.windows import Windows
 from interp.stats.estimates import Estimate, cluster_sums, mean_estimates, trials_of
 
 Groups = Mapping[str, Bool[np.ndarray, " _window"]]
-"""Windows of each group, by the group's name; the length of a mask is checked where it is used."""
+"""Mask of each group, by name. The length of a mask is checked where it is used."""
 
 Points = Mapping[str, Sequence[Any] | Shaped[np.ndarray, " point"]]
 """Columns that describe the points of a curve, by name."""
@@ -28,10 +28,10 @@ EVERY = "all windows"
 def memorization_groups(
     score: Float[np.ndarray, " window"], *, matched: Bool[np.ndarray, " window"] | None = None
 ) -> dict[str, Bool[np.ndarray, " window"]]:
-    """Memorized windows (M = 1), unmemorized ones (M = 0) and, where given, the matched ones among these.
+    """Masks of memorized (M = 1), unmemorized (M = 0) and, if given, matched windows.
 
     Args:
-        score: M of each window, 0 to 1; windows between, or NaN, are in no group.
+        score: M of each window, 0 to 1. Windows with another value than 0 and 1, or NaN, are in no group.
         matched: unmemorized windows chosen as controls of the memorized ones.
     """
     groups = {"memorized": score == 1, "unmemorized": score == 0}
@@ -41,10 +41,10 @@ def memorization_groups(
 
 
 def group_masks(groups: Groups | None, n_windows: int) -> Groups:
-    """Groups as they were given, or all windows as one where none were.
+    """The given groups, checked; or one group of all windows if none are given.
 
     Raises:
-        WindowError: what is no mapping of masks by name, or a mask of another kind or length.
+        WindowError: ``groups`` is not a mapping from names to masks, or a mask has another type or length.
     """
     if groups is None:
         return {EVERY: np.ones(n_windows, dtype=bool)}
@@ -64,17 +64,17 @@ def column_estimates(
     seed: int,
     trials: int | None = None,
 ) -> tuple[list[Estimate], Float[np.ndarray, "resample column"]]:
-    """Mean of each column over the windows measured in it (not NaN), with its interval by document.
+    """Mean of each column over its measured windows (not NaN), with the interval by document.
 
     Args:
         values: NaN where a window was not measured in a column.
-        documents: the document of each window; whole documents are drawn.
-        seed: of the bootstrap.
-        trials: as in ``from_resamples``, of all columns; unless given, they are shares if all hold true and false.
+        documents: the document of each window; the bootstrap resamples whole documents.
+        seed: seed of the bootstrap.
+        trials: as in ``from_resamples``, for all columns. By default the means are shares if all values are 0 or 1.
 
     Returns:
-        The estimates, and the means in each resample: the same documents are drawn for all columns, so that a
-        difference of columns has its interval from ``from_resamples``.
+        The estimates, and the means in each resample. All columns use the same resampled documents, so
+        ``from_resamples`` can give the interval of a difference of columns.
     """
     sums, sizes = cluster_sums(values, documents)
     return mean_estimates(sums, sizes, seed=seed, trials=trials_of(values) if trials is None else trials)
@@ -94,22 +94,22 @@ def group_curves(
     seed: int = 0,
     trials: int | None = None,
 ) -> pd.DataFrame:
-    """Mean over the windows of each group at each point, with a 95 % bootstrap interval by document.
+    """Mean of each group at each point, with a 95 % bootstrap interval by document.
 
     Args:
-        values: one value a window and point; NaN where not measured.
-        windows: the windows, for their documents.
-        points: columns that describe the points, each as long as there are points.
-        groups: masks by name; all windows as one group unless given.
-        seed: of the bootstrap.
-        trials: as in ``column_estimates``, of all groups.
+        values: one value per window and point; NaN if not measured.
+        windows: the windows; their documents are the clusters.
+        points: columns that describe the points, one entry per point.
+        groups: masks by name. Default: one group of all windows.
+        seed: seed of the bootstrap.
+        trials: as in ``column_estimates``, for all groups.
 
     Returns:
-        One row a group and point: ``group``, the columns of ``points``, ``value``, ``low``, ``high``, ``n`` (windows),
-        ``n_documents``.
+        One row per group and point: ``group``, the columns of ``points``, ``value``, ``low``, ``high``, ``n``
+        (windows), ``n_documents``.
 
     Raises:
-        WindowError: a mask of another length than there are windows.
+        WindowError: a mask does not have one entry per window.
     """
     rows, known = [], trials_of(values) if trials is None else trials
     for group, mask in group_masks(groups, len(windows)).items():

@@ -1,25 +1,25 @@
-"""Estimates with intervals. Every interval of the suite is computed here.
+"""Estimates with intervals. All intervals of the suite are computed here.
 
-Windows of one document go together, so whole documents are drawn again (bootstrap by cluster; Efron and Tibshirani
-1993, ch. 13; Cameron and Miller 2015). What the resamples say is turned into an interval in one of two ways, both
-corrected for few documents:
+Windows of one document are correlated, so the bootstrap resamples whole documents (bootstrap by cluster; Efron and
+Tibshirani 1993, ch. 13; Cameron and Miller 2015). The resamples give an interval in one of two ways, both corrected for
+few documents:
 
 - A mean, a slope, a ratio: the expanded percentile interval (Hesterberg 2015, "What Teachers Should Know About the
-  Bootstrap", The American Statistician 69(4), sec. 4 and 5). Percentiles further out than 2.5 % make up for resamples
-  that vary too little, by sqrt((G - 1) / G), and for a normal quantile where Student's belongs.
-- A share: the Wilson interval at the effective number of outcomes, p (1 - p) over the variance of the resamples, at
-  most the true number and reduced by the ratio of two Student quantiles (Korn and Graubard 1998, Survey Methodology
-  24(2); with Wilson's interval in place of Clopper and Pearson's as in Dean and Pagano 2015, Journal of Survey
-  Statistics and Methodology 3(4)). It is never of width 0. Where no outcome differs between resamples nothing says how
-  far the outcomes of one document go together: then each document counts as one outcome (ours, the cautious end).
+  Bootstrap", The American Statistician 69(4), sec. 4 and 5). Resamples vary too little, by sqrt((G - 1) / G) for G
+  documents, and a normal quantile stands where Student's belongs. Percentiles further out than 2.5 % correct both.
+- A share: the Wilson interval at the effective number of outcomes: p (1 - p) over the variance of the resamples, at
+  most the true number, reduced by the ratio of two Student quantiles (Korn and Graubard 1998, Survey Methodology 24(2);
+  with Wilson's interval instead of Clopper and Pearson's as in Dean and Pagano 2015, Journal of Survey Statistics and
+  Methodology 3(4)). Its width is never 0. If all resamples agree, they say nothing about the correlation within
+  documents. Each document then counts as one outcome, the cautious choice (ours).
 
-Both take Student's quantile. Its degrees of freedom are those of the effective number of documents, which is smaller
-where some hold many more samples than others (Satterthwaite 1946; Carter, Schnepel and Steigerwald 2017, "Asymptotic
-Behavior of a t-Test Robust to Cluster Heterogeneity", Review of Economics and Statistics 99(4)).
+Both use Student's quantile. Its degrees of freedom are those of the effective number of documents, which is smaller if
+some documents hold many more samples than others (Satterthwaite 1946; Carter, Schnepel and Steigerwald 2017,
+"Asymptotic Behavior of a t-Test Robust to Cluster Heterogeneity", Review of Economics and Statistics 99(4)).
 
-From fewer than ``MIN_CLUSTERS`` documents no interval can be given: the ends are NaN. Those of a share are 0 and 1,
-where it lies whatever the documents. Simulated coverage is 0.90 or more from there on, but for means of very skewed
-documents (log-normal: 0.82 to 0.92) and shares that a few documents make up (beta(0.2, 2): 0.85 to 0.92).
+Fewer than ``MIN_CLUSTERS`` documents give no interval: the ends are NaN. The ends of a share are then 0 and 1, which
+always hold. From there on, simulated coverage is 0.90 or more, with two exceptions: means of very skewed documents
+(log-normal: 0.82 to 0.92) and shares that a few documents dominate (beta(0.2, 2): 0.85 to 0.92).
 """
 
 from __future__ import annotations
@@ -43,40 +43,40 @@ LEVEL = 0.95
 """Coverage of every interval."""
 
 MIN_CLUSTERS = 5
-"""Documents from which an interval can be given."""
+"""Smallest number of documents that gives an interval."""
 
 N_RESAMPLES = 1000
-"""Bootstrap resamples, where documents are many; see ``resamples_for``."""
+"""Bootstrap resamples if there are many documents; see ``resamples_for``."""
 
 BEYOND = 10
-"""Resamples that lie beyond each end of an interval, at least."""
+"""Smallest number of resamples beyond each end of an interval."""
 
 DRAWN_AT_ONCE = 5_000_000
-"""Clusters drawn at a time, 120 MiB of them: 50 resamples of 100,000. A matrix product of fewer rows takes longer a
-row, of one row 14 times as long."""
+"""Clusters drawn at a time: 120 MiB, or 50 resamples of 100,000 clusters. Matrix products of fewer rows take longer per
+row (one row: 14 times as long)."""
 
 MAX_UNDEFINED = 0.01
-"""Share of resamples in which a statistic may be undefined. With more, the others would be a chosen lot."""
+"""Largest share of resamples in which a statistic may be undefined. Beyond it, the rest would be a biased selection."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its interval. NaN in ``low`` and ``high``: no interval can be given; see ``says_where``."""
+    """A number with its interval. ``low`` and ``high`` are NaN if there is no interval; see ``says_where``."""
 
     value: float
     low: float
     high: float
     n: int
-    """Windows (or whatever was sampled) that it rests on."""
+    """Number of windows (or other samples) that it rests on."""
     n_clusters: int
-    """Independent units among them: documents, or ``n`` where each stands alone."""
+    """Number of independent units among them: documents, or ``n`` if every sample is independent."""
 
     def __post_init__(self) -> None:
         if self.low > self.high:
             raise ValueError(f"interval from {self.low} to {self.high} is upside down")
 
     def __str__(self) -> str:
-        """Value and interval to three digits of the largest of them; or the value, and why there is no interval."""
+        """Value and interval to three digits of the largest of them, or the value and why there is no interval."""
         if math.isnan(self.value) and math.isnan(self.low):
             return "not measured"
         numbers = (self.value, self.low, self.high)
@@ -87,7 +87,7 @@ class Estimate:
 
     @property
     def says_where(self) -> bool:
-        """Whether the interval says where the value lies: not where there is none, nor where a share's is all of it."""
+        """Whether the interval is informative: neither missing nor a share's whole range, 0 to 1."""
         everything = (self.low, self.high) == (0.0, 1.0) and self.n_clusters < MIN_CLUSTERS
         return not (math.isnan(self.low) or everything)
 
@@ -115,37 +115,37 @@ def wilson(successes: int, n: int) -> Estimate:
 
 def _wilson(share: float, n: float) -> tuple[float, float]:
     low, high = proportion_confint(share * n, n, alpha=1 - LEVEL, method="wilson")
-    # The ends are 0 and 1 exactly where all outcomes are alike; rounding must not tell otherwise.
+    # If all outcomes are equal, one end is exactly 0 or 1; rounding must not change that.
     return 0.0 if share == 0 else float(low), 1.0 if share == 1 else float(high)
 
 
 def effective_clusters(sizes: Float[np.ndarray, "cluster ..."]) -> Float[np.ndarray, ...]:
-    """Clusters of equal size that would leave a mean's variance as well known as these do; at most their number."""
+    """Number of equal clusters that would determine a mean's variance as well as these do; at most their number."""
     shares = np.square(sizes)
     total = np.square(shares).sum(axis=0)
     return np.divide(shares.sum(axis=0) ** 2, total, out=np.zeros(np.shape(total)), where=total > 0)
 
 
 def resting_on(documents: Shaped[np.ndarray, " window"]) -> dict[str, Any]:
-    """What ``from_resamples`` is told of a statistic of windows of these documents."""
+    """The arguments ``n``, ``n_clusters`` and ``effective`` of ``from_resamples`` for windows of these documents."""
     sizes = np.bincount(_cluster_codes(documents)).astype(np.float64)
     return {"n": len(documents), "n_clusters": len(sizes), "effective": float(effective_clusters(sizes))}
 
 
 @cache
 def _student(n: float) -> float:
-    """Quantile at the upper end of an interval from ``n`` independent values."""
+    """Student's quantile for the upper end of an interval from ``n`` independent values."""
     return float(t.ppf((1 + LEVEL) / 2, max(n - 1, 0.5)))
 
 
 @cache
 def _tail(n_clusters: int, effective: float) -> float:
-    """Share of the resamples below the interval, and above it: 0 to 0.025."""
+    """Share of the resamples on each side of the interval: 0 to 0.025."""
     return float(norm.cdf(-math.sqrt(n_clusters / (n_clusters - 1)) * _student(effective)))
 
 
 def resamples_for(n_clusters: int) -> int:
-    """Resamples that an interval needs: the fewer documents, the further out its ends lie."""
+    """Number of resamples that an interval needs. Fewer documents put its ends further out and need more."""
     if n_clusters < MIN_CLUSTERS:
         return N_RESAMPLES
     return max(N_RESAMPLES, math.ceil(BEYOND / _tail(n_clusters, float(n_clusters))))
@@ -154,7 +154,7 @@ def resamples_for(n_clusters: int) -> int:
 def _cluster_draws(
     n_clusters: int, *, seed: int, n_resamples: int | None
 ) -> Iterator[Int[np.ndarray, "resample cluster"]]:
-    """Clusters of each resample, drawn with replacement; ``DRAWN_AT_ONCE`` at a time, so that memory does not grow."""
+    """Clusters of each resample, drawn with replacement, ``DRAWN_AT_ONCE`` at a time to bound memory."""
     rng = generator(seed)
     left = resamples_for(n_clusters) if n_resamples is None else n_resamples
     while left:
@@ -166,15 +166,15 @@ def _cluster_draws(
 def _cluster_weights(
     n_clusters: int, *, seed: int, n_resamples: int | None
 ) -> Iterator[Float[np.ndarray, "resample cluster"]]:
-    """How often each cluster was drawn."""
+    """How often each cluster is drawn in each resample."""
     for draws in _cluster_draws(n_clusters, seed=seed, n_resamples=n_resamples):
-        draws += n_clusters * np.arange(len(draws))[:, None]  # a place for each resample and cluster
+        draws += n_clusters * np.arange(len(draws))[:, None]  # one bin per resample and cluster
         counts = np.bincount(draws.ravel(), minlength=draws.size)
         yield counts.reshape(draws.shape).astype(np.float64)
 
 
 def _cluster_codes(clusters: Shaped[np.ndarray, " sample"]) -> Int[np.ndarray, " sample"]:
-    # Only the distinct names are compared as strings: sorting all of them takes most of a large table's time.
+    # Only distinct names are sorted as strings: sorting all rows would dominate the time on a large table.
     codes, names = pd.factorize(clusters)
     return np.unique(names.astype(str), return_inverse=True)[1][codes]
 
@@ -188,20 +188,20 @@ def from_resamples(
     effective: float | None = None,
     trials: int = 0,
 ) -> Estimate:
-    """A statistic with the interval that its values in the resamples give; see the module.
+    """A statistic with its interval, from its values in the resamples; see the module docstring.
 
-    Infinite values (a ratio to nothing, a threshold that is not reached) are kept, and an end of the interval may then
-    be infinite. There is no interval from fewer than ``MIN_CLUSTERS`` clusters, nor where the statistic is NaN in
-    more than ``MAX_UNDEFINED`` of the resamples; a few such are left out.
+    Infinite values (a ratio to 0, a threshold that is not reached) are kept, so an end of the interval can be infinite.
+    There is no interval from fewer than ``MIN_CLUSTERS`` clusters, nor if the statistic is NaN in more than
+    ``MAX_UNDEFINED`` of the resamples. Fewer NaN are left out.
 
     Args:
         value: the statistic on the whole sample.
         drawn: the statistic in each resample of clusters.
         n: number of samples.
-        n_clusters: number of clusters that were drawn from.
-        effective: ``effective_clusters`` of them, where they differ in size; ``n_clusters`` unless given.
-        trials: where the statistic is a share, outcomes behind each sample: 1 where each is true or false, the number
-            of tokens where each is a share of tokens. 0 where the statistic is not a share.
+        n_clusters: number of clusters.
+        effective: ``effective_clusters`` of them, if they differ in size. Default: ``n_clusters``.
+        trials: number of outcomes behind each sample if the statistic is a share: 1 if each sample is true or false,
+            the number of tokens if each is a share of tokens. 0 if the statistic is not a share.
 
     Raises:
         ValueError: a share outside 0 to 1.
@@ -220,7 +220,7 @@ def from_resamples(
         low, high = _wilson(value, _outcomes(value, kept, n=n * trials, n_clusters=n_clusters, effective=known))
     elif np.isfinite(kept).all():
         low, high = np.quantile(kept, [tail, 1 - tail])
-    else:  # between infinities there is nothing to interpolate
+    else:  # infinite values cannot be interpolated
         low, high = np.quantile(kept, tail, method="lower"), np.quantile(kept, 1 - tail, method="higher")
     return Estimate(value, float(low), float(high), n, n_clusters)
 
@@ -228,7 +228,7 @@ def from_resamples(
 def _outcomes(
     share: float, drawn: Float[np.ndarray, " resample"], *, n: int, n_clusters: int, effective: float
 ) -> float:
-    """Independent outcomes that would leave a share as uncertain as its resamples are."""
+    """Number of independent outcomes that would make a share as uncertain as its resamples are."""
     if n == n_clusters:
         return float(n)
     variance = float(drawn.var()) * n_clusters / (n_clusters - 1)
@@ -238,14 +238,14 @@ def _outcomes(
 
 
 def difference_of_shares(one: Estimate, other: Estimate, drawn: Float[np.ndarray, "resample 2"]) -> Estimate:
-    """Difference of two shares of one sample, from their own intervals, so that its width is never 0.
+    """Difference of two shares of one sample, from the intervals of both. The interval never has width 0.
 
-    The square-and-add rule of Newcombe 1998 (Statistics in Medicine 17, 2635) and Zou and Donner 2008 (Statistics in
-    Medicine 27, 1693), with the correlation of the two shares in the resamples.
+    This is the square-and-add rule of Newcombe 1998 (Statistics in Medicine 17, 2635) and Zou and Donner 2008
+    (Statistics in Medicine 27, 1693), with the correlation of the two shares in the resamples.
 
     Args:
         one: a share with its interval.
-        other: the share that is taken away.
+        other: the share that is subtracted.
         drawn: both shares in the same resamples.
     """
     value = one.value - other.value
@@ -263,7 +263,7 @@ def difference_of_shares(one: Estimate, other: Estimate, drawn: Float[np.ndarray
 
 
 def trials_of(values: Float[np.ndarray, "*shape"]) -> int:
-    """1 if values are true or false (0 and 1, NaN where not measured), so that their mean is a share; 0 if not."""
+    """1 if all values are 0, 1 or NaN (not measured), so that their mean is a share; otherwise 0."""
     return int(((values == 0) | (values == 1) | np.isnan(values)).all())
 
 
@@ -274,16 +274,16 @@ def resampled_means(
     clusters: Shaped[np.ndarray, " sample"] | None = None,
     n_resamples: int | None = None,
 ) -> tuple[Float[np.ndarray, "resample column"], Float[np.ndarray, "resample column"]]:
-    """Means of the columns in each bootstrap resample, the same samples drawn for all columns.
+    """Means of the columns in each bootstrap resample. All columns use the same resampled clusters.
 
-    A statistic of several means (a slope over models, a ratio of two) is computed on each row and given its
-    interval by ``from_resamples``. Works on sums by cluster: the time does not grow with the samples.
+    A statistic of several means (a slope over models, a ratio of two) is computed on each row; ``from_resamples`` then
+    gives its interval. The work is on sums by cluster, so the time does not grow with the number of samples.
 
     Args:
-        values: one row a sample; NaN where a sample was not measured in a column, and is not counted there.
+        values: one row per sample. NaN means not measured, and is not counted in that column.
         seed: fixes the resamples.
-        clusters: the document of each sample; whole documents are drawn.
-        n_resamples: number of resamples; as many as the clusters ask for unless given.
+        clusters: the document of each sample; the bootstrap resamples whole documents.
+        n_resamples: number of resamples. By default it follows from the number of clusters.
 
     Returns:
         Means, NaN where a column has nothing in a resample, and the samples that each rests on.
@@ -294,9 +294,9 @@ def resampled_means(
 def cluster_sums(
     values: Float[np.ndarray, "sample column"], clusters: Shaped[np.ndarray, " sample"] | None
 ) -> tuple[Float[np.ndarray, "cluster column"], Float[np.ndarray, "cluster _"]]:
-    """Sums of the measured values of each cluster, and how many these are; each sample alone without clusters.
+    """Sum and number of the measured values in each cluster. Without clusters, each sample is its own.
 
-    Where nothing is missing all columns have the same numbers, and these are given once, as one column.
+    If nothing is missing, the numbers are equal in all columns and are given as one column.
     """
     missing = np.isnan(values)
     if missing.any():
@@ -318,7 +318,7 @@ def resampled_means_of_sums(
     seed: int,
     n_resamples: int | None = None,
 ) -> tuple[Float[np.ndarray, "resample column"], Float[np.ndarray, "resample column"]]:
-    """``resampled_means`` from each cluster's sums and numbers of samples, which need never be in memory together."""
+    """``resampled_means`` from the sum and number of samples in each cluster. The samples need not be in memory."""
     drawn = [(w @ sums, w @ sizes) for w in _cluster_weights(len(sums), seed=seed, n_resamples=n_resamples)]
     totals, counts = (np.concatenate(some) for some in zip(*drawn or [(sums[:0], sizes[:0])], strict=True))
     counts = np.broadcast_to(counts, totals.shape)
@@ -333,9 +333,10 @@ def mean_estimates(
     trials: int,
     n_resamples: int | None = None,
 ) -> tuple[list[Estimate], Float[np.ndarray, "resample column"]]:
-    """Mean of each column with its interval, and the means in each resample, the same clusters drawn for all columns.
+    """Mean of each column with its interval, and the means in each resample.
 
-    A column rests on the clusters that were measured in it. See ``resampled_means_of_sums`` and ``from_resamples``.
+    All columns use the same resampled clusters. A column rests on the clusters measured in it. See
+    ``resampled_means_of_sums`` and ``from_resamples``.
     """
     means, _ = resampled_means_of_sums(sums, sizes, seed=seed, n_resamples=n_resamples)
     n_columns = sums.shape[1]
@@ -363,9 +364,9 @@ def mean_estimates(
 def resample_weights(
     clusters: Shaped[np.ndarray, " sample"], *, seed: int, n_resamples: int | None = None
 ) -> Iterator[Float[np.ndarray, " sample"]]:
-    """How often each sample stands in each bootstrap resample of whole clusters: for weighted statistics.
+    """How often each sample occurs in each bootstrap resample of whole clusters, for weighted statistics.
 
-    The same draws as ``bootstrap`` and ``resampled_means`` with the same seed.
+    The draws are those of ``bootstrap`` and ``resampled_means`` with the same seed.
     """
     codes = _cluster_codes(clusters)
     n_clusters = int(codes.max()) + 1
@@ -382,14 +383,14 @@ def bootstrap(
     clusters: Shaped[np.ndarray, " sample"] | None = None,
     n_resamples: int | None = None,
 ) -> Estimate:
-    """Any statistic with its bootstrap interval, by cluster where windows go together; see ``from_resamples``.
+    """Any statistic with its bootstrap interval, by cluster if clusters are given; see ``from_resamples``.
 
     Args:
-        statistic: takes the positions of the samples to use, each possibly several times.
+        statistic: takes the positions of the samples to use; a position can occur several times.
         n: number of samples.
         seed: fixes the resamples.
-        clusters: the document of each sample; whole documents are drawn. Each sample alone unless given.
-        n_resamples: number of resamples; as many as the clusters ask for unless given.
+        clusters: the document of each sample; the bootstrap resamples whole documents. Default: each sample alone.
+        n_resamples: number of resamples. By default it follows from the number of clusters.
 
     Returns:
         The statistic on all samples with its 95 % interval.
@@ -417,14 +418,14 @@ def bootstrap_mean(
     n_resamples: int | None = None,
     trials: int | None = None,
 ) -> Estimate:
-    """Mean of the values that were measured (NaN is skipped), with its bootstrap interval.
+    """Mean of the measured values (NaN is skipped), with its bootstrap interval.
 
     Args:
         values: NaN where not measured.
         seed: fixes the resamples.
-        clusters: the document of each sample; whole documents are drawn. Each sample alone unless given.
-        n_resamples: number of resamples; as many as the clusters ask for unless given.
-        trials: as in ``from_resamples``; the values say it (``trials_of``) unless given.
+        clusters: the document of each sample; the bootstrap resamples whole documents. Default: each sample alone.
+        n_resamples: number of resamples. By default it follows from the number of clusters.
+        trials: as in ``from_resamples``. Default: ``trials_of(values)``.
     """
     measured = ~np.isnan(values)
     kept = values[measured]
@@ -439,8 +440,8 @@ def bootstrap_mean(
 def clustered_rate(
     memorized: Bool[np.ndarray, " sample"], *, clusters: Shaped[np.ndarray, " sample"], seed: int
 ) -> Estimate:
-    """Share of true values, with the interval of a share by document; Wilson's where each sample is its own."""
+    """Share of true values, with the interval of a share by document. Wilson's if no document repeats."""
     n = len(memorized)
-    if n and pd.Series(clusters).is_unique:  # nothing has to be drawn
+    if n and pd.Series(clusters).is_unique:  # no resampling is needed
         return from_resamples(float(memorized.mean()), np.empty(0), n=n, n_clusters=n, trials=1)
     return bootstrap_mean(memorized.astype(np.float64), seed=seed, clusters=clusters, trials=1)

@@ -3,7 +3,7 @@
     linear:    rate = intercept + slope * x, least squares
     logistic:  log(rate / (1 - rate)) = intercept + slope * x, maximum likelihood
 
-Rates are few (sizes of a family, repetition counts) and resamples are many, so all are fitted in one array.
+Rates are few (sizes of a family, repetition counts) and resamples many, so all resamples are fitted in one array.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import Float
 
 _RIDGE = 1e-4
-"""Keeps the slope finite where the rates leap from 0 to 1, in successes; nothing beside a hundred windows."""
+"""Penalty, in successes, that keeps the slope finite where rates jump from 0 to 1. Negligible beside 100 windows."""
 
 
 def linear_fit(
     x: Float[np.ndarray, " point"], rates: Float[np.ndarray, "resample point"]
 ) -> tuple[Float[np.ndarray, " resample"], Float[np.ndarray, " resample"]]:
-    """Intercept and slope by least squares, all points weighing the same; NaN where a rate is NaN."""
+    """Intercept and slope by least squares, with equal weights. NaN where a rate is NaN."""
     centred = x - x.mean()
     slope = rates @ centred / (centred @ centred)
     return rates.mean(axis=1) - slope * x.mean(), slope
@@ -36,11 +36,11 @@ def logistic_fit(
     Args:
         x: the variable at each point.
         rates: observed rates, 0 to 1. NaN only where ``n`` is 0.
-        n: windows behind each rate: its weight.
-        n_steps: steps of Newton's method, each halved until the likelihood does not fall.
+        n: number of windows behind each rate, which is its weight.
+        n_steps: steps of Newton's method. Each step is halved until the likelihood does not fall.
 
     Returns:
-        Both NaN where all rates are 0 or all are 1, or only one point has windows: nothing places the curve.
+        Both are NaN if all rates are 0, all are 1, or only one point has windows: the curve is then undetermined.
     """
     centre, scale = x.mean(), x.std()
     z = (x - centre) / scale
@@ -73,12 +73,12 @@ def logistic_fit(
 def logistic_rate(
     x: Float[np.ndarray, " point"], intercept: Float[np.ndarray, " resample"], slope: Float[np.ndarray, " resample"]
 ) -> Float[np.ndarray, "resample point"]:
-    """Rates that a logistic fit gives at ``x``."""
+    """Rates that a logistic fit predicts at ``x``."""
     return _sigmoid(intercept[:, None] + slope[:, None] * x)
 
 
 def r_squared(observed: Float[np.ndarray, " point"], fitted: Float[np.ndarray, " point"]) -> float:
-    """1 - residual / total sum of squares. NaN with fewer than three points, which a line meets, or equal rates."""
+    """1 - residual / total sum of squares. NaN for fewer than three points (a line fits two) or equal rates."""
     total = ((observed - observed.mean()) ** 2).sum()
     if len(observed) < 3 or total == 0:
         return float("nan")
@@ -95,7 +95,7 @@ def _penalised(
     y: Float[np.ndarray, "resample point"],
     n: Float[np.ndarray, "resample point"],
 ) -> Float[np.ndarray, " resample"]:
-    """Log-likelihood less the ridge."""
+    """Log-likelihood minus the ridge penalty."""
     t = coefficients[:, :1] + coefficients[:, 1:] * z
     likelihood = n * (y * t - np.logaddexp(0, t))
     return likelihood.sum(axis=1) - _RIDGE / 2 * coefficients[:, 1] ** 2

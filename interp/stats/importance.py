@@ -1,4 +1,4 @@
-"""Importance of every head from what each window loses, with intervals by document."""
+"""Importance of every head: the mean loss over windows, with intervals by document."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from interp.stats.curves import column_estimates
 from interp.stats.estimates import Estimate, difference_of_shares, trials_of
 
 VALUES_AT_ONCE = 2**24
-"""Falls that are resampled at a time, 128 MiB of them; the same documents are drawn again for the next heads."""
+"""Values resampled at a time (128 MiB). The next heads use the same resampled documents."""
 
 
 def head_estimates(
@@ -21,17 +21,17 @@ def head_estimates(
     trials: int | None = None,
     gains: bool = True,
 ) -> list[list[Estimate]]:
-    """Mean fall of each head, by layer, then head; the same documents are drawn for all. NaN where not measured.
+    """Mean fall of each head, by layer, then head. All heads use the same resampled documents. NaN if not measured.
 
-    A fall in rate is the share of windows that were lost less the share of those that were gained, and has the interval
-    of such a difference, which is never of width 0. Where nothing can be gained it is a share.
+    A fall in rate is the share of windows lost minus the share gained. It has the interval of such a difference, which
+    never has width 0. If no window can be gained, the fall is a share.
 
     Args:
-        falls: what each window loses by each head's ablation; of a rate or a share of tokens -1 to 1.
+        falls: how much each window loses when each head is ablated. -1 to 1 for a rate or a share of tokens.
         documents: the document of each window.
-        seed: of the bootstrap.
-        trials: as in ``from_resamples``, of what falls; unless given, a rate falls if all falls are -1, 0 or 1.
-        gains: whether a fall can be below 0; not where all windows were memorized before.
+        seed: seed of the bootstrap.
+        trials: as in ``from_resamples``, for the quantity that falls. Default: a rate, if all falls are -1, 0 or 1.
+        gains: whether a fall can be below 0. It cannot if all windows were memorized before.
     """
     by_head = rearrange(falls, "layer head window -> (layer head) window")
     if trials is None:

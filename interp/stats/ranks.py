@@ -1,9 +1,9 @@
-"""The order of heads by importance, and the one rule for ties.
+"""The order of heads by importance, and the rule for ties.
 
-Equal heads have no order among them. Where one order is wanted, they come in a random one, drawn from the seed and the
-map itself, so that two maps do not break their ties alike. Where sets are compared, nothing is drawn: a head that ties
-for the last places of a top set is in it with the chance that a random draw gives it (``membership``). A map that
-gives all heads the same has no top set, and is refused. (Ours.)
+Heads of equal importance have no order. Where one order is needed, ties are broken at random, from the seed and the map
+itself, so that two maps do not break their ties alike. Where sets are compared, nothing is drawn: a head that ties for
+the last places of a top set is a member with the probability that a random draw would give it (``membership``). A map
+in which all heads are equal has no top set and is refused. (Ours.)
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ Importance = Float[np.ndarray, "layer head"]
 
 
 class ComparisonError(InterpError, ValueError):
-    """Importances that cannot be compared."""
+    """The importances cannot be compared."""
 
 
 def ranked(importance: Float[np.ndarray, "*heads"], *, seed: int = 0) -> Int[np.ndarray, " measured"]:
-    """Positions in the flattened map, most important first, equal ones in random order; NaN is left out."""
+    """Positions in the flattened map, most important first. Ties are in random order; NaN is left out."""
     flat = np.ascontiguousarray(importance, dtype=np.float64).ravel()
     rng = generator(seed, zlib.crc32(flat.tobytes()))
     order = np.lexsort((rng.random(flat.size), -flat))
@@ -32,7 +32,7 @@ def ranked(importance: Float[np.ndarray, "*heads"], *, seed: int = 0) -> Int[np.
 
 
 def top_size(n_heads: int, share: float) -> int:
-    """Heads in a top set: ``share`` of all, rounded, at least one.
+    """Number of heads in a top set: ``share`` of all, rounded, at least one.
 
     Raises:
         ComparisonError: a share outside 0 to 1.
@@ -43,13 +43,13 @@ def top_size(n_heads: int, share: float) -> int:
 
 
 def membership(importance: Float[np.ndarray, "*heads"], *, share: float = 0.2) -> Float[np.ndarray, "*heads"]:
-    """Chance of each head to be in the top set when ties are broken at random.
+    """Probability that each head is in the top set when ties are broken at random.
 
-    1 above the importance of the last place and 0 below it. Heads that tie there share the places that are left: each
-    has the number of these places over the number of such heads. The chances sum to ``top_size``.
+    It is 1 above the importance of the last place and 0 below. Heads that tie for the last places get the number of
+    these places divided by the number of tied heads. The probabilities sum to ``top_size``.
 
     Raises:
-        ComparisonError: a share outside 0 to 1, a head that was not measured, or a map that gives all heads the same.
+        ComparisonError: a share outside 0 to 1, a head that was not measured, or a map in which all heads are equal.
     """
     n_top = top_size(importance.size, share)
     if np.isnan(importance).any():
@@ -67,7 +67,7 @@ def membership(importance: Float[np.ndarray, "*heads"], *, share: float = 0.2) -
 
 
 def top_heads(importance: Importance, *, share: float = 0.2, seed: int = 0) -> Bool[np.ndarray, "layer head"]:
-    """One top set: ``share`` of all heads, ties for the last places broken at random.
+    """One top set: ``share`` of all heads, with ties for the last places broken at random.
 
     Raises:
         ComparisonError: as ``membership``.

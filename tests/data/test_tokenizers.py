@@ -172,7 +172,7 @@ def test_counts_and_sizes_of_another_tokenizer_are_refused(tmp_path: Path) -> No
         frequency(index, windows, lengths=(1,))
     with pytest.raises(CountIndexError, match="the same ids mean other text"):
         stream_frequency(index, [windows], tmp_path / "parts", lengths=(1,))
-    with pytest.raises(WindowError, match="would not be theirs"):
+    with pytest.raises(WindowError, match="would decode another text"):
         text_size(other, windows)
     text_size(tokenizer, windows)
 

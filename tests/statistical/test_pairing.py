@@ -80,11 +80,11 @@ def test_families_of_other_tokenizers_have_windows_of_their_own() -> None:
 @pytest.mark.parametrize("name", PAIRING)
 def test_tables_without_a_digest_are_paired_by_id_and_that_is_said(name: str) -> None:
     old = two(name, of(0), of(0)).drop(columns=["digest", "tokenizer"])
-    with pytest.warns(UserWarning, match="carry no digest"):
+    with pytest.warns(UserWarning, match="have no digest"):
         PAIRING[name](old)
     half = two(name, of(0), of(0))
     half.loc[half["model"] == "one", "digest"] = None
-    with pytest.raises(ScoresError, match="40 of 80 rows carry no digest"):
+    with pytest.raises(ScoresError, match="40 of 80 rows have no digest"):
         PAIRING[name](half)
 
 

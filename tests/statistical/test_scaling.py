@@ -70,9 +70,9 @@ def test_nothing_memorized_has_a_flat_line_and_no_logistic_slope() -> None:
 
 def test_different_windows_are_refused() -> None:
     scores = family("A", {1e6: 0.1, 1e7: 0.3})
-    with pytest.raises(ScoresError, match="not asked about the same windows"):
+    with pytest.raises(ScoresError, match="not measured on the same windows"):
         scaling(scores[:-5])
-    with pytest.raises(ScoresError, match="not asked about the same windows"):
+    with pytest.raises(ScoresError, match="not measured on the same windows"):
         transitions(scores[:-5])
 
 
