@@ -39,7 +39,7 @@ class Domains(Brief):
     """The same for structural text: the value of ``structural`` if all domains had one rate."""
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per estimate: ``quantity`` (the field), the group, ``domain`` ("structural" if it has none)."""
+        """One row per estimate: ``quantity`` (the field), group, ``domain`` ("structural" for structural shares)."""
         named = {
             "rate": self.rates,
             "share": self.shares,

@@ -118,7 +118,7 @@ def test_tables_of_two_models_of_one_name_are_not_stacked(
 def test_two_corpora_of_one_model_are_told_apart(own: TransformerBridge, windows: Windows, tmp_path: Path) -> None:
     for name, ids in (("one", windows.tokens), ("other", windows.tokens.flip(1))):
         write_result(extract(own, Windows.from_tokens(ids)), tmp_path / f"{name}.parquet")
-    with pytest.raises(ScoresError, match="tables of one corpus at a time"):
+    with pytest.raises(ScoresError, match="only tables of one corpus"):
         read_scores([tmp_path / "one.parquet", tmp_path / "other.parquet"])
 
 
