@@ -23,7 +23,7 @@ def percent(estimate: Estimate) -> str:
     digits = min(4, max(0, 1 - math.floor(math.log10(width) + 1e-9))) if width > 0 else 1
     # Rounded first: what floating point leaves of a 0 may be negative, and "-0.0" would be said.
     shown = [f"{round(x, digits) + 0.0:.{digits}f}" for x in (value, low, high)]
-    ends = f"[{shown[1]}, {shown[2]}]" if estimate.says_where else f"({no_interval(estimate.n_clusters)})"
+    ends = f"[{shown[1]}, {shown[2]}]" if estimate.says_where else f"({no_interval(estimate.n_documents)})"
     return f"{shown[0]} % {ends}"
 
 
@@ -49,28 +49,25 @@ def of_documents(
 def behind(estimates: Sequence[Estimate]) -> str:
     """``" (64 windows of 15 documents)"``, to stand behind estimates in a sentence; nothing where none was measured."""
     measured = [e for e in estimates if e.n]
-    return f" ({of_documents([e.n for e in measured], [e.n_clusters for e in measured])})" if measured else ""
+    return f" ({of_documents([e.n for e in measured], [e.n_documents for e in measured])})" if measured else ""
 
 
-def resting(table: pd.DataFrame) -> tuple[pd.Series | None, pd.Series | None]:
-    """Windows and documents of each estimate of a table, each from the column that holds them; ``None`` without one."""
-    windows, documents = (
-        next((table[name] for name in names if name in table), None)
-        for names in (("n_windows", "n"), ("n_documents", "n_clusters"))
-    )
-    return windows, documents
+def resting(table: pd.DataFrame) -> tuple[pd.Series, pd.Series] | None:
+    """Windows and documents of each estimate of a table; ``None`` where it does not say."""
+    return (table["n"], table["n_documents"]) if {"n", "n_documents"} <= {*table} else None
 
 
 def rests_on(table: pd.DataFrame) -> str:
     """A sentence on what the intervals of a table rest on, for captions; rows that were not measured do not count.
 
     Args:
-        table: with the windows of each estimate in ``n_windows`` or ``n``, and its documents in ``n_documents`` or
-            ``n_clusters``; groups of a column ``group`` are told apart.
+        table: with the windows of each estimate in ``n``, and its documents in ``n_documents``; groups of a column
+            ``group`` are told apart.
     """
-    windows, documents = resting(table)
-    if windows is None or documents is None:
+    rests = resting(table)
+    if rests is None:
         return "The table does not say how many documents the intervals rest on."
+    windows, documents = rests
     measured = documents > 0
     if not measured.any():
         return "Nothing was measured."

@@ -133,7 +133,8 @@ def test_measures_memorized_windows_and_draws_them(run, tmp_path, command):
     assert layout["title"]["text"]
     if command == "ablate":
         table = pd.read_parquet(out)
-        np.testing.assert_array_equal(numbers(data[0]["z"]).ravel(), table["importance_log_prob"])
+        falls = table.loc[table["metric"] == "log_prob", "value"]
+        np.testing.assert_array_equal(numbers(data[0]["z"]).ravel(), falls)
         assert "8 windows of" in said(layout)
 
 
@@ -142,18 +143,21 @@ def test_screening_ablates_the_heads_that_could_be_the_most_important(run, tmp_p
     out, page = tmp_path / "screened.parquet", tmp_path / "o.html"
     run("ablate", MODEL, "--out", tmp_path / "all.parquet", *sets)
     told = run("ablate", MODEL, "--screen", 0.06, "--out", out, "--figure", page, *sets).stdout
-    exact, screened = pd.read_parquet(tmp_path / "all.parquet"), pd.read_parquet(out)
-    ablated = screened["importance_log_prob"].notna()
-    assert 0 < ablated.sum() < len(exact) == 16
+    index = ["metric", "layer", "head"]
+    exact, screened = (pd.read_parquet(file).set_index(index) for file in (tmp_path / "all.parquet", out))
+    guess, swept = screened[screened["by"] == "gradient"], screened[screened["by"] == "ablation"]
+    ablated = swept.loc["log_prob", "value"].notna()
+    assert 0 < ablated.sum() < len(exact.loc["log_prob"]) == 16
     assert f"{ablated.sum()} of 16 heads ablated" in told
     data, layout = figure_of(page)
     assert f"{16 - ablated.sum()} of 16 heads were not ablated" in said(layout)
     assert n_drawn(data) == ablated.sum()
-    assert screened["estimate"].notna().all()
-    for column in ("importance_log_prob", "importance_rate_low"):
-        np.testing.assert_allclose(screened.loc[ablated, column], exact.loc[ablated, column], atol=1e-6)
+    assert guess["value"].notna().all()
+    measured = swept.dropna(subset="value")
+    for column in ("value", "low"):
+        np.testing.assert_allclose(measured[column], exact.loc[measured.index, column], atol=1e-6)
     # One head is 6 % of 16.
-    assert list(screened.index[screened["in_top_set"]]) == [exact["importance_log_prob"].idxmax()]
+    assert list(guess.index[guess["in_top_set"]]) == [exact.loc[["log_prob"], "value"].idxmax()]
     (found,) = read_provenance(out)
     assert (found.measurement, found.settings["share"]) == ("screen_heads", 0.06)
     assert "share=0.0 is not a share" in refused("ablate", MODEL, "--screen", 0, "--out", out, *sets)
@@ -325,9 +329,9 @@ def test_what_cannot_be_measured_is_refused_before_the_work(monkeypatch, tmp_pat
 def test_one_head_is_measured_though_nothing_can_agree(run, tmp_path, what):
     out, methods = tmp_path / "o.parquet", {"zero", *what[2:]}
     run("ablate", MODEL, *SMALL, "--heads", "0.0", "--method", "zero", *what, "--out", out)
-    heads = pd.read_parquet(out).dropna(subset="importance_log_prob")
+    heads = pd.read_parquet(out).dropna(subset="value")
     assert set(heads["method"]) == methods
-    assert len(heads) == len(methods)
+    assert (heads[(heads["by"] == "ablation") & (heads["metric"] == "log_prob")]["method"].value_counts() == 1).all()
 
 
 def test_an_empty_name_is_no_corpus(tmp_path):

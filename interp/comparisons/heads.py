@@ -106,7 +106,7 @@ def compare_heads(given: Given, chosen: HeadsSettings) -> Compared:
     from interp.internal.comparison.overlap import overlap
     from interp.internal.comparison.profiles import concentration, importance_profile
     from interp.internal.comparison.similarity import REPRESENTATIONS
-    from interp.stats.curves import estimate_columns
+    from interp.stats.columns import estimate_columns
 
     falls = {model: Falls.of(rows) for model, rows in models_of(_chosen(given.rows, chosen))}
     rows: dict[str, list[pd.DataFrame]] = {}

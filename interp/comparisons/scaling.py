@@ -11,7 +11,7 @@ from interp.measurements.settings import option, settings
 from interp.measurements.tables import records, split
 
 if TYPE_CHECKING:
-    from interp.stats.estimates import Estimate
+    pass
 
 
 @settings
@@ -55,7 +55,7 @@ def compare_ratios(given: Given, chosen: RatiosSettings) -> Compared:
     from interp.figures.scaling import draw_family_ratios
     from interp.statistical.measured import ScoresError
     from interp.statistical.scaling import family_ratios
-    from interp.stats.estimates import Estimate
+    from interp.stats.columns import estimate_of
     from interp.wording import behind
 
     def ratios(rows: pd.DataFrame, n_params: float) -> pd.DataFrame:
@@ -75,7 +75,7 @@ def compare_ratios(given: Given, chosen: RatiosSettings) -> Compared:
     said = []
     for size, rows in table.groupby("size"):
         for row in records(rows.nlargest(1, "value")):
-            ratio = Estimate(row["value"], row["low"], row["high"], row["n"], row["n_clusters"])
+            ratio = estimate_of(row)
             said.append(f"{size}: {ratio}, {row['family']} over {row['other_family']}{behind([ratio])}")
 
     def figures() -> Figures:

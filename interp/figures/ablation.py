@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interp.figures.charts import head_maps, lines, points
-from interp.figures.marks import add_curve, add_points, bars, estimate, hover, panels, reference
+from interp.figures.marks import add_curve, add_points, bars, hover, panels, reference
 from interp.figures.style import DIVERGING, FALL, GROUP_COLOURS, RECITED, REFERENCE_COLOUR, FigureError, apply_style
 from interp.internal.ablation.choices import Metric
 
@@ -29,10 +29,11 @@ def draw_heads(table: pd.DataFrame, *, metric: Metric = "log_prob", title: str =
     Raises:
         FigureError: a metric that the sweep did not measure.
     """
-    column, unit = f"importance_{metric}", UNITS[metric]
-    if column not in table:
+    unit = UNITS[metric]
+    rows = table[(table["metric"] == metric) & (table.get("by", "ablation") == "ablation")].reset_index(drop=True)
+    if rows.empty:
         raise FigureError(f"{metric} was not measured: ablate with metrics=({metric!r},) to draw it")
-    rows = estimate(table if "model" in table else table.assign(model=""), column).reset_index(drop=True)
+    rows = rows if "model" in rows else rows.assign(model="")
     largest = {str(name): float(v.abs().max()) or 1.0 for name, v in rows.groupby("model", sort=False)["value"]}
     several = len(largest) > 1
     titles = {name: f"{name}<br><sup>1 = {v:.2g} {unit}</sup>" if several else name for name, v in largest.items()}
@@ -72,9 +73,9 @@ def draw_cumulative(table: pd.DataFrame, *, metric: Metric = "rate", caption: st
         metric: ``rate`` or ``log_prob``.
         caption: what is seen.
     """
-    chance = f"random_{metric}"
-    ends = {chance: "value", f"{chance}_min": "low", f"{chance}_max": "high"}
-    orders = {"most important first": estimate(table, metric), "random order": table.rename(columns=ends)}
+    table = table[table["metric"] == metric]
+    chance = table.assign(value=table["random_mean"], low=table["random_min"], high=table["random_max"])
+    orders = {"most important first": table, "random order": chance}
     colours = dict(zip(orders, (_COLOUR, REFERENCE_COLOUR), strict=True))
     curves = pd.concat([curve.assign(order=order) for order, curve in orders.items()])
     return apply_style(
@@ -116,21 +117,24 @@ def draw_estimate(table: pd.DataFrame, *, caption: str = "") -> go.Figure:
     """Each head's estimated importance against that of the exact sweep, a panel a model, with the line of equality.
 
     Args:
-        table: columns ``model``, ``layer``, ``head``, ``estimate`` and ``importance_log_prob``, each with its
-            ``_low`` and ``_high``, ``n_windows`` and ``n_documents``.
+        table: rows of ``HeadAblation.to_frame`` and of ``HeadEstimate.to_frame``, told apart by a column ``by``
+            (``ablation``, ``gradient``), with a column ``model``.
         caption: what is seen.
     """
     names = list(table["model"].unique())
     fig, places = panels(names)
     for at, name in zip(places, names, strict=True):
-        heads = table[table["model"] == name]
-        exact, guess = (estimate(heads, column) for column in ("importance_log_prob", "estimate"))
+        heads = table[(table["model"] == name) & (table["metric"] == "log_prob")]
+        exact, guess = (
+            heads[heads["by"] == by].sort_values(["layer", "head"], ignore_index=True)
+            for by in ("ablation", "gradient")
+        )
         both = pd.concat([exact["value"], guess["value"]])
         ends = [float(both.min()), float(both.max())]
         add_curve(fig, ends, ends, name="equality", colour=REFERENCE_COLOUR, dash="dot", at=at)
         add_points(
             fig, guess, exact["value"], name="heads", colour=_COLOUR, at=at, error_x=bars(exact), showlegend=False,
-            text=[f"layer {layer}, head {head}" for layer, head in heads[["layer", "head"]].itertuples(index=False)],
+            text=[f"layer {layer}, head {head}" for layer, head in guess[["layer", "head"]].itertuples(index=False)],
             hovertemplate="%{text}<br>exact %{x:.3g}, estimate %{customdata}<extra></extra>",
         )  # fmt: skip
     return apply_style(
@@ -148,11 +152,12 @@ def draw_agreement(table: pd.DataFrame, *, caption: str = "") -> go.Figure:
     """Rank correlation of importance maps, a row for each pair of methods, a point a model.
 
     Args:
-        table: columns ``family``, ``size``, ``one``, ``other``, ``spearman``, ``spearman_low``, ``spearman_high``,
-            ``n_windows`` and ``n_documents``.
+        table: columns ``family``, ``size``, ``one``, ``other``, ``statistic`` (``spearman`` is drawn) and those of an
+            estimate.
         caption: what is seen.
     """
-    rows = estimate(table, "spearman").assign(pair=table["one"] + " / " + table["other"])
+    rows = table[table["statistic"] == "spearman"]
+    rows = rows.assign(pair=rows["one"] + " / " + rows["other"])
     fig = reference(points(rows, by="pair", colour="family", symbol="size", lying=True), 0.0, lying=True)
     return apply_style(
         fig,

@@ -22,7 +22,6 @@ def draw_attribution(table: pd.DataFrame, *, title: str, caption: str = "") -> g
         title: above the figure.
         caption: what is seen.
     """
-    table = table.rename(columns={"mean": "value"})
     parts, logit = table[table["part"] != "logit"], table.loc[table["part"] == "logit", "value"].item()
     order = parts["value"].abs().sort_values(ascending=False).index
     drawn, others = parts.loc[order[:_SHOWN]], parts.loc[order[_SHOWN:]]

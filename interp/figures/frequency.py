@@ -19,7 +19,9 @@ def draw_frequency(curves: pd.DataFrame, *, caption: str = "") -> go.Figure:
         curves: ``Frequency.curves``.
         caption: what is seen.
     """
-    fig = lines(curves, x="position", colour="group", panel="n")
+    fig = lines(
+        curves.assign(ngram=curves["length"].map("{}-grams".format)), x="position", colour="group", panel="ngram"
+    )
     reference(fig, -0.5, lying=True, dash="dash")
     return apply_style(
         fig,
@@ -39,11 +41,11 @@ def draw_boundary(steps: pd.DataFrame, *, caption: str = "") -> go.Figure:
         steps: ``Frequency.boundary``.
         caption: what is seen.
     """
-    fig = reference(points(steps, by="n", colour="group"), 0.0)
+    fig = reference(points(steps, by="length", colour="group"), 0.0)
     return apply_style(
         fig,
         title="Is the continuation more frequent than the prefix?",
-        x="n of the n-grams",
+        x="tokens of the n-gram",
         y=f"step of {_MEAN_LOG}",
         key="Bars: 95 % intervals by document. Dotted: no step",
         caption=caption,

@@ -25,11 +25,6 @@ _AROUND = 120
 """Pixels of a figure's height for its title and the lowest axis."""
 
 
-def estimate(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """A table whose estimate stands in ``name``, ``name_low`` and ``name_high``, with it as ``value low high``."""
-    return table.assign(value=table[name], low=table[f"{name}_low"], high=table[f"{name}_high"])
-
-
 def bars(rows: pd.DataFrame, *, scale: float = 1.0) -> dict[str, Any]:
     """Plotly's error bars from ``low`` to ``high``; no bar where there is no interval."""
     above, below = (rows["high"] - rows["value"]) * scale, (rows["value"] - rows["low"]) * scale
@@ -38,15 +33,15 @@ def bars(rows: pd.DataFrame, *, scale: float = 1.0) -> dict[str, Any]:
 
 def hover(rows: pd.DataFrame, unit: str = "", shown: str = ".4g") -> list[str]:
     """Each estimate with its interval, and the windows and documents that it rests on where the table says so."""
-    windows, documents = resting(rows)
+    rests = resting(rows)
     unit = f" {unit}" if unit else ""
     said = [
         f"{value:{shown}} {interval(low, high, shown.lstrip('+'))}{unit}"
         for value, low, high in rows[["value", "low", "high"]].astype(float).itertuples(index=False)
     ]
-    if windows is None or documents is None:
+    if rests is None:
         return said
-    return [f"{text}<br>{of_documents([n], [d])}" for text, n, d in zip(said, windows, documents, strict=True)]
+    return [f"{text}<br>{of_documents([n], [d])}" for text, n, d in zip(said, *rests, strict=True)]
 
 
 def panels(titles: Sequence[str], *, height: int = PANEL_HEIGHT, **shared: Any) -> tuple[go.Figure, list[Place]]:

@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interp.figures.charts import points
-from interp.figures.marks import estimate, reference
+from interp.figures.marks import reference
 from interp.figures.style import apply_style
 
 _SHARES = {"flip_rate": "M = 1 flips", "other_text": "any other token", "near_ties": "a near tie"}
@@ -19,7 +19,7 @@ def draw_numerics(table: pd.DataFrame, *, caption: str = "") -> go.Figure:
         table: ``Numerics.to_frame`` with the columns ``model`` and ``reference``, what every setting is compared with.
         caption: what is seen.
     """
-    shares = pd.concat([estimate(table, share).assign(share=title) for share, title in _SHARES.items()])
+    shares = table.assign(share=table["share"].map(_SHARES))
     shares["batches of"] = "batches of " + shares["batch_size"].astype(str)
     fig = points(shares, by="model", colour="dtype", symbol="batches of", panel="share", lying=True)
     reference(fig, 0.0, lying=True)

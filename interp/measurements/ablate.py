@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import model_validator
 
@@ -80,6 +80,8 @@ def inputs(subject: Subject, chosen: AblateSettings) -> Mapping[str, str]:
 
 
 def measure(subject: Subject, chosen: AblateSettings) -> Tables:
+    import pandas as pd
+
     from interp.internal.ablation.gradient import estimate_heads
     from interp.internal.ablation.replacement import Ablation
 
@@ -105,15 +107,15 @@ def measure(subject: Subject, chosen: AblateSettings) -> Tables:
                     maps[f"{method}, {kind}"] = guess.fall
                     rests_on.append(guess.provenance)
                     if kind == "estimate":
-                        estimated = guess.to_frame(seed=subject.seed).drop(columns=["n_windows", "n_documents"])
-            heads = exact.to_frame(seed=subject.seed)
-            heads = heads.merge(estimated, on=["layer", "head"]) if chosen.estimate else heads
+                        estimated = guess.to_frame(seed=subject.seed).assign(by="gradient")
+            heads = exact.to_frame(seed=subject.seed).assign(by="ablation")
+            heads = pd.concat([heads, estimated], ignore_index=True) if chosen.estimate else heads
             tables.add("heads", heads.assign(group=group, method=method), *rests_on)
             if chosen.by_window:
                 tables.add("by_window", by_window(exact).assign(group=group, method=method), exact.provenance)
         if len(maps) > 1 and (chosen.heads is None or len(chosen.heads) > 1):  # of one head nothing can agree
             agreements = _agreements(maps, tested, chosen, seed=subject.seed)
-            tables.add("agreement", agreements.assign(group=group, n_windows=len(tested)), *rests_on)
+            tables.add("agreement", agreements.assign(group=group), *rests_on)
     return tables
 
 
@@ -197,17 +199,17 @@ def _agreements(maps: dict[str, np.ndarray], tested: Windows, chosen: AblateSett
     import pandas as pd
 
     from interp.internal.comparison.agreement import agreement
+    from interp.stats.columns import estimate_columns
 
     kinds = ("estimate", "integrated") if chosen.estimate else ()
     pairs = [*combinations(chosen.methods, 2), *((m, f"{m}, {kind}") for m in chosen.methods for kind in kinds)]
     rows = []
     for one, other in pairs:
         found = agreement(maps[one], maps[other], documents=tested.document, seed=seed)
-        row: dict[str, Any] = {"one": one, "other": other, "expected_jaccard": found.expected_jaccard}
-        row["n_heads"] = found.n_heads
-        for name, e in (("spearman", found.spearman), ("jaccard", found.jaccard)):
-            row |= {name: e.value, f"{name}_low": e.low, f"{name}_high": e.high}
-        rows.append(row | {"n_documents": tested.n_documents})
+        by_chance = {"spearman": 0.0, "jaccard": found.expected_jaccard}
+        for statistic, e in (("spearman", found.spearman), ("jaccard", found.jaccard)):
+            row = {"one": one, "other": other, "statistic": statistic, **estimate_columns(e)}
+            rows.append(row | {"by_chance": by_chance[statistic], "n_heads": found.n_heads})
     return pd.DataFrame(rows)
 
 
@@ -215,16 +217,15 @@ def finding(found: Finished) -> str:
     from interp.wording import interval
 
     said = []
-    for model, rows in models_of(found["heads"]):
+    table = found["heads"]
+    for model, rows in models_of(table[(table["metric"] == "log_prob") & (table["by"] == "ablation")]):
         for (group, method), heads in rows.groupby(["group", "method"], sort=False):
-            ablated = heads[heads["importance_log_prob"].notna()]
-            top = ablated.nlargest(5, "importance_log_prob")
+            ablated = heads[heads["value"].notna()]
             strongest = ", ".join(
-                f"{head['layer']}.{head['head']}: {head['importance_log_prob']:.3g} "
-                f"{interval(head['importance_log_prob_low'], head['importance_log_prob_high'])}"
-                for head in records(top)
+                f"{head['layer']}.{head['head']}: {head['value']:.3g} {interval(head['low'], head['high'])}"
+                for head in records(ablated.nlargest(5, "value"))
             )
-            n, n_documents = (int(heads[column].max()) for column in ("n_windows", "n_documents"))
+            n, n_documents = (int(heads[column].max()) for column in ("n", "n_documents"))
             swept = f"{len(ablated)} of {len(heads)} heads ablated"
             said.append(
                 f"{model}: {swept} ({method}) on {n} {group} windows of {n_documents} documents. Those that cost most, "
@@ -239,7 +240,7 @@ def figures(found: Finished) -> Figures:
     heads = found["heads"]
     for (group, method), table in heads.groupby(["group", "method"], sort=False):
         yield f"heads-{group}-{method}", draw_heads(table)
-        if "estimate" in table:
+        if (table["by"] == "gradient").any():
             yield f"estimate-{group}-{method}", draw_estimate(table)
     if "agreement" in found:
         for group, table in found["agreement"].groupby("group", sort=False):

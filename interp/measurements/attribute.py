@@ -42,12 +42,12 @@ def finding(found: Finished) -> str:
     for model, rows in models_of(found["attribution"]):
         for group, parts in rows.groupby("group", sort=False):
             added = parts[parts["part"] != "logit"]
-            (largest,) = records(added.loc[[added["mean"].abs().idxmax()]])
+            (largest,) = records(added.loc[[added["value"].abs().idxmax()]])
             at = "" if pd.isna(largest["layer"]) else f" of layer {largest['layer']}"
             said.append(
-                f"{model}: mean logit {parts['mean_logit'].iloc[0]:.3g} of the true tokens of {largest['n_windows']} "
+                f"{model}: mean logit {parts['mean_logit'].iloc[0]:.3g} of the true tokens of {largest['n']} "
                 f"{group} windows of {largest['n_documents']} documents; most of it comes from {largest['part']}{at}: "
-                f"{largest['mean']:.3g} {interval(largest['low'], largest['high'])}"
+                f"{largest['value']:.3g} {interval(largest['low'], largest['high'])}"
             )
     return "; ".join(said)
 

@@ -70,7 +70,7 @@ def text_sizes(table: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     """Bits a token by domain, of memorized windows, of all others, and of those matched in domain and count."""
     import pandas as pd
 
-    from interp.stats.curves import estimate_columns
+    from interp.stats.columns import estimate_columns
     from interp.stats.estimates import bootstrap_mean
 
     rows = []

@@ -112,13 +112,14 @@ def finding(found: Finished) -> str:
     from interp.wording import interval
 
     said = []
-    for model, rows in models_of(found["cumulative"]):
+    table = found["cumulative"]
+    for model, rows in models_of(table[table["metric"] == "rate"]):
         left = ", ".join(
-            f"{row['rate']:.2f} {interval(row['rate_low'], row['rate_high'], '.2f')} without {row['n_ablated']} "
-            f"(random {row['random_rate']:.2f})"
+            f"{row['value']:.2f} {interval(row['low'], row['high'], '.2f')} without {row['n_ablated']} "
+            f"(random {row['random_mean']:.2f})"
             for row in records(rows.iloc[1:4])
         )
-        said.append(f"{model}: share still recited of {rows['n_windows'].iloc[0]} memorized windows: {left} heads")
+        said.append(f"{model}: share still memorized of {rows['n'].iloc[0]} windows: {left} heads")
     return "; ".join(said)
 
 

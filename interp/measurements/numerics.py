@@ -49,17 +49,16 @@ def measure(subject: Subject, chosen: NumericsSettings) -> Tables:
 
 
 def finding(found: Finished) -> str:
-    from interp.stats.estimates import Estimate
+    from interp.stats.columns import estimate_of
     from interp.wording import percent
 
     said = []
-    for model, rows in models_of(found["numerics"]):
-        (worst,) = records(rows.loc[[rows["flip_rate"].idxmax()]])
-        rate = Estimate(
-            worst["flip_rate"], worst["flip_rate_low"], worst["flip_rate_high"], worst["n"], worst["n_documents"]
-        )
+    table = found["numerics"]
+    for model, rows in models_of(table[table["share"] == "flip_rate"]):
+        (worst,) = records(rows.nlargest(1, "value"))
+        rate = estimate_of(worst)
         said.append(
-            f"{model}: M = 1 flips in at most {percent(rate)} of {rate.n} windows of {rate.n_clusters} documents "
+            f"{model}: M = 1 flips in at most {percent(rate)} of {rate.n} windows of {rate.n_documents} documents "
             f"({worst['dtype']}, batches of {worst['batch_size']})"
         )
     return "; ".join(said)

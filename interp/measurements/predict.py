@@ -39,7 +39,7 @@ def inputs(subject: Subject, chosen: PredictSettings) -> Mapping[str, str]:
 def measure(subject: Subject, chosen: PredictSettings) -> Tables:
     from interp.statistical.measured import ScoresError
     from interp.statistical.prediction import predict
-    from interp.statistical.rates import estimates_frame
+    from interp.stats.columns import estimates_frame
 
     table, factors, left_out, rests_on = factors_table(subject, chosen)
     if len(factors) < 2:
@@ -95,13 +95,13 @@ def factors_table(
 
 def finding(found: Finished) -> str:
     from interp.statistical.prediction import ALL
-    from interp.stats.estimates import Estimate
+    from interp.stats.columns import estimate_of
     from interp.wording import behind
 
     said = []
     for model, rows in models_of(found["auc"]):
-        (row,) = rows[rows["factors"] == ALL].to_dict("records")
-        auc = Estimate(row["value"], row["low"], row["high"], row["n"], row["n_clusters"])
+        (row,) = records(rows[rows["factors"] == ALL])
+        auc = estimate_of(row)
         left_out = str(row["left_out"])
         said.append(
             f"{model}: AUC {auc} of all factors, on documents not learned from{behind([auc])}"

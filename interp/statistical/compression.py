@@ -33,7 +33,7 @@ from interp.several import several
 from interp.sizes import Size
 from interp.statistical.cascade import exact_runs, texts_at_once
 from interp.statistical.measured import ScoresError, check_columns, grouped, numbers
-from interp.statistical.rates import estimates_frame
+from interp.stats.columns import estimates_frame
 from interp.stats.curves import column_estimates
 from interp.stats.estimates import bootstrap_mean, clustered_rate
 
@@ -155,7 +155,7 @@ def compression_summary(
     Returns:
         One row per group and ``quantity``: the mean ``ratio``, the mean ``ratio_every_longer``, the share of windows
         ``within_limit`` and the share ``not_monotone`` (a longer prefix fails where a shorter one works), each with
-        ``value``, ``low``, ``high``, ``n``, ``n_clusters``. Only memorized windows count; groups without any are not
+        ``value``, ``low``, ``high``, ``n``, ``n_documents``. Only memorized windows count; groups without any are not
         listed.
 
     Raises:
@@ -193,7 +193,7 @@ def ratio_distribution(
 
     Returns:
         One row per group and ratio: ``ratio`` (0 to 1, the same ratios in every group), and the share as ``value`` with
-        ``low``, ``high``, ``n``, ``n_clusters``. Groups without a memorized window are not listed.
+        ``low``, ``high``, ``n``, ``n_documents``. Groups without a memorized window are not listed.
     """
     by = several(by)
     check_columns(table, [*by, "ratio", "document"], what="the distribution of compression ratios")

@@ -17,7 +17,8 @@ from jaxtyping import Float
 from interp.brief import Brief
 from interp.several import several
 from interp.statistical.measured import ScoresError, check_columns, grouped, numbers, outcomes
-from interp.statistical.rates import Rates, estimates_frame, rates
+from interp.statistical.rates import Rates, rates
+from interp.stats.columns import estimates_frame
 from interp.stats.estimates import Estimate, from_resamples, resampled_means, resting_on
 from interp.stats.fits import logistic_fit
 

@@ -25,7 +25,8 @@ from interp.progress import along
 from interp.results import Provenance
 from interp.several import several
 from interp.stats.clustered_sums import ClusteredSums
-from interp.stats.curves import Groups, Points, estimate_columns, group_masks
+from interp.stats.columns import estimate_columns
+from interp.stats.curves import Groups, Points, group_masks
 
 LENGTHS = tuple(range(1, 9))
 
@@ -50,8 +51,8 @@ class Frequency(Brief):
         """Mean log10(1 + count) by position in each group, with intervals by document.
 
         Returns:
-            One row per group, ``n`` and ``position`` (0 is the first token of the continuation): ``value``, ``low``,
-            ``high``, ``n_windows``, ``n_documents``.
+            One row per group, ``length`` of the n-grams and ``position`` (0 is the first token of the continuation), with
+            the columns of an estimate (``interp.stats.columns``).
         """
         first = next(iter(self.pieces))
         n_pos = first.shape[2]
@@ -69,7 +70,7 @@ class Frequency(Brief):
         n-grams across the boundary are in neither.
 
         Returns:
-            One row per group and ``n``: ``value`` (the step), ``low``, ``high``, ``n_windows``, ``n_documents``.
+            One row per group and ``length`` of the n-grams, with the step as an estimate.
         """
         steps = self.table[[f"step_{n}" for n in self.lengths]].to_numpy()
         return self._means([steps], {"length": self.lengths}, groups, seed)
@@ -104,7 +105,7 @@ class Frequency(Brief):
             for group in masks
             for i, e in enumerate(sums[group].estimates(seed=seed, trials=0))
         ]
-        return pd.DataFrame(rows_of).rename(columns={"n": "n_windows", "length": "n"})
+        return pd.DataFrame(rows_of)
 
 
 def frequency(

@@ -30,6 +30,7 @@ from interp.results import Provenance
 from interp.several import several
 from interp.sizes import Size
 from interp.statistical.extraction import Extraction, extract
+from interp.stats.columns import estimate_columns
 from interp.stats.estimates import Estimate, clustered_rate
 from interp.wording import percent
 
@@ -80,22 +81,23 @@ class Numerics(Brief):
         return f"flags flip in at most {percent(worst.flip_rate)} ({worst.dtype}, batches of {worst.batch_size})"
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per setting; each of ``SHARES`` with ``_low`` and ``_high``."""
-        rows = []
-        for s in self.settings:
-            shares = {share: getattr(s, share) for share in SHARES}
-            rows.append(
-                {
-                    "dtype": s.dtype,
-                    "batch_size": s.batch_size,
-                    "n": s.flip_rate.n,
-                    "n_documents": s.flip_rate.n_clusters,
-                }
-                | {share: e.value for share, e in shares.items()}
-                | {f"{share}_low": e.low for share, e in shares.items()}
-                | {f"{share}_high": e.high for share, e in shares.items()}
-                | {"gained": s.gained, "lost": s.lost, "largest_log_prob_change": s.largest_log_prob_change}
-            )
+        """One row per setting and each of ``SHARES``: ``dtype``, ``batch_size``, ``share`` and its estimate.
+
+        Also ``gained``, ``lost`` and ``largest_log_prob_change`` of the setting.
+        """
+        rows = [
+            {
+                "dtype": s.dtype,
+                "batch_size": s.batch_size,
+                "share": share,
+                **estimate_columns(getattr(s, share)),
+                "gained": s.gained,
+                "lost": s.lost,
+                "largest_log_prob_change": s.largest_log_prob_change,
+            }
+            for s in self.settings
+            for share in SHARES
+        ]
         return pd.DataFrame(rows)
 
 

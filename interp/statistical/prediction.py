@@ -31,8 +31,9 @@ from interp.brief import Brief
 from interp.data.disjoint import linked
 from interp.seeds import check_seed, generator
 from interp.statistical.measured import ScoresError, check_columns, numbers, outcomes
-from interp.statistical.rates import Rates, estimates_frame, rates
+from interp.statistical.rates import Rates, rates
 from interp.stats.auc import auc_estimates
+from interp.stats.columns import estimates_frame
 from interp.stats.estimates import Estimate, bootstrap_mean
 
 FACTORS = {

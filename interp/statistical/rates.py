@@ -22,9 +22,10 @@ from jaxtyping import Float
 from interp.brief import Brief
 from interp.several import several
 from interp.statistical.measured import ScoresError, check_columns, grouped, numbers, outcomes
+from interp.stats.columns import estimates_frame
 from interp.stats.estimates import NOT_MEASURED, Estimate, clustered_rate
 
-__all__ = ["Rates", "ScoresError", "check_columns", "estimates_frame", "rate", "rates", "score_bin", "score_histogram"]
+__all__ = ["Rates", "ScoresError", "check_columns", "rate", "rates", "score_bin", "score_histogram"]
 
 SCORE_BINS = ("0", "(0, 0.25)", "[0.25, 0.5)", "[0.5, 0.75)", "[0.75, 1)", "1")
 """Bins of the score M. The ends 0 and 1 have bins of their own: they mean "unmemorized" and "memorized"."""
@@ -52,16 +53,8 @@ class Rates(Brief):
         return f"{len(self.estimates)} rates, {values}"
 
     def to_frame(self) -> pd.DataFrame:
-        """The grouping columns, then ``value``, ``low``, ``high``, ``n`` and ``n_clusters``."""
+        """The grouping columns, then ``value``, ``low``, ``high``, ``n`` and ``n_documents``."""
         return pd.concat([self.groups, estimates_frame(self.estimates)], axis=1)
-
-
-def estimates_frame(estimates: Sequence[Estimate]) -> pd.DataFrame:
-    """One row an estimate: ``value``, ``low``, ``high``, ``n``, ``n_clusters``."""
-    return pd.DataFrame(
-        [(e.value, e.low, e.high, e.n, e.n_clusters) for e in estimates],
-        columns=["value", "low", "high", "n", "n_clusters"],
-    )
 
 
 def rate(outcome: pd.Series, document: pd.Series | None, *, seed: int = 0) -> Estimate:

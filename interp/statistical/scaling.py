@@ -22,7 +22,8 @@ from jaxtyping import Float, Shaped
 from interp.brief import Brief
 from interp.statistical.measured import ScoresError, check_columns, numbers, outcomes
 from interp.statistical.pairing import refuse_other_texts, window_key
-from interp.statistical.rates import Rates, estimates_frame, rates, score_bin
+from interp.statistical.rates import Rates, rates, score_bin
+from interp.stats.columns import estimates_frame
 from interp.stats.estimates import Estimate, from_resamples, resampled_means, resting_on
 from interp.stats.fits import linear_fit, logistic_fit, logistic_rate, r_squared
 
@@ -157,8 +158,8 @@ def family_ratios(
 
     Returns:
         One row per pair: ``family`` and ``model`` over ``other_family`` and ``other_model``, with ``value``, ``low``,
-        ``high``, ``n``, ``n_clusters``. Infinite if the other rate is 0. NaN if both are 0 or one was not measured.
-        ``n_clusters`` is that of the model measured on fewer documents.
+        ``high``, ``n``, ``n_documents``. Infinite if the other rate is 0. NaN if both are 0 or one was not measured.
+        ``n_documents`` is that of the model measured on fewer documents.
 
     Raises:
         ScoresError: fewer than two families have a model of that size; the size or factor is out of range; a window

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 
 from interp.several import several
 from interp.statistical.measured import ScoresError, check_columns, grouped, numbers, outcomes
-from interp.statistical.rates import estimates_frame
+from interp.stats.columns import estimates_frame
 from interp.stats.estimates import from_resamples, resampled_means, resting_on
 
 
@@ -70,7 +70,7 @@ def depth_summary(
 
     Returns:
         One row per group and depth: ``value`` with ``low`` and ``high``, clustered by document; ``n``; ``n_at_risk``,
-        the windows whose text was tried that far; and ``n_clusters``, their documents. NaN if there are none.
+        the windows whose text was tried that far; and ``n_documents``, their documents. NaN if there are none.
 
     Raises:
         ScoresError: a depth or an ``at`` is not a number of tokens, or ``censored`` is missing for a depth.

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Shaped
 
 from interp.data.owned import WindowError
 from interp.data.windows import Windows
+from interp.stats.columns import estimate_columns
 from interp.stats.estimates import Estimate, cluster_sums, mean_estimates, trials_of
 
 Groups = Mapping[str, Bool[np.ndarray, " _window"]]
@@ -78,11 +79,6 @@ def column_estimates(
     """
     sums, sizes = cluster_sums(values, documents)
     return mean_estimates(sums, sizes, seed=seed, trials=trials_of(values) if trials is None else trials)
-
-
-def estimate_columns(e: Estimate) -> dict[str, float]:
-    """An estimate as columns of a table: ``value``, ``low``, ``high``, ``n``, ``n_documents``."""
-    return {"value": e.value, "low": e.low, "high": e.high, "n": e.n, "n_documents": e.n_clusters}
 
 
 def group_curves(

@@ -68,8 +68,8 @@ class Estimate:
     high: float
     n: int
     """Number of windows (or other samples) that it rests on."""
-    n_clusters: int
-    """Number of independent units among them: documents, or ``n`` if every sample is independent."""
+    n_documents: int
+    """Number of independent units among them: documents (or families, or models, where these are resampled)."""
 
     def __post_init__(self) -> None:
         if self.low > self.high:
@@ -83,12 +83,12 @@ class Estimate:
         largest = max((abs(x) for x in numbers if math.isfinite(x)), default=0.0)
         decimals = 2 - math.floor(math.log10(largest)) if largest else 0
         value, low, high = (f"{round(x, decimals) + 0:.12g}" if math.isfinite(x) else str(x) for x in numbers)
-        return f"{value} [{low}, {high}]" if self.says_where else f"{value} ({no_interval(self.n_clusters)})"
+        return f"{value} [{low}, {high}]" if self.says_where else f"{value} ({no_interval(self.n_documents)})"
 
     @property
     def says_where(self) -> bool:
         """Whether the interval is informative: neither missing nor a share's whole range, 0 to 1."""
-        everything = (self.low, self.high) == (0.0, 1.0) and self.n_clusters < MIN_CLUSTERS
+        everything = (self.low, self.high) == (0.0, 1.0) and self.n_documents < MIN_CLUSTERS
         return not (math.isnan(self.low) or everything)
 
 
@@ -250,7 +250,7 @@ def difference_of_shares(one: Estimate, other: Estimate, drawn: Float[np.ndarray
     """
     value = one.value - other.value
     if not (one.says_where and other.says_where):
-        return Estimate(value, math.nan, math.nan, one.n, one.n_clusters)
+        return Estimate(value, math.nan, math.nan, one.n, one.n_documents)
     spread = drawn[~np.isnan(drawn).any(axis=1)]
     together = float(np.corrcoef(spread.T)[0, 1]) if len(spread) and (np.ptp(spread, axis=0) > 0).all() else 0.0
 
@@ -259,7 +259,7 @@ def difference_of_shares(one: Estimate, other: Estimate, drawn: Float[np.ndarray
 
     low = value - reach(one.value - one.low, other.high - other.value)
     high = value + reach(one.high - one.value, other.value - other.low)
-    return Estimate(value, max(low, -1.0), min(high, 1.0), one.n, one.n_clusters)
+    return Estimate(value, max(low, -1.0), min(high, 1.0), one.n, one.n_documents)
 
 
 def trials_of(values: Float[np.ndarray, "*shape"]) -> int:

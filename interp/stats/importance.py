@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import pandas as pd
 from einops import rearrange
 from jaxtyping import Float, Shaped
 
+from interp.stats.columns import estimates_frame
 from interp.stats.curves import column_estimates
 from interp.stats.estimates import Estimate, difference_of_shares, trials_of
 
@@ -49,3 +53,12 @@ def head_estimates(
             estimates += column_estimates(columns, documents, seed=seed, trials=trials)[0]
     n_heads = falls.shape[1]
     return [estimates[start : start + n_heads] for start in range(0, len(estimates), n_heads)]
+
+
+def head_frame(estimates: Sequence[Sequence[Estimate]]) -> pd.DataFrame:
+    """One row a head: ``layer``, ``head`` and its estimate; see ``interp.stats.columns``."""
+    frame = estimates_frame([e for layer in estimates for e in layer])
+    layers, heads = np.indices((len(estimates), len(estimates[0]))).reshape(2, -1)
+    frame.insert(0, "layer", layers)
+    frame.insert(1, "head", heads)
+    return frame

@@ -85,7 +85,7 @@ def test_heads_are_compared_as_their_own_functions_compare_them(
         gini = compared.tables["concentration"].set_index("model").loc[name]
         alone = concentration(ablation.falls("log_prob"), drawn.document, seed=5)
         assert gini["value"] == pytest.approx(alone.value)
-        assert gini["n_documents"] == alone.n_clusters
+        assert gini["n_documents"] == alone.n_documents
         falls = ablation.falls("log_prob")
         maps = {domain: falls[:, :, drawn.domain == domain].mean(axis=-1) for domain in ("code", "prose")}
         pairs = compared.tables["overlap"].set_index("model").loc[name]

@@ -12,25 +12,15 @@ from interp.figures.attribution import draw_attribution
 
 def heads(model: str) -> pd.DataFrame:
     value = np.array([0.5, -0.25, 0.0, 0.1])
-    return pd.DataFrame(
-        {
-            "model": model,
-            "layer": [0, 0, 1, 1],
-            "head": [0, 1, 0, 1],
-            "n_windows": 7,
-            "n_documents": [6, 6, 5, 6],
-            "importance_log_prob": value,
-            "importance_log_prob_low": value - 0.1,
-            "importance_log_prob_high": value + 0.2,
-            "estimate": value * 2,
-            "estimate_low": value * 2 - 0.1,
-            "estimate_high": value * 2 + 0.1,
-        }
-    )
+    which = pd.DataFrame({"model": model, "layer": [0, 0, 1, 1], "head": [0, 1, 0, 1], "metric": "log_prob"})
+    which = which.assign(n=7, n_documents=[6, 6, 5, 6])
+    exact = which.assign(by="ablation", value=value, low=value - 0.1, high=value + 0.2)
+    guess = which.assign(by="gradient", value=value * 2, low=value * 2 - 0.1, high=value * 2 + 0.1)
+    return pd.concat([exact, guess])
 
 
 def test_head_maps_are_symmetric_and_each_over_its_own_largest() -> None:
-    small = heads("b").assign(importance_log_prob=lambda t: t["importance_log_prob"] / 100)
+    small = heads("b").assign(value=lambda t: t["value"] / 100)
     fig = draw_heads(pd.concat([heads("a"), small]))
     assert (fig.layout.coloraxis.cmin, fig.layout.coloraxis.cmax) == (-1, 1)
     for map_ in fig.data:
@@ -42,8 +32,8 @@ def test_head_maps_are_symmetric_and_each_over_its_own_largest() -> None:
 
 
 def test_cumulative_curve_shows_both_orders_with_bands() -> None:
-    table = pd.DataFrame({"model": "a", "n_ablated": [0, 1], "n_windows": 9, "n_documents": 4})
-    for name in ("rate", "rate_low", "rate_high", "random_rate", "random_rate_min", "random_rate_max"):
+    table = pd.DataFrame({"model": "a", "metric": "rate", "n_ablated": [0, 1], "n": 9, "n_documents": 4})
+    for name in ("value", "low", "high", "random_mean", "random_min", "random_max"):
         table[name] = [1.0, 0.5]
     fig = draw_cumulative(table)
     assert {trace.name for trace in fig.data if trace.name} == {"most important first", "random order"}
@@ -61,8 +51,8 @@ def test_estimate_against_exact_has_bars_and_equality() -> None:
 def test_agreement() -> None:
     """A row a pair; the models of a row stand beside one another, within it."""
     rows = [
-        {"model": model, "one": "zero", "other": other, "spearman": value, "spearman_low": value - 0.3,
-         "spearman_high": value + 0.2, "n_windows": 5, "n_documents": 5}
+        {"model": model, "one": "zero", "other": other, "statistic": "spearman", "value": value,
+         "low": value - 0.3, "high": value + 0.2, "n": 5, "n_documents": 5}
         for model, values in (("a", (0.5, 0.1)), ("b", (0.4, 0.2)))
         for other, value in zip(("mean", "resample"), values, strict=True)
     ]  # fmt: skip
@@ -84,10 +74,10 @@ def test_attribution_sums_to_the_logit(monkeypatch: pytest.MonkeyPatch) -> None:
             "part": ["embedding", "head", "mlp", "bias", "logit"],
             "layer": pd.array([None, 2, 3, None, None], dtype="Int64"),
             "head": pd.array([None, 1, None, None, None], dtype="Int64"),
-            "mean": [0.5, 3.0, -1.0, 0.25, 2.75],
+            "value": [0.5, 3.0, -1.0, 0.25, 2.75],
             "low": [0.4, 2.0, -1.5, 0.2, 2.5],
             "high": [0.6, 4.0, -0.5, 0.3, 3.0],
-            "n_windows": 5,
+            "n": 5,
             "n_documents": 5,
         }
     )

@@ -20,7 +20,7 @@ def test_ratio_distribution_has_a_band_around_each_step() -> None:
             "low": [0, 0.3, 1],
             "high": [0, 0.6, 1],
             "n": 9,
-            "n_clusters": 7,
+            "n_documents": 7,
         }
     )
     fig = draw_ratio_distribution(shares, panel="size", line="family")
@@ -42,7 +42,7 @@ def test_compression_shows_both_lengths_with_intervals() -> None:
             "low": [0.2, 0.3, 0.8],
             "high": [0.4, 0.6, 1.0],
             "n": 8,
-            "n_clusters": 8,
+            "n_documents": 8,
         }
     )
     shortest, longer, *key = draw_compression(summary, line="domain").data
@@ -83,7 +83,7 @@ def test_depth_has_a_band_and_leaves_out_what_is_not_known() -> None:
             "low": [1, 0.4, np.nan],
             "high": [1, 0.7, np.nan],
             "n": 30,
-            "n_clusters": [9, 9, 0],
+            "n_documents": [9, 9, 0],
         }
     )
     low, high, line = draw_depth(summary, panel="size", line="family").data
@@ -93,7 +93,7 @@ def test_depth_has_a_band_and_leaves_out_what_is_not_known() -> None:
 def test_depth_has_a_panel_for_each_size_and_one_entry_a_family_in_the_legend() -> None:
     at = [(size, family, d) for size in ("s", "l") for family in ("Pythia", "OLMo1") for d in (0, 4)]
     summary = pd.DataFrame(at, columns=["size", "family", "at"]).assign(
-        value=[1, 0.5] * 4, low=[1, 0.4] * 4, high=[1, 0.7] * 4, n=9, n_clusters=7, n_at_risk=9
+        value=[1, 0.5] * 4, low=[1, 0.4] * 4, high=[1, 0.7] * 4, n=9, n_documents=7, n_at_risk=9
     )
     fig = draw_depth(summary, panel="size", line="family")
     lines = [trace for trace in fig.data if trace.showlegend]

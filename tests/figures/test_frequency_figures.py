@@ -9,8 +9,8 @@ from interp.figures.style import GROUP_COLOURS
 
 def test_positions_are_drawn_by_n_with_the_boundary_before_the_first_of_the_continuation():
     points = [(group, n, at) for group in ("memorized", "matched") for n in (1, 3) for at in (-1, 0, 1)]
-    curves = pd.DataFrame(points, columns=["group", "n", "position"]).assign(
-        value=np.arange(12.0), low=np.arange(12) - 0.5, high=np.arange(12) + 0.5, n_windows=9, n_documents=7
+    curves = pd.DataFrame(points, columns=["group", "length", "position"]).assign(
+        value=np.arange(12.0), low=np.arange(12) - 0.5, high=np.arange(12) + 0.5, n=9, n_documents=7
     )
     fig = draw_frequency(curves)
     lines = [trace for trace in fig.data if trace.mode != "lines" or trace.line.width]
@@ -27,11 +27,11 @@ def test_a_step_has_a_marker_and_an_interval_for_each_group():
     steps = pd.DataFrame(
         {
             "group": ["memorized", "memorized", "matched", "matched"],
-            "n": [1, 3] * 2,
+            "length": [1, 3] * 2,
             "value": [0.1, -0.2, 0.3, 0.0],
             "low": [0.0, -0.4, 0.1, -0.1],
             "high": [0.3, 0.1, 0.4, 0.2],
-            "n_windows": 9,
+            "n": 9,
             "n_documents": 7,
         }
     )

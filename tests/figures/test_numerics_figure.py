@@ -12,14 +12,11 @@ from interp.statistical.numerics import SHARES
 def test_each_setting_has_its_points_and_intervals_in_every_panel() -> None:
     settings = [("float32", 7), ("bfloat16", 64), ("bfloat16", 7)]
     rows = [
-        {"model": model, "dtype": dtype, "batch_size": size, "n": 100, "n_documents": 40, "gained": 1, "lost": 2}
-        | {
-            share + end: value
-            for share in SHARES
-            for end, value in (("", 0.1 * i), ("_low", 0), ("_high", 0.1 * i + 0.05))
-        }
+        {"model": model, "dtype": dtype, "batch_size": size, "share": share, "n": 100, "n_documents": 40}
+        | {"value": 0.1 * i, "low": 0, "high": 0.1 * i + 0.05, "gained": 1, "lost": 2}
         for model in ("one", "two")
         for i, (dtype, size) in enumerate(settings)
+        for share in SHARES
     ]
     fig = draw_numerics(pd.DataFrame(rows).assign(reference="float32 in batches of 64"), caption="seen")
     points, key = fig.data[: 3 * len(settings)], fig.data[3 * len(settings) :]

@@ -113,7 +113,7 @@ def test_ratio_distribution_is_the_share_at_or_below() -> None:
     assert shares["ratio"].tolist() == [0, 0.25, 0.5, 1]
     assert shares["value"].tolist() == [0, 1 / 4, 3 / 4, 1]
     assert set(shares["n"]) == {12}
-    assert set(shares["n_clusters"]) == {9}
+    assert set(shares["n_documents"]) == {9}
     # At 0 and 1 the share is the same in every document: these are the units.
     assert shares[["low", "high"]].iloc[0].tolist() == [0, wilson(0, 9).high]
     assert shares[["low", "high"]].iloc[3].tolist() == [wilson(9, 9).low, 1]

@@ -35,7 +35,7 @@ def test_rates_and_shares_by_hand(scores: pd.DataFrame) -> None:
 
 def test_a_share_rests_on_the_memorized_windows(scores: pd.DataFrame) -> None:
     shares = domains(scores).shares.to_frame().set_index(["model", "domain"])
-    assert shares.loc[("a", "code"), ["value", "n", "n_clusters"]].tolist() == [3 / 4, 4, 4]
+    assert shares.loc[("a", "code"), ["value", "n", "n_documents"]].tolist() == [3 / 4, 4, 4]
     assert shares.loc[("a", "code"), ["low", "high"]].tolist() == [0, 1], "four documents give no interval"
     again = [scores.assign(document=scores["document"] + copy) for copy in "12"]
     twice = domains(pd.concat(again)).shares.to_frame().set_index(["model", "domain"])

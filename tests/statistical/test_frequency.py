@@ -58,11 +58,11 @@ def test_curves_and_boundary_by_hand(windows: Windows, index: CountIndex) -> Non
     assert (shown["value"] == 1).all()
     assert (shown["n_documents"] == 2).all()
     assert shown[["low", "high"]].isna().all(axis=None)
-    rest = curves[(curves["group"] == "unmemorized") & (curves["n"] == 2)].set_index("position")
+    rest = curves[(curves["group"] == "unmemorized") & (curves["length"] == 2)].set_index("position")
     assert rest.index.tolist() == list(range(-7, 8))
     assert (rest.loc[:0, "value"] == 0).all()
     assert (rest.loc[1:, "value"] == 1).all()
-    boundary = result.boundary(GROUPS).set_index(["group", "n"])
+    boundary = result.boundary(GROUPS).set_index(["group", "length"])
     assert boundary.loc[("memorized", 2), "value"] == 0
     assert boundary.loc[("unmemorized", 2), "value"] == 1
     assert boundary.loc[("unmemorized", 4), "value"] == 1
@@ -89,7 +89,7 @@ def test_lengths_that_do_not_fit_are_refused(windows: Windows, index: CountIndex
 def test_figures_mark_the_boundary(windows: Windows, index: CountIndex) -> None:
     result = frequency(index, windows, lengths=(1, 2, 4))
     fig = draw_frequency(result.curves(GROUPS))
-    assert [a.text for a in fig.layout.annotations[:3]] == ["n = 1", "n = 2", "n = 4"]
+    assert [a.text for a in fig.layout.annotations[:3]] == ["1-grams", "2-grams", "4-grams"]
     assert [s.x0 for s in fig.layout.shapes] == [-0.5] * 3
     assert len(draw_boundary(result.boundary(GROUPS)).data) == 2
 

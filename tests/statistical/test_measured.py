@@ -290,7 +290,7 @@ def test_no_text_is_learned_from_and_tested_on() -> None:
     assert predict(table.drop(columns="digest"), factors=factors, n_resamples=20).auc["name alone"].value > 0.7
     # A document that shares a text with another counts as one with it.
     found = predict(table, factors=factors, n_resamples=20)
-    assert found.auc[ALL].n_clusters == 120
+    assert found.auc[ALL].n_documents == 120
 
 
 def test_probabilities_stand_beside_their_windows() -> None:

@@ -29,7 +29,7 @@ def test_comparison_by_hand(models: dict[str, TransformerBridge], windows: Windo
     assert setting.other_text.value == pytest.approx(5 / 12)
     assert setting.near_ties.value == pytest.approx(2 / 12)
     assert setting.largest_log_prob_change == pytest.approx(0.25)
-    assert setting.flip_rate.n_clusters == 6
+    assert setting.flip_rate.n_documents == 6
     assert setting.flip_rate.low < 4 / 12 < setting.flip_rate.high
     with pytest.raises(ValueError, match="cannot be compared"):
         compare(reference, extract(models["Pythia"], windows.select(np.arange(3))), dtype="float32", batch_size=3)
@@ -45,7 +45,7 @@ def test_float32_agrees_over_batch_sizes_and_bfloat16_does_not_quite(
     assert single.flip_rate.value == 0
     assert single.other_text.value == 0
     assert single.largest_log_prob_change < 1e-3 < half.largest_log_prob_change
-    assert len(result.to_frame()) == 3
+    assert len(result.to_frame()) == 3 * 3  # settings, shares
 
 
 def test_refuses_an_unknown_format(windows: Windows) -> None:

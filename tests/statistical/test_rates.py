@@ -44,7 +44,7 @@ def test_windows_of_one_document_widen_the_interval() -> None:
     estimate = rates(scores, by=(), seed=3).estimates[0]
     assert estimate == clustered_rate(outcome, clusters=documents, seed=3)
     assert estimate.high - estimate.low > 2 * (wilson(75, 150).high - wilson(75, 150).low)
-    assert estimate.n_clusters == 6
+    assert estimate.n_documents == 6
     assert rates(scores, by=(), document=None).estimates[0] == wilson(75, 150)
 
 

@@ -23,7 +23,7 @@ def test_pieces_give_the_estimates_of_the_whole() -> None:
             sums.add(values[start : start + size], documents[start : start + size])
         for one, other in zip(sums.estimates(seed=4), expected, strict=True):
             np.testing.assert_allclose([one.value, one.low, one.high], [other.value, other.low, other.high], rtol=1e-12)
-            assert (one.n, one.n_clusters) == (other.n, other.n_clusters)
+            assert (one.n, one.n_documents) == (other.n, other.n_documents)
 
 
 def test_thrown_together_documents_keep_the_mean_and_about_the_interval() -> None:
@@ -40,7 +40,7 @@ def test_thrown_together_documents_keep_the_mean_and_about_the_interval() -> Non
         np.testing.assert_allclose([one.value, one.low, one.high], [again.value, again.low, again.high], rtol=1e-12)
         np.testing.assert_allclose(one.value, other.value)
         assert one.n == other.n
-        assert one.n_clusters == 64
+        assert one.n_documents == 64
         assert 0.6 < (one.high - one.low) / (other.high - other.low) < 1.6
 
 

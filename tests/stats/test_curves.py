@@ -30,7 +30,7 @@ def test_columns_are_bootstrapped_as_one_is() -> None:
     alone = bootstrap_mean(values[:, 0], clusters=documents, seed=4)
     assert (first.value, first.low, first.high) == pytest.approx((alone.value, alone.low, alone.high))
     assert second.value == pytest.approx(np.nanmean(values[:, 1]))
-    assert (second.n, second.n_clusters) == (19, 7)
+    assert (second.n, second.n_documents) == (19, 7)
     assert np.isnan(third.value)
     assert third.n == 0
     assert means.shape[1] == 3

@@ -77,7 +77,7 @@ def test_clusters_that_agree_within_widen_the_interval():
     ratio = (grouped.high - grouped.low) / (alone.high - alone.low)
     # With ten documents Student's quantile, 2.262 for 1.96, is in it too; sqrt(9 / 10) of the resamples is made up for.
     assert ratio == pytest.approx(math.sqrt(20) * 2.262 / 1.96, rel=0.15)
-    assert grouped.n_clusters == 10
+    assert grouped.n_documents == 10
     assert grouped.n == 200
 
 
@@ -106,7 +106,7 @@ def test_where_all_outcomes_are_alike_the_documents_are_the_units(every):
     estimate = clustered_rate(memorized, clusters=np.repeat(np.arange(8), 5), seed=0)
     expected = wilson(8 * every, 8)
     assert (estimate.low, estimate.high) == (expected.low, expected.high)
-    assert (estimate.n, estimate.n_clusters) == (40, 8)
+    assert (estimate.n, estimate.n_documents) == (40, 8)
 
 
 def test_share_of_whole_documents_by_hand():
@@ -149,7 +149,7 @@ def test_fewer_than_five_documents_give_no_interval(name: str, per: int) -> None
     values, documents = np.tile([0.0, 1.0, 1.0], 2 * per), np.repeat(list("abcdef"), per)
     for n in (1, 2, 4, 5):
         e = MEANS[name](values[: n * per], documents[: n * per])
-        assert (e.n, e.n_clusters) == (n * per, n)
+        assert (e.n, e.n_documents) == (n * per, n)
         assert e.says_where == (n >= 5)
         # Of a share nothing is known but that it is one.
         assert n >= 5 or (e.low, e.high) == (0, 1) or (math.isnan(e.low) and math.isnan(e.high))

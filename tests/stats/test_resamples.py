@@ -12,7 +12,7 @@ def test_sums_by_cluster_equal_the_plain_bootstrap() -> None:
     plain = bootstrap(lambda i: float(values[i].mean()), 300, seed=4, clusters=clusters)
     fast = bootstrap_mean(values, seed=4, clusters=clusters)
     assert [plain.value, plain.low, plain.high] == pytest.approx([fast.value, fast.low, fast.high], abs=1e-12)
-    assert (plain.n, plain.n_clusters) == (fast.n, fast.n_clusters) == (300, 25)
+    assert (plain.n, plain.n_documents) == (fast.n, fast.n_documents) == (300, 25)
 
 
 def test_columns_are_drawn_together_and_missing_is_not_counted() -> None:

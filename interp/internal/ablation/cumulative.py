@@ -28,6 +28,7 @@ from interp.results import Provenance
 from interp.seeds import generator
 from interp.several import several
 from interp.sizes import Size
+from interp.stats.columns import estimates_frame
 from interp.stats.curves import column_estimates
 from interp.stats.estimates import Estimate
 
@@ -76,27 +77,26 @@ class CumulativeAblation(Brief):
         return self.random_log_prob.mean(axis=-1)
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
-        """One row a number of heads: rate and log-probability with intervals; mean, lowest and highest random order."""
-        rows = []
-        for i, (rate, log_prob) in enumerate(zip(self.rates(seed=seed), self.log_probs(seed=seed), strict=True)):
-            rows.append(
-                {
-                    "n_ablated": int(self.n_ablated[i]),
-                    "rate": rate.value,
-                    "rate_low": rate.low,
-                    "rate_high": rate.high,
-                    "log_prob": log_prob.value,
-                    "log_prob_low": log_prob.low,
-                    "log_prob_high": log_prob.high,
-                    "n_windows": len(self.windows),
-                    "n_documents": self.windows.n_documents,
-                }
+        """One row a metric and number of heads: what is left as an estimate, and what random orders leave.
+
+        Columns ``metric`` (``rate`` or ``log_prob``), ``n_ablated``, those of an estimate (``interp.stats.columns``),
+        and ``random_mean``, ``random_min`` and ``random_max`` over the random orders.
+        """
+        left = {
+            "rate": (self.rates(seed=seed), self.random_rates()),
+            "log_prob": (self.log_probs(seed=seed), self.random_log_probs()),
+        }
+        frames = [
+            estimates_frame(estimates).assign(
+                metric=metric,
+                n_ablated=self.n_ablated,
+                random_mean=orders.mean(axis=0),
+                random_min=orders.min(axis=0),
+                random_max=orders.max(axis=0),
             )
-        frame = pd.DataFrame(rows)
-        for name, orders in (("rate", self.random_rates()), ("log_prob", self.random_log_probs())):
-            frame[f"random_{name}"] = orders.mean(axis=0)
-            frame[f"random_{name}_min"], frame[f"random_{name}_max"] = orders.min(axis=0), orders.max(axis=0)
-        return frame
+            for metric, (estimates, orders) in left.items()
+        ]
+        return pd.concat(frames, ignore_index=True)
 
 
 @measurement

@@ -40,7 +40,7 @@ from interp.progress import in_batches
 from interp.results import Provenance
 from interp.sizes import Size
 from interp.stats.estimates import Estimate
-from interp.stats.importance import head_estimates
+from interp.stats.importance import head_estimates, head_frame
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -63,14 +63,8 @@ class HeadEstimate(Brief):
         return head_estimates(self.fall, self.windows.document, seed=seed, trials=0)
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
-        """One row a head: ``layer``, ``head``, ``estimate`` and its interval, ``n_windows``, ``n_documents``."""
-        rows = [
-            (layer, head, e.value, e.low, e.high, e.n, e.n_clusters)
-            for layer, row in enumerate(self.importance_intervals(seed=seed))
-            for head, e in enumerate(row)
-        ]
-        bounds = ["estimate", "estimate_low", "estimate_high"]
-        return pd.DataFrame(rows, columns=["layer", "head", *bounds, "n_windows", "n_documents"])
+        """One row a head: ``layer``, ``head``, ``metric`` (``log_prob``) and the estimated fall with its interval."""
+        return head_frame(self.importance_intervals(seed=seed)).assign(metric="log_prob")
 
 
 @measurement

@@ -34,7 +34,7 @@ from interp.progress import Progress, bar
 from interp.results import Provenance
 from interp.sizes import Size
 from interp.stats.estimates import Estimate
-from interp.stats.importance import head_estimates
+from interp.stats.importance import head_estimates, head_frame
 from interp.stats.ranks import ranked
 
 
@@ -125,29 +125,14 @@ class HeadAblation(Brief):
         return [(int(i) // importance.shape[1], int(i) % importance.shape[1]) for i in order]
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
-        """One row a head.
+        """One row a metric that was measured and a head: ``metric``, ``layer``, ``head``, and the fall as an estimate.
 
-        Columns ``layer``, ``head``, ``n_windows``, ``n_documents``, and for each measured metric
-        ``importance_<metric>`` with its interval ``..._low`` and ``..._high``.
+        See ``interp.stats.columns`` for the columns of the estimate. NaN for a head that was not ablated.
         """
-        n_layers, n_heads, n_windows = self.log_prob.shape
-        frame = pd.DataFrame(
-            {
-                "layer": np.repeat(np.arange(n_layers), n_heads),
-                "head": np.tile(np.arange(n_heads), n_layers),
-                "n_windows": n_windows,
-                "n_documents": self.windows.n_documents,
-            }
-        )
         metrics: tuple[Metric, ...] = get_args(Metric)
-        for metric in metrics:
-            if np.isnan(self.falls(metric)).all():
-                continue
-            estimates = [e for row in self.importance_intervals(metric, seed=seed) for e in row]
-            frame[f"importance_{metric}"] = [e.value for e in estimates]
-            frame[f"importance_{metric}_low"] = [e.low for e in estimates]
-            frame[f"importance_{metric}_high"] = [e.high for e in estimates]
-        return frame
+        measured = [metric for metric in metrics if not np.isnan(self.falls(metric)).all()] or ["log_prob"]
+        frames = [head_frame(self.importance_intervals(m, seed=seed)).assign(metric=m) for m in measured]
+        return pd.concat(frames, ignore_index=True)
 
 
 @measurement

@@ -60,10 +60,12 @@ class Screening(Brief):
         return agreement(self.estimate.fall, self.exact.falls("log_prob"), documents=documents, seed=seed)
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
-        """One row a head: the exact sweep's columns, the estimate's, and ``in_top_set``."""
-        frame = self.exact.to_frame(seed=seed).merge(
-            self.estimate.to_frame(seed=seed).drop(columns=["n_windows", "n_documents"]), on=["layer", "head"]
-        )
+        """The rows of the exact sweep and those of the estimate, told apart by ``by``, with ``in_top_set``.
+
+        ``by`` is ``ablation`` or ``gradient``.
+        """
+        exact, guess = self.exact.to_frame(seed=seed), self.estimate.to_frame(seed=seed)
+        frame = pd.concat([exact.assign(by="ablation"), guess.assign(by="gradient")], ignore_index=True)
         top = set(self.top)
         return frame.assign(in_top_set=[pair in top for pair in zip(frame["layer"], frame["head"], strict=True)])
 

@@ -31,6 +31,7 @@ from interp.models.measuring import measurement
 from interp.progress import Progress, bar
 from interp.results import Provenance
 from interp.sizes import Size
+from interp.stats.columns import estimates_frame
 from interp.stats.curves import column_estimates
 
 Heads = tuple[tuple[int, int], ...]
@@ -65,30 +66,27 @@ class SetAblation(Brief):
         return (self.generated == self.windows.continuation.numpy()).mean(axis=-1)
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
-        """One row a set: its heads, and rate, log-probability and mean M with their 95 % intervals by document."""
-        columns = {
+        """One row a metric and set: ``metric``, ``set``, ``n_heads``, ``heads``, and what is left as an estimate.
+
+        See ``interp.stats.columns`` for the columns of the estimate.
+        """
+        left = {
             "rate": (self.memorized.astype(np.float64), 1),
             "log_prob": (self.log_prob, 0),
             "score": (self.score, self.windows.continuation_len),
         }
-        estimates = {
-            name: column_estimates(values.T, self.windows.document, seed=seed, trials=trials)[0]
-            for name, (values, trials) in columns.items()
-        }
-        rows = []
-        for i, heads in enumerate(self.sets):
-            row: dict[str, object] = {
-                "set": i,
-                "n_heads": len(heads),
-                "heads": " ".join(f"{layer}.{head}" for layer, head in heads),
-                "n_windows": len(self.windows),
-                "n_documents": self.windows.n_documents,
+        sets = pd.DataFrame(
+            {
+                "set": np.arange(len(self.sets)),
+                "n_heads": [len(heads) for heads in self.sets],
+                "heads": [" ".join(f"{layer}.{head}" for layer, head in heads) for heads in self.sets],
             }
-            for name, of_sets in estimates.items():
-                e = of_sets[i]
-                row |= {name: e.value, f"{name}_low": e.low, f"{name}_high": e.high}
-            rows.append(row)
-        return pd.DataFrame(rows)
+        )
+        frames = []
+        for metric, (values, trials) in left.items():
+            estimates, _ = column_estimates(values.T, self.windows.document, seed=seed, trials=trials)
+            frames.append(pd.concat([sets.assign(metric=metric), estimates_frame(estimates)], axis=1))
+        return pd.concat(frames, ignore_index=True)
 
 
 def whole_layer(model: TransformerBridge, layer: int) -> Heads:

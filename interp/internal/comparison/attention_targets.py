@@ -36,7 +36,8 @@ from interp.models.measuring import measurement
 from interp.progress import in_batches
 from interp.results import Provenance
 from interp.sizes import Size
-from interp.stats.curves import column_estimates, estimate_columns
+from interp.stats.columns import estimate_columns
+from interp.stats.curves import column_estimates
 from interp.stats.estimates import bootstrap
 from interp.stats.ranks import Importance, membership
 

@@ -13,7 +13,7 @@ from jaxtyping import Float, Shaped
 
 from interp.internal.comparison.overlap import Importance
 from interp.internal.comparison.similarity import N_POINTS, Representation, depth_profile, gini, sorted_curve
-from interp.stats.curves import estimate_columns
+from interp.stats.columns import estimate_columns
 from interp.stats.estimates import Estimate, from_resamples, resampled_means, resting_on
 
 

@@ -18,7 +18,8 @@ from jaxtyping import Bool, Float
 
 from interp.brief import Brief
 from interp.data.windows import Windows
-from interp.stats.curves import Groups, estimate_columns, group_curves, group_masks
+from interp.stats.columns import estimate_columns
+from interp.stats.curves import Groups, group_curves, group_masks
 from interp.stats.estimates import (
     NOT_MEASURED,
     Estimate,

@@ -7,7 +7,7 @@ logit, and the shares sum to it (Elhage et al. 2021, "A Mathematical Framework f
 heads are told apart through it. Only direct paths count: what a head does by way of later layers is their share.
 
     >>> result = logit_attribution(model, windows)
-    >>> result.to_frame().nlargest(5, "mean")
+    >>> result.to_frame().nlargest(5, "value")
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from interp.models.measuring import measurement
 from interp.progress import in_batches
 from interp.results import Provenance
 from interp.sizes import Size
+from interp.stats.columns import estimates_frame
 from interp.stats.curves import column_estimates
 
 
@@ -81,13 +82,8 @@ class LogitAttribution(Brief):
         parts = list(self._shares())
         means = np.stack([share.mean(axis=1) for *_, share in parts], axis=1)
         estimates, _ = column_estimates(means, self.windows.document, seed=seed, trials=0)
-        rows = [
-            (kind, layer, head, e.value, e.low, e.high, e.n, e.n_clusters)
-            for (kind, layer, head, _), e in zip(parts, estimates, strict=True)
-        ]
-        columns = ["part", "layer", "head", "mean", "low", "high", "n_windows", "n_documents"]
-        frame = pd.DataFrame(rows, columns=columns)
-        return frame.astype({"layer": "Int64", "head": "Int64"})
+        which = pd.DataFrame([part[:3] for part in parts], columns=["part", "layer", "head"])
+        return pd.concat([which.astype({"layer": "Int64", "head": "Int64"}), estimates_frame(estimates)], axis=1)
 
 
 @measurement

@@ -16,7 +16,8 @@ from interp.data.windows import Windows
 from interp.planted.corpus import STRUCTURAL_DOMAINS
 from interp.results import Provenance
 from interp.several import several
-from interp.stats.curves import Groups, Points, column_estimates, estimate_columns, group_curves, group_masks
+from interp.stats.columns import estimate_columns
+from interp.stats.curves import Groups, Points, column_estimates, group_curves, group_masks
 from interp.stats.estimates import clustered_rate, from_resamples
 
 Recovery = Literal["cosine", "centred_cosine", "lens_kl"]
@@ -90,7 +91,7 @@ class Perturbation(Brief):
                     estimates[0].value - estimates[i].value,
                     means[:, 0] - means[:, i],
                     n=int(either.sum()),
-                    n_clusters=min(estimates[0].n_clusters, estimates[i].n_clusters),
+                    n_clusters=min(estimates[0].n_documents, estimates[i].n_documents),
                 )
                 rows.append((alpha, f"{first} - {other}", difference))
         return pd.DataFrame([{"alpha": alpha, "group": group, **estimate_columns(e)} for alpha, group, e in rows])

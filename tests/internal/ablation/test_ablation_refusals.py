@@ -19,6 +19,7 @@ from interp.internal.ablation.heads import ablate_heads
 from interp.internal.ablation.replacement import Ablation, AblationError
 from interp.models.hooks import ActivationError
 from interp.models.loading import load_model
+from interp.stats.columns import estimate_of
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_unmeasured_is_nan(llama: TransformerBridge) -> None:
     assert np.isnan(result.score_clean).all()
     assert np.isnan(result.importance("rate")).sum() == 15
     assert result.top(5) == [(2, 1)]
-    assert "importance_score" not in result.to_frame()
+    assert set(result.to_frame()["metric"]) == {"log_prob", "rate"}
 
 
 def test_interval_by_hand(llama: TransformerBridge) -> None:
@@ -82,10 +83,11 @@ def test_interval_by_hand(llama: TransformerBridge) -> None:
     interval = result.importance_intervals()[1][2]
     assert interval.value == pytest.approx(float((result.log_prob_clean - result.log_prob[1, 2]).mean()))
     assert interval.low < interval.value < interval.high
-    assert (interval.n, interval.n_clusters) == (12, 6)
+    assert (interval.n, interval.n_documents) == (12, 6)
     frame = result.to_frame()
     assert (frame["n_documents"] == 6).all()
-    assert frame.loc[(frame["layer"] == 1) & (frame["head"] == 2), "importance_log_prob"].item() == interval.value
+    (row,) = frame[(frame["layer"] == 1) & (frame["head"] == 2) & (frame["metric"] == "log_prob")].to_dict("records")
+    assert estimate_of(row) == interval
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,9 @@ def test_cumulative_curve(models: dict[str, TransformerBridge]) -> None:
     other = cumulative_ablation(model, windows, ranking, n_random=3, seed=2)
     assert not np.allclose(other.random_log_prob[:, 3], curve.random_log_prob[:, 3])
     frame = curve.to_frame()
-    assert (frame["random_rate_min"] <= frame["random_rate_max"]).all()
-    assert frame["rate"].iloc[0] == pytest.approx(curve.memorized[0].mean())
+    assert (frame["random_min"] <= frame["random_max"]).all()
+    rate = frame[frame["metric"] == "rate"]
+    assert rate["value"].tolist() == pytest.approx(curve.memorized.mean(axis=1).tolist())
 
 
 def test_cumulative_refusals(models: dict[str, TransformerBridge]) -> None:

@@ -68,7 +68,7 @@ def test_table(models: dict[str, TransformerBridge]) -> None:
     frame = result.to_frame()
     parts = frame[frame["part"] != "logit"]
     assert len(parts) == 3 + 4 * (4 + 2)
-    assert parts["mean"].sum() == pytest.approx(frame.loc[frame["part"] == "logit", "mean"].item(), abs=1e-4)
+    assert parts["value"].sum() == pytest.approx(frame.loc[frame["part"] == "logit", "value"].item(), abs=1e-4)
 
 
 def test_an_unknown_norm_is_refused() -> None:

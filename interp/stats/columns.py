@@ -1,0 +1,28 @@
+"""An estimate as columns of a table, in one form: ``value``, ``low``, ``high``, ``n``, ``n_documents``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from interp.stats.estimates import Estimate
+
+COLUMNS = ("value", "low", "high", "n", "n_documents")
+
+
+def estimate_columns(estimate: Estimate) -> dict[str, float]:
+    """One estimate by the names of its columns; ``n`` counts windows (or whatever was sampled)."""
+    return {name: getattr(estimate, name) for name in COLUMNS}
+
+
+def estimates_frame(estimates: Sequence[Estimate]) -> pd.DataFrame:
+    """One row an estimate."""
+    return pd.DataFrame([[getattr(e, name) for name in COLUMNS] for e in estimates], columns=list(COLUMNS))
+
+
+def estimate_of(row: Mapping[str, Any] | pd.Series) -> Estimate:
+    """The estimate that a row of a table holds."""
+    value, low, high = (float(row[name]) for name in ("value", "low", "high"))
+    return Estimate(value, low, high, int(row["n"]), int(row["n_documents"]))
