@@ -33,7 +33,6 @@ from interp.seeds import generator
 
 N_RANDOM = 5
 """Random sets beside a chosen one."""
-_ENDS = (("value", ""), ("low", "_low"), ("high", "_high"))
 _WINDOWS_KEPT = 8
 """Attention is kept of so many windows."""
 
@@ -195,24 +194,21 @@ class Live:
         drawn, rows = self.random_sets(heads), range(len(self.windows))
         found = self._sets(rows, [(), heads, *drawn], method, progress)
         self._keep(found, rows)
-        table = found.to_frame()
+        of_metrics = {str(metric): rows.set_index("set") for metric, rows in found.to_frame().groupby("metric")}
 
-        def told(name: str, row: int) -> dict[str, Any]:
-            numbers: dict[str, float] = {str(column): x for column, x in table.iloc[row, 3:].items()}
-            return {
-                "name": name,
-                **{
-                    q: {end: plain(numbers[f"{q}{column}"]) for end, column in _ENDS}
-                    for q in ("rate", "log_prob", "score")
-                },
+        def told(name: str, one: int) -> dict[str, Any]:
+            ends = {
+                metric: {end: plain(rows.loc[one, end]) for end in ("value", "low", "high")}
+                for metric, rows in of_metrics.items()
             }
+            return {"name": name, **ends}
 
         told_rows = [told("nothing ablated", 0), told(f"the set, {len(heads)} heads", 1)]
         if drawn:
-            random = table.iloc[2:]
+            random = {metric: rows.loc[2:, "value"] for metric, rows in of_metrics.items()}
             spread = {
-                q: {"value": plain(random[q].mean()), "low": plain(random[q].min()), "high": plain(random[q].max())}
-                for q in ("rate", "log_prob", "score")
+                metric: {"value": plain(of.mean()), "low": plain(of.min()), "high": plain(of.max())}
+                for metric, of in random.items()
             }
             told_rows.append({"name": f"{len(drawn)} random sets", **spread})
         return {

@@ -167,16 +167,15 @@ class Maps(Brief):
     def of_table(cls, rows: pd.DataFrame, windows: WindowFalls | None = None) -> Maps:
         """From a table of heads of one model and method (``HeadAblation.to_frame``, with a column ``group``)."""
         finished: dict[tuple[str, str], HeadMap] = {}
-        for group, heads in rows.groupby("group", sort=False):
-            shape = (int(rows["layer"].max()) + 1, int(rows["head"].max()) + 1)
-            for metric in METRICS:
-                if f"importance_{metric}" not in heads or heads[f"importance_{metric}"].isna().all():
-                    continue
-                value, low, high = (np.full(shape, np.nan) for _ in _ENDS)
-                for values, end in ((value, ""), (low, "_low"), (high, "_high")):
-                    values[heads["layer"], heads["head"]] = heads[f"importance_{metric}{end}"]
-                n_windows, n_documents = (int(heads[name].max()) for name in ("n_windows", "n_documents"))
-                finished[metric, str(group)] = HeadMap(value, low, high, n_windows, n_documents)
+        shape = (int(rows["layer"].max()) + 1, int(rows["head"].max()) + 1)
+        # The gradient estimates stand beside the exact sweep, and are not shown.
+        exact = rows[rows["by"] == "ablation"] if "by" in rows else rows
+        for (group, metric), heads in exact.dropna(subset="value").groupby(["group", "metric"], sort=False):
+            value, low, high = (np.full(shape, np.nan) for _ in _ENDS)
+            for values, end in zip((value, low, high), _ENDS, strict=True):
+                values[heads["layer"], heads["head"]] = heads[end]
+            n_windows, n_documents = (int(heads[name].max()) for name in ("n", "n_documents"))
+            finished[str(metric), str(group)] = HeadMap(value, low, high, n_windows, n_documents)
         return cls(windows, finished)
 
     @property

@@ -10,6 +10,7 @@ import pandas as pd
 from interp.explore.explorer import Explorer, Shown
 from interp.explore.maps import ExploreError, Maps, WindowFalls
 from interp.results import Provenance, read_provenance, read_table
+from interp.stats.columns import COLUMNS
 
 
 def explore_tables(paths: Sequence[str | Path]) -> Explorer:
@@ -29,7 +30,7 @@ def explore_tables(paths: Sequence[str | Path]) -> Explorer:
     for path in _files(paths):
         table, rests_on = read_table(path), read_provenance(path)
         kind = by_window if {"layer", "head", "window", "fall"} <= {*table} else heads
-        if kind is heads and not {"layer", "head", "n_windows", "n_documents", "importance_log_prob"} <= {*table}:
+        if kind is heads and not {"layer", "head", "metric", *COLUMNS} <= {*table}:
             continue
         if "model" not in table:
             table = table.assign(model=rests_on[0].model)

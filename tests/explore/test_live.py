@@ -78,14 +78,13 @@ def test_a_set_stands_beside_the_clean_model_and_random_sets(
     found = live.set("peer_mean", heads, told.append)
     drawn = live.random_sets(heads)
     measured = ablate_sets(models["OLMo2"], windows, [(), heads, *drawn], "peer_mean", metrics=("log_prob", "score"))
-    table = measured.to_frame()
+    table = measured.to_frame().set_index(["metric", "set"])
     for row, name in enumerate(("nothing ablated", "the set, 3 heads")):
         assert found["rows"][row]["name"] == name
         for quantity in ("rate", "log_prob", "score"):
-            for end, column in (("value", ""), ("low", "_low"), ("high", "_high")):
-                assert found["rows"][row][quantity][end] == pytest.approx(
-                    table.loc[row, f"{quantity}{column}"], rel=1e-4, abs=1e-6
-                )
+            for end in ("value", "low", "high"):
+                expected = table.loc[(quantity, row), end]
+                assert found["rows"][row][quantity][end] == pytest.approx(expected, rel=1e-4, abs=1e-6)
     random = found["rows"][2]["log_prob"]
     assert [random["low"], random["high"]] == pytest.approx(
         [measured.log_prob[2:].mean(1).min(), measured.log_prob[2:].mean(1).max()], rel=1e-4
