@@ -11,6 +11,8 @@ from interp.measurements.settings import option, settings
 from interp.measurements.tables import records, split
 
 if TYPE_CHECKING:
+    from interp.stats.estimates import Estimate
+
     pass
 
 

@@ -10,7 +10,6 @@ from interp.measurements.subject import BatchSize, Dtype
 from interp.measurements.tables import Finished, Tables, by_size, models_of, records
 
 if TYPE_CHECKING:
-    from interp.engine.readout import NEAR_TIE
     from interp.measurements.subject import Subject
 
 
@@ -65,6 +64,7 @@ def finding(found: Finished) -> str:
 
 
 def figures(found: Finished) -> Figures:
+    from interp.engine.readout import NEAR_TIE
     from interp.figures.numerics import draw_numerics
 
     caption = (

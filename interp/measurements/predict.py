@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from interp.measurements.measurement import Figures, Measurement
 from interp.measurements.settings import option, settings
-from interp.measurements.tables import Finished, Tables, by_size, models_of, split
+from interp.measurements.tables import Finished, Tables, by_size, models_of, records, split
 
 if TYPE_CHECKING:
     import pandas as pd
