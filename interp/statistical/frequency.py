@@ -51,7 +51,7 @@ class Frequency(Brief):
         """Mean log10(1 + count) by position in each group, with intervals by document.
 
         Returns:
-            One row per group, ``length`` of the n-grams and ``position`` (0 is the first token of the continuation), with
+            One row per group, ``length`` of the n-grams and ``position`` (0: the first token of the continuation), with
             the columns of an estimate (``interp.stats.columns``).
         """
         first = next(iter(self.pieces))
