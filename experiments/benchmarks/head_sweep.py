@@ -151,10 +151,10 @@ def bench(name: str, model: TransformerBridge, windows: Windows, *, rounds: int,
         "estimate": lambda: estimate_heads(model, windows, batch_size=min(batch_size, 16)),
     }
     exact = ablate_heads(model, windows, metrics=("log_prob", "score"), batch_size=batch_size)
-    recited = windows.select(exact.memorized_clean)
-    if len(recited):
+    memorized = windows.select(exact.memorized_clean)
+    if len(memorized):
         runs["sweep with M, memorized"] = lambda: ablate_heads(
-            model, recited, metrics=("log_prob", "score"), batch_size=batch_size
+            model, memorized, metrics=("log_prob", "score"), batch_size=batch_size
         )
     at = tuple(np.array(some).T)
     difference = np.abs(exact.log_prob[at] - forced_loop(model, windows, some, batch_size)).max()
@@ -171,9 +171,9 @@ def bench(name: str, model: TransformerBridge, windows: Windows, *, rounds: int,
         took[plain] *= n_heads  # one head a layer was timed
 
     of_memorized = ""
-    if len(recited):
+    if len(memorized):
         # A generated text costs the same whatever it says.
-        ratio = took["generate"] * len(recited) / len(windows) / took["sweep with M, memorized"]
+        ratio = took["generate"] * len(memorized) / len(windows) / took["sweep with M, memorized"]
         of_memorized = f"    on the memorized windows, as importance is measured: {ratio:.2f}x\n"
     few = windows.select(np.arange(min(2, len(windows))))
     done = flops(lambda: ablate_heads(model, few)) * len(windows) / len(few)

@@ -7,7 +7,15 @@ import plotly.graph_objects as go
 
 from interp.figures.charts import head_maps, lines, points
 from interp.figures.marks import add_curve, add_points, bars, hover, panels, reference
-from interp.figures.style import DIVERGING, FALL, GROUP_COLOURS, RECITED, REFERENCE_COLOUR, FigureError, apply_style
+from interp.figures.style import (
+    DIVERGING,
+    FALL,
+    GROUP_COLOURS,
+    REFERENCE_COLOUR,
+    STILL_MEMORIZED,
+    FigureError,
+    apply_style,
+)
 from interp.internal.ablation.choices import Metric
 
 UNITS: dict[Metric, str] = {"log_prob": "nats a token", "rate": "share of windows", "score": "mean M"}
@@ -82,7 +90,7 @@ def draw_cumulative(table: pd.DataFrame, *, metric: Metric = "rate", caption: st
         lines(curves, x="n_ablated", colour="order", panel="model", colours=colours),
         title="Heads ablated together",
         x="heads ablated",
-        y={"rate": RECITED, "log_prob": "log-probability (nats a token)"}[metric],
+        y={"rate": STILL_MEMORIZED, "log_prob": "log-probability (nats a token)"}[metric],
         key="Bands: 95 % intervals by document where the most important go first; lowest to highest of the random "
         "orders. The ranking was made on other windows",
         caption=caption,
@@ -90,14 +98,14 @@ def draw_cumulative(table: pd.DataFrame, *, metric: Metric = "rate", caption: st
     )
 
 
-_LEFT = {"fall": (FALL, 0.0, "no effect"), "recited": (RECITED, 1.0, "all")}
+_LEFT = {"fall": (FALL, 0.0, "no effect"), "memorized": (STILL_MEMORIZED, 1.0, "all")}
 
 
 def draw_layers_ablated(curves: pd.DataFrame, *, caption: str = "") -> go.Figure:
     """What all heads of a layer carry together, by layer and group, a panel a model.
 
     Args:
-        curves: ``group_curves`` over layers of one ``quantity``, ``fall`` or ``recited``, stacked with a column
+        curves: ``group_curves`` over layers of one ``quantity``, ``fall`` or ``memorized``, stacked with a column
             ``model``.
         caption: what is seen.
     """

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from interp.figures.charts import lines
 from interp.figures.marks import reference
-from interp.figures.style import FALL, LAYERS, RECITED, FigureError, apply_style
+from interp.figures.style import FALL, LAYERS, STILL_MEMORIZED, FigureError, apply_style
 from interp.internal.noise.perturbation import Recovery
 from interp.internal.noise.substitution import Loss
 from interp.several import several
@@ -20,14 +20,14 @@ _RECOVERY = {
     "lens_kl": ("KL(clean || noisy) (nats)", 0.0),
 }
 _SCORE = {
-    "rate": RECITED,
+    "rate": STILL_MEMORIZED,
     "score": "mean score M (share of right tokens)",
     "log_prob": "log-probability (nats a token)",
     "structural_share": "structural share of windows with M = 1",
 }
 _LOSS = {
     "fall": ("Tokens replaced together", FALL, 0.0, "no effect"),
-    "recited": ("Still recited with tokens replaced together", RECITED, 1.0, "all"),
+    "memorized": ("Still memorized with tokens replaced together", STILL_MEMORIZED, 1.0, "all"),
 }
 _BANDS = "Bands: 95 % intervals by document"
 
@@ -127,7 +127,7 @@ def draw_carried_together(
     fig = lines(rows, x="n_positions", colour="group", panel=_panel(rows), dash="end")
     title, y, level, label = _LOSS[quantity]
     reference(fig, level, label)
-    if quantity == "recited":
+    if quantity == "memorized":
         fig.update_yaxes(range=[-0.03, 1.1])
     # Each size is twice the one before, or nearly.
     fig.update_xaxes(type="log", tickvals=sorted(rows["n_positions"].unique()))

@@ -37,7 +37,7 @@ DIVERGING = "RdBu_r"
 """For signed quantities, always with zero in the middle."""
 
 RATE = "memorization rate (share with M = 1)"
-RECITED = "share of windows with M = 1"
+STILL_MEMORIZED = "share of windows with M = 1"
 FALL = "fall (nats a token)"
 LAYERS = "layers passed (0 = embeddings)"
 

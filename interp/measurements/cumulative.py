@@ -96,7 +96,7 @@ def _add_layers(
         ablation,
         **subject.how,
     )
-    left = {"fall": whole.log_prob[0] - whole.log_prob[1:], "recited": whole.memorized[1:].astype(np.float64)}
+    left = {"fall": whole.log_prob[0] - whole.log_prob[1:], "memorized": whole.memorized[1:].astype(np.float64)}
     for quantity, values in left.items():
         curves = group_curves(
             values.T,
@@ -129,7 +129,7 @@ def figures(found: Finished) -> Figures:
     for metric in ("rate", "log_prob"):
         yield f"cumulative-{metric}", draw_cumulative(found["cumulative"], metric=metric)
     if "layers" in found:
-        for quantity in ("fall", "recited"):
+        for quantity in ("fall", "memorized"):
             rows = found["layers"][found["layers"]["quantity"] == quantity]
             yield f"layers-{quantity}", draw_layers_ablated(rows)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @settings
 class SubstituteSettings:
-    """Replace prefix tokens by others: fall in the continuation's log-probability (nats a token), and what is recited.
+    """Replace prefix tokens by others: fall in log-probability (nats a token), and how much stays memorized.
 
     Each token in turn and, with --together, the first or the last of them at once.
     """
@@ -38,7 +38,7 @@ def measure(subject: Subject, chosen: SubstituteSettings) -> Tables:
     tables.add("substitution", replaced.curves(groups=groups, seed=subject.seed), replaced.provenance)
     if together:
         joint = substitute_sets(subject.model, windows, together, **how)
-        for quantity in ("fall", "recited"):
+        for quantity in ("fall", "memorized"):
             rows = joint.curves(quantity, groups=groups, seed=subject.seed).assign(quantity=quantity)
             tables.add("together", rows, joint.provenance)
     return tables
@@ -66,7 +66,7 @@ def figures(found: Finished) -> Figures:
 
     yield "substitution", draw_carried(found["substitution"])
     if "together" in found:
-        shown: dict[Loss, list[str]] = {"fall": ["memorized", "matched"], "recited": ["memorized"]}
+        shown: dict[Loss, list[str]] = {"fall": ["memorized", "matched"], "memorized": ["memorized"]}
         for quantity, groups in shown.items():
             curve = found["together"][found["together"]["quantity"] == quantity]
             yield f"together-{quantity}", draw_carried_together(curve, quantity, groups=groups)

@@ -38,7 +38,7 @@ from interp.sizes import Size
 from interp.stats.estimates import clustered_rate
 from interp.wording import percent
 
-RECITED = 0.5
+MOSTLY_RIGHT = 0.5
 """Smallest share of a batch that must begin correctly for these windows to be read in one pass."""
 
 
@@ -184,7 +184,7 @@ def _write(decoder: Decoder, tokens: Int[Tensor, "batch pos"], prefix_len: int, 
         right = (token[:, 0] == tokens[:, prefix_len]).nonzero().flatten()
         # One pass over the truth saves all steps of a memorized window, and none of a window that soon misses. So it is
         # faster only if most windows are memorized. Otherwise every window is decoded step by step.
-        if n > 1 and len(right) >= RECITED * n_rows:
+        if n > 1 and len(right) >= MOSTLY_RIGHT * n_rows:
             read(prefix_len, prefix_len + n - 1, right)
             run[right] = first_misses(token[right] == tokens[right, prefix_len:])
     # Then position by position, each window from its own first miss. Active rows always come first.

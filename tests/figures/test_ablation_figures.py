@@ -102,5 +102,5 @@ def test_layers_ablated_has_the_clean_model_in_view() -> None:
     line = next(t for t in fig.data if t.name == "memorized")
     assert (list(line.x), list(line.y)) == ([0, 1], [3.0, 1.0])
     assert fig.layout.shapes[0].y0 == 0.0
-    assert draw_layers_ablated(table.assign(quantity="recited")).layout.shapes[0].y0 == 1.0
+    assert draw_layers_ablated(table.assign(quantity="memorized")).layout.shapes[0].y0 == 1.0
     assert "memorized: 5 windows of 4 documents" in fig.layout.meta["caption"]

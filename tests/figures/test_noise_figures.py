@@ -64,5 +64,5 @@ def test_carried_together(models: dict[str, TransformerBridge], windows: Windows
     assert last.x.tolist() == [2, 32]
     np.testing.assert_allclose(last.y, result.fall[6:, 2:].mean(axis=0))
     assert "6 windows of 3 documents" in fig.layout.meta["caption"]
-    recited = draw_carried_together(result.curves("recited", groups=GROUPS), "recited", groups=["memorized"])
-    assert recited.layout.shapes[0].y0 == 1.0
+    memorized = draw_carried_together(result.curves("memorized", groups=GROUPS), "memorized", groups=["memorized"])
+    assert memorized.layout.shapes[0].y0 == 1.0

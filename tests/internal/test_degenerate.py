@@ -61,7 +61,7 @@ MEASURED: dict[str, Callable[[TransformerBridge, Windows], Any]] = {
     "lens": lambda m, w: logit_lens(m, w).curves("rank", groups=halves(w)),
     "first layer": lambda m, w: logit_lens(m, w).first_layer().summary(halves(w)),
     "attribution": lambda m, w: logit_attribution(m, w).to_frame(),
-    "substitution": lambda m, w: substitute_sets(m, w, ends(4, sizes=(1,)), n_draws=1).curves("recited"),
+    "substitution": lambda m, w: substitute_sets(m, w, ends(4, sizes=(1,)), n_draws=1).curves("memorized"),
     "attention": lambda m, w: attention_targets(m, w).top_against_rest(np.arange(16.0).reshape(4, 4), share=1.0),
 }
 

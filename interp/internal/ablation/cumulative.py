@@ -61,8 +61,8 @@ class CumulativeAblation(Brief):
 
     def rates(self, *, seed: int = 0) -> list[Estimate]:
         """Share of windows with M = 1 at each number of heads, 95 % by document."""
-        recited = self.memorized.T.astype(np.float64)
-        return column_estimates(recited, self.windows.document, seed=seed, trials=1)[0]
+        memorized = self.memorized.T.astype(np.float64)
+        return column_estimates(memorized, self.windows.document, seed=seed, trials=1)[0]
 
     def log_probs(self, *, seed: int = 0) -> list[Estimate]:
         """Mean log-probability at each number of heads, nats a token, 95 % by document."""

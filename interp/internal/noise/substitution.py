@@ -7,7 +7,7 @@ alone. Where other tokens can stand in for a lost one, a set of positions replac
 positions do one by one.
 
     >>> substitute(model, windows).curves(groups=memorization_groups(score))
-    >>> substitute_sets(model, windows, ends(windows.prefix_len, sizes=(1, 2, 4, 8))).curves("recited")
+    >>> substitute_sets(model, windows, ends(windows.prefix_len, sizes=(1, 2, 4, 8))).curves("memorized")
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from interp.several import several
 from interp.sizes import Size
 from interp.stats.curves import Groups, group_curves
 
-Loss = Literal["fall", "recited"]
+Loss = Literal["fall", "memorized"]
 """What a substitution takes: log-probability, or the share of draws after which M is still 1."""
 
 
@@ -60,7 +60,7 @@ class Substitution(Brief):
     """Mean log-probability of a continuation token after the true prefix, nats."""
     fall: Float[np.ndarray, "window set"]
     """Its fall after the substitution, mean over the draws, nats a continuation token."""
-    recited: Float[np.ndarray, "window set"]
+    memorized: Float[np.ndarray, "window set"]
     """Share of the draws after which M is 1."""
     windows: Windows
     provenance: Provenance
@@ -85,7 +85,7 @@ class Substitution(Brief):
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a window and set: ``window``, ``set``, ``n_positions``, ``fall``, ``recited``.
+        """One row a window and set: ``window``, ``set``, ``n_positions``, ``fall``, ``memorized``.
 
         Where all sets are of a single position also ``position`` and ``token``, the one that was replaced.
         """
@@ -96,7 +96,7 @@ class Substitution(Brief):
                 "set": np.asarray(self.name, dtype=object)[i],
                 "n_positions": np.array([len(positions) for positions in self.positions])[i],
                 "fall": self.fall.reshape(-1),
-                "recited": self.recited.reshape(-1),
+                "memorized": self.memorized.reshape(-1),
             }
         )
         if self.position is None:
@@ -157,7 +157,7 @@ def _continued(
 ) -> tuple[Float[np.ndarray, " sequence"], Bool[np.ndarray, " sequence"]]:
     """Mean log-probability of the continuation, and whether the argmax is right at all of it (M = 1)."""
     n = windows.continuation_len
-    values, recited = np.empty(len(tokens)), np.empty(len(tokens), dtype=bool)
+    values, memorized = np.empty(len(tokens)), np.empty(len(tokens), dtype=bool)
     for start in range(0, len(tokens), batch_size):
         batch = tokens[start : start + batch_size].to(model.cfg.device)
         # The last token predicts nothing, and only the continuation is unembedded.
@@ -166,8 +166,8 @@ def _continued(
         check_computed(logits, model, batch, name="the logits", windows=owners)
         truth = batch[:, -n:]
         values[start : start + len(batch)] = true_log_probs(logits, truth).double().mean(dim=1).cpu().numpy()
-        recited[start : start + len(batch)] = (logits.argmax(-1) == truth).all(dim=1).cpu().numpy()
-    return values, recited
+        memorized[start : start + len(batch)] = (logits.argmax(-1) == truth).all(dim=1).cpu().numpy()
+    return values, memorized
 
 
 @measurement
@@ -263,21 +263,21 @@ def substitute_sets(
     decoder = Decoder.of(model, windows.tokens[:1], stepwise=False)
     clean, _ = _continued(model, decoder, windows, windows.tokens, batch_size=batch_size)
     drawn = {p: draw_substitutes(windows, p, n_draws=n_draws, unigrams=unigrams, seed=seed) for p in used}
-    fall, recited = np.empty((len(windows), len(positions))), np.empty((len(windows), len(positions)))
+    fall, memorized = np.empty((len(windows), len(positions))), np.empty((len(windows), len(positions)))
     for i, together in enumerate(along(positions, "substitution", progress, total=len(positions), unit="set")):
         changed = windows.tokens.repeat(n_draws, 1)
         for position in together:
             changed[:, position] = drawn[position].T.reshape(-1)
         after, right = _continued(model, decoder, windows, changed, batch_size=batch_size)
         fall[:, i] = clean - after.reshape(n_draws, len(windows)).mean(axis=0)
-        recited[:, i] = right.reshape(n_draws, len(windows)).mean(axis=0)
+        memorized[:, i] = right.reshape(n_draws, len(windows)).mean(axis=0)
     settings = {"sets": {name: list(chosen) for name, chosen in zip(sets, positions, strict=True)}}
     return Substitution(
         name=tuple(sets),
         positions=positions,
         log_prob=clean,
         fall=fall,
-        recited=recited,
+        memorized=memorized,
         windows=windows,
         provenance=Provenance.of(
             "substitute_sets",

@@ -55,16 +55,16 @@ def test_recited_is_what_greedy_decoding_says(model: TransformerBridge, windows:
     memorized = replace(short, tokens=own)
     unigrams = np.bincount(own.numpy().ravel(), minlength=2048).astype(float)
     result = substitute_sets(model, memorized, {"none": [], "first": [0, 1], "all": range(24)}, n_draws=3, seed=2)
-    assert (result.recited[:, 0] == 1).all()
+    assert (result.memorized[:, 0] == 1).all()
     for column, chosen in ((1, range(2)), (2, range(24))):
-        recited = np.zeros(12)
+        kept = np.zeros(12)
         for draw in range(3):
             tokens = own.clone()
             for position in chosen:
                 drawn = draw_substitutes(memorized, position, n_draws=3, unigrams=unigrams, seed=2)
                 tokens[:, position] = drawn[:, draw]
-            recited += extract(model, replace(memorized, tokens=tokens)).memorized
-        np.testing.assert_allclose(result.recited[:, column], recited / 3)
+            kept += extract(model, replace(memorized, tokens=tokens)).memorized
+        np.testing.assert_allclose(result.memorized[:, column], kept / 3)
 
 
 def test_batch_size_and_other_windows_change_nothing(model: TransformerBridge, windows: Windows) -> None:
@@ -89,7 +89,7 @@ def test_curves_and_frame(models: dict[str, TransformerBridge], windows: Windows
     assert curve["set"].tolist() == ["0-15", "16-31"]
     assert curve["n_positions"].tolist() == [16, 16]
     np.testing.assert_allclose(curve["value"], result.fall[:6].mean(axis=0))
-    np.testing.assert_allclose(result.curves("recited")["value"], result.recited.mean(axis=0))
+    np.testing.assert_allclose(result.curves("memorized")["value"], result.memorized.mean(axis=0))
     frame = result.to_frame()
     assert len(frame) == 24
     np.testing.assert_array_equal(frame[frame["set"] == "16-31"]["fall"], result.fall[:, 1])
