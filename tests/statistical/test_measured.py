@@ -94,7 +94,7 @@ def test_a_pair_of_sizes_is_not_made_of_windows_measured_at_one() -> None:
     missing = table.assign(memorized=table["memorized"].astype(float), score=table["score"])
     lost = missing.index[(missing["model"] == "A-large") & (missing["window"] < 10)]
     missing.loc[lost, ["memorized", "score"]] = np.nan
-    with pytest.raises(ScoresError, match="some were not measured"):
+    with pytest.raises(ScoresError, match="not measured on the same windows"):
         scaling(missing)
     moved = transitions(missing)
     groups = moved.groups[moved.groups["family"] == "A"]
