@@ -81,5 +81,5 @@ def test_a_corpus_without_a_window_is_refused_and_nothing_is_written(tmp_path):
 
 def test_windows_that_were_cut_off_are_said(corpus, tmp_path):
     given = ("extract", MODEL, "--out", tmp_path / "o.parquet", "--corpus", corpus, "--split", "test")
-    assert "stopped at the number of windows asked for" in invoke(*given, "--max-windows", 2).stderr
+    assert "stopped at the requested number of windows" in invoke(*given, "--max-windows", 2).stderr
     assert "stopped" not in invoke(*given, "--max-windows", 99).stderr

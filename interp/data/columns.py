@@ -1,4 +1,4 @@
-"""Columns of rows by name, nested ones by a path: ``meta.pile_set_name``, also where ``meta`` is a JSON string."""
+"""Columns of rows by name. A path names a nested column: ``meta.pile_set_name``, even if ``meta`` is a JSON string."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from interp.data.owned import WindowError
 
 ABSENT = object()
-"""What a row without the column has."""
+"""Value of a column that a row lacks."""
 _LOOK_AHEAD = 1000
-"""Rows that may lack a column before it counts as a wrong name."""
+"""Number of rows that may lack a column before its name counts as wrong."""
 _NAMES_SHOWN = 30
 
 
 def look_up(row: Mapping[str, Any], path: str) -> Any:
-    """A row's value at a path, ``ABSENT`` where the row has none; a column that has the whole path as its name wins."""
+    """A row's value at a path, or ``ABSENT``. A column named like the whole path takes precedence."""
     if path in row:
         return row[path]
     for name in _roots(path):
@@ -31,10 +31,10 @@ def look_up(row: Mapping[str, Any], path: str) -> Any:
 
 
 def needed(columns: Sequence[str], names: Sequence[str], where: str) -> list[str]:
-    """Which of a table's columns have to be read for these paths.
+    """The columns of a table that must be read for these paths.
 
     Raises:
-        WindowError: there is none for one of them.
+        WindowError: a path has no column.
     """
     chosen: dict[str, None] = {}
     for column in columns:
@@ -46,10 +46,10 @@ def needed(columns: Sequence[str], names: Sequence[str], where: str) -> list[str
 
 
 def with_columns(rows: Iterator[Mapping[str, Any]], columns: Sequence[str], where: str) -> Iterator[Mapping[str, Any]]:
-    """The rows, once some of the first have shown that the columns exist: a single row may lack any of them.
+    """The rows, after a check that the columns exist in some of the first rows. A single row may lack them.
 
     Raises:
-        WindowError: none of the first rows has one of the columns.
+        WindowError: a column is in none of the first rows.
     """
     ahead: list[Mapping[str, Any]] = []
     lacking, unseen = set(), set(columns)
@@ -64,20 +64,20 @@ def with_columns(rows: Iterator[Mapping[str, Any]], columns: Sequence[str], wher
     for column in columns:
         if column in unseen & lacking:
             names = sorted({name for row in ahead for name in _names(row)})
-            # Where a file has more rows, only the first have been seen.
+            # If the file has more rows, only the first were checked.
             seen = f" in its first {_LOOK_AHEAD:,} rows" if len(ahead) == _LOOK_AHEAD else ""
             raise _no_column(where, column, names, seen=seen)
     yield from chain(ahead, rows)
 
 
 def _roots(path: str) -> list[str]:
-    """What stands before each dot, longest first."""
+    """The parts of the path before each dot, longest first."""
     parts = path.split(".")
     return [".".join(parts[:n]) for n in range(len(parts) - 1, 0, -1)]
 
 
 def _fields(value: Any) -> Mapping[str, Any]:
-    """The named fields of a value: of an object, of one written as a JSON string, or of an Arrow map."""
+    """The named fields of a value: an object, a JSON string of an object, or an Arrow map."""
     if isinstance(value, str) and value.lstrip().startswith("{"):
         try:
             value = json.loads(value)

@@ -1,6 +1,6 @@
-"""Windows that share a run of tokens: what is tested on must not be trained on, nor be its own reference or stand-in.
+"""Windows that share a run of tokens. A tested window must not be in training, nor be its own reference or replacement.
 
-Text is compared, not ids: a copy of a window under another id, or in another document, is the same text.
+Texts are compared, not window ids: a copy of a window with another id or document is the same text.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from scipy.sparse.csgraph import connected_components
 from interp.data.windows import Windows
 
 RUN = 32
-"""Windows that share this many tokens in a row overlap."""
+"""Windows overlap if they share this many tokens in a row."""
 
 
 def run_length(windows: Windows, tested: Windows) -> int:
-    """Tokens in a row that make an overlap: ``RUN``, or all of a shorter window."""
+    """Number of shared tokens that make an overlap: ``RUN``, or the length of a shorter window."""
     return min(RUN, windows.tokens.shape[1], tested.tokens.shape[1])
 
 
 def overlapping(windows: Windows, tested: Windows) -> list[int]:
-    """Ids of the windows that share a run of tokens, at any two places, with a tested window; in their order.
+    """Ids of the windows that share a run of tokens, at any positions, with a tested window. In order.
 
-    Memory grows with ``windows`` alone: of two sets, give the smaller first.
+    Memory grows with ``windows`` only, so give the smaller of two sets first.
     """
     length = run_length(windows, tested)
     owners = _owners(windows, length)
@@ -35,7 +35,7 @@ def overlapping(windows: Windows, tested: Windows) -> list[int]:
 
 
 def sharing(windows: Windows) -> list[Int[np.ndarray, " sharing"]]:
-    """For each window the positions of those that share a run of tokens with it, itself among them; ascending."""
+    """For each window, the positions of the windows that share a run of tokens with it (itself included), ascending."""
     shared = [{i} for i in range(len(windows))]
     for owners in _owners(windows, run_length(windows, windows)).values():
         if len(owners) > 1:
@@ -45,9 +45,9 @@ def sharing(windows: Windows) -> list[Int[np.ndarray, " sharing"]]:
 
 
 def by_text(windows: Windows) -> Shaped[np.ndarray, " window"]:
-    """Documents as units that share no text: those in which a run of tokens is the same go by the first one's name.
+    """Documents as units that share no text. Documents that share a run of tokens get the name of the first one.
 
-    Where no two documents share a run, these are the documents' own names.
+    If no documents share a run, every document keeps its own name.
     """
     runs = [list(owners) for owners in _owners(windows, run_length(windows, windows)).values() if len(owners) > 1]
     number = np.repeat(np.arange(len(runs)), [len(owners) for owners in runs])
@@ -58,11 +58,11 @@ def by_text(windows: Windows) -> Shaped[np.ndarray, " window"]:
 def linked(
     names: Shaped[np.ndarray, " row"], *links: tuple[Int[np.ndarray, " link"], Int[np.ndarray, " link"]]
 ) -> Shaped[np.ndarray, " row"]:
-    """Names joined wherever their rows are linked; a joined unit has the first of its names in order.
+    """Join the names of linked rows. A joined unit gets the first of its names in sorted order.
 
     Args:
         names: the unit of each row.
-        links: rows and the number of what they have in common, one kind of common thing each.
+        links: pairs (rows, label): rows with equal labels are linked. One pair per kind of link.
     """
     units, code = np.unique(names.astype(str), return_inverse=True)
     n = len(units)
@@ -79,7 +79,7 @@ def linked(
 
 
 def _owners(windows: Windows, length: int) -> dict[bytes, set[int]]:
-    """Positions of the windows that hold each run."""
+    """Positions of the windows that contain each run."""
     owners: dict[bytes, set[int]] = {}
     for i, run in _runs(windows, length):
         owners.setdefault(run, set()).add(i)

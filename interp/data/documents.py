@@ -1,12 +1,13 @@
-"""Documents of a corpus, and their token ids: what windows are cut from and what an index counts.
+"""Documents of a corpus and their token ids. Windows are cut from them, and an index counts them.
 
 Rules for all readers of corpora (ours):
 
-- No special token is added. Where the text of a page holds the string of one (``<|endoftext|>``), the model's own
-  tokenizer decides. The `tokenizers` library, which Pythia, StarCoder and OLMo use, takes it for the token: so
-  ``<reponame>`` came into StarCoder's training data, and ``|||EMAIL_ADDRESS|||`` into OLMo's. Sentencepiece, which
-  OpenLLaMA uses, takes it for text. Such documents are counted.
-- A document without an id is called ``row-`` and its number, one without a domain is of "unknown". Both are counted.
+- No special token is added. If a text contains the string of one (``<|endoftext|>``), the model's own tokenizer
+  decides. The `tokenizers` library (Pythia, StarCoder, OLMo) makes it the token; this is how ``<reponame>`` came into
+  StarCoder's training data, and ``|||EMAIL_ADDRESS|||`` into OLMo's. Sentencepiece (OpenLLaMA) treats it as text. The
+  number of such documents is reported.
+- A document without an id is named ``row-`` and its number. Without a domain, its domain is "unknown". The numbers of
+  both are reported.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ _CHARACTERS_AT_ONCE = 2**18
 
 @dataclass(frozen=True)
 class Document:
-    """One document of a corpus, as it was read."""
+    """One document of a corpus, unchanged."""
 
     name: str
     domain: str | None
-    """``None`` where the corpus says none."""
+    """``None`` if the corpus gives none."""
     text: str
 
 
@@ -48,10 +49,10 @@ def read_documents(
     tally: Tally,
     progress: bool = False,
 ) -> Iterator[Document]:
-    """Documents of a corpus in its order; columns by name or path, all else as ``read_rows``.
+    """Documents of a corpus, in order. Columns are given by name or path; the rest is as in ``read_rows``.
 
     Raises:
-        WindowError: as ``read_rows``; a text, an id or a domain that is of another kind than that, or half a character.
+        WindowError: as ``read_rows``; or a text, an id or a domain has the wrong type or half of a character.
     """
     columns = [column for column in (text_column, document_column, domain_column) if column is not None]
     rows = read_rows(source, columns, split=split, config=config, tally=tally, progress=progress)
@@ -75,11 +76,11 @@ def read_documents(
 def tokenized(
     documents: Iterable[Document], tokenizer: PreTrainedTokenizerBase, *, tally: Tally
 ) -> Iterator[tuple[Document, list[int]]]:
-    """Each document with its token ids, whole and without special tokens of ours."""
+    """Each document with all its token ids. No special tokens are added."""
     special = tokenizer.all_special_tokens
     for batch in _batches(documents):
         texts = [document.text for document in batch]
-        # An empty text is not asked: some tokenizers put a token before any text.
+        # Empty texts are not encoded: some tokenizers put a token before any text.
         asked = [text for text in texts if text]
         encoded = iter(tokenizer(asked, add_special_tokens=False, verbose=False)["input_ids"] if asked else [])
         for document in batch:
@@ -88,7 +89,7 @@ def tokenized(
 
 
 def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    """Many short documents at once, long ones one by one."""
+    """Batches of short documents; long ones are alone."""
     batch: list[Document] = []
     for document in documents:
         batch.append(document)
@@ -100,8 +101,8 @@ def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
 
 
 def _label(value: Any, column: str, i: int) -> str | None:
-    """An id or a domain as a string; ``None`` where there is none."""
-    value = value.item() if getattr(value, "ndim", None) == 0 else value  # of a dataset in the format of numpy or torch
+    """An id or a domain as a string, or ``None``."""
+    value = value.item() if getattr(value, "ndim", None) == 0 else value  # from a dataset in numpy or torch format
     if value is ABSENT or value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, (dict, list, bytes)) or hasattr(value, "ndim"):
@@ -113,14 +114,14 @@ def _label(value: Any, column: str, i: int) -> str | None:
 
 
 def refuse_halves(text: str, what: str) -> None:
-    """Refuse a text that no tokenizer and no file can take; ``what`` names it.
+    """Refuse a text that no tokenizer and no file can encode. Messages call it ``what``.
 
     Raises:
-        WindowError: half of a character stands in it.
+        WindowError: the text has half of a character.
     """
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise WindowError(
-            f"{what} has half of a character (a lone surrogate) at character {error.start}: it is no text"
+            f"{what} has half of a character (a lone surrogate) at character {error.start}: it is not valid text"
         ) from error

@@ -8,14 +8,14 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 UNKNOWN = "unknown"
-"""Domain of a window of which none is known."""
+"""Domain of windows without a known domain."""
 
 
 def is_structural(domain: Shaped[np.ndarray, " window"], structural: Collection[str]) -> Float[np.ndarray, " window"]:
-    """1 for structural text, 0 for free text; NaN where no domain is known, which is neither.
+    """1 for structural text, 0 for free text, NaN if the domain is unknown.
 
     Args:
-        domain: of each window.
+        domain: domain of each window.
         structural: the domains of structural text.
     """
     names = domain.astype(str)

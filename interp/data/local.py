@@ -1,10 +1,10 @@
 """Rows of local files: parquet, JSON lines, JSON, CSV and text, also compressed.
 
-Files are read here, row by row and with the columns that are asked for alone: nothing is inferred from other columns or
-other rows, no path is a pattern, and nothing is asked of the network.
+Files are read row by row, and only the needed columns. Nothing is inferred from other columns or rows, a path is never
+a pattern, and the network is not used.
 
 - ``.parquet``: the needed columns, a batch of rows at a time.
-- ``.jsonl``, ``.json``: an object a line; or one array of objects or one object over many lines, read whole.
+- ``.jsonl``, ``.json``: one object per line; or one array of objects, or one object, over many lines, read whole.
 - ``.csv``: commas, a header; an empty field is null.
 - ``.txt``: one document, with the columns ``text`` and ``file`` (its path). Line ends stay as they are.
 
@@ -37,7 +37,7 @@ from interp.files import is_lfs_pointer
 Row = Mapping[str, Any]
 
 DAMAGED = (pa.ArrowException, EOFError, zlib.error, lzma.LZMAError, csv.Error, RecursionError, ValueError, OSError)
-"""What the readers raise on a file that is not what its name says."""
+"""Errors of the readers on a file that does not match its suffix."""
 _ROWS_AT_ONCE = 256
 _BYTES_AT_ONCE = 2**20
 _FIELD_LIMIT = 2**31 - 1
@@ -49,23 +49,23 @@ _SPLIT = re.compile(r"(?:^|[/._-])(train|validation|valid|val|dev|test|eval)(?=[
 def read_file(
     path: Path, columns: Sequence[str], name: str, *, read: Callable[[int], object] = lambda _: None
 ) -> Iterator[Row]:
-    """Rows of a file, with what the columns need; ``name`` is what a text file is called.
+    """Rows of a file, with the needed columns.
 
     Args:
         path: the file.
-        columns: that are needed.
-        name: what a text file is called.
-        read: told after each row how many bytes of the file have been read since the last.
+        columns: the needed columns.
+        name: name of a text file in its row.
+        read: called after each row with the number of bytes read since the last call.
 
     Raises:
-        WindowError: a file of an unknown kind, a damaged one, or one of another kind than its name says.
+        WindowError: the file's type is unknown, it is damaged, or it does not match its suffix.
     """
     reader = _reader(path)
     if reader is None and _is_parquet(path):
         reader = _parquet
     if reader is None:
         raise WindowError(
-            f"{path} is none of {', '.join(_READERS)}, also with {', '.join(_COMPRESSED)}: the suffix says how to read"
+            f"{path} is none of {', '.join(_READERS)}, also with {', '.join(_COMPRESSED)}: the suffix gives the format"
         )
     try:
         if is_lfs_pointer(path):
@@ -84,10 +84,10 @@ def read_file(
 
 
 def list_files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The data files in a folder and below, in order of their paths, and those of other kinds. Hidden ones are ignored.
+    """The data files below a folder, sorted by path, and the files of other types. Hidden files are ignored.
 
     Raises:
-        WindowError: a folder without a data file, one that cannot be read, or a file that is there twice.
+        WindowError: the folder has no data file, cannot be read, or has a file twice.
     """
     found, seen = [], set()
     for root, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
@@ -103,12 +103,15 @@ def list_files(folder: Path) -> tuple[list[Path], list[Path]]:
     unpacked = {path for path in data if path.suffix.lower() not in _COMPRESSED}
     twice = [path for path in data if path not in unpacked and path.with_suffix("") in unpacked]
     if twice:
-        raise WindowError(f"{twice[0]} stands beside {twice[0].stem}: one text twice; keep one of them")
+        raise WindowError(f"{twice[0]} and {twice[0].stem} are both there: one text twice; keep one of them")
     return data, [path for path in found if path not in set(data)]
 
 
 def splits(files: Sequence[Path], folder: Path) -> dict[str, list[Path]]:
-    """A folder's files by split, where every name says one (``data/test-00000.parquet``); else all are "train"."""
+    """A folder's files by split, if every file name has one (``data/test-00000.parquet``).
+
+    Otherwise all are "train".
+    """
     named: dict[str, list[Path]] = {}
     for path in files:
         match = _SPLIT.search(path.relative_to(folder).as_posix())
@@ -137,9 +140,9 @@ def _open_zstd(file: io.BufferedReader, mode: str) -> io.BufferedIOBase:
 
 
 def _parquet(handle: io.BufferedIOBase, columns: Sequence[str], name: str) -> Iterator[Row]:
-    # The footer comes last, so a compressed file has to be unpacked first.
+    # The footer comes last, so a compressed file must be unpacked first.
     plain = isinstance(handle, io.BufferedReader) and handle.seekable()
-    # Without these Arrow keeps all it has read of the file until the end.
+    # Without these, Arrow keeps everything it has read until the end.
     flat = {"pre_buffer": False, "buffer_size": _BYTES_AT_ONCE}
     file = pq.ParquetFile(handle if plain else io.BytesIO(handle.read()), **flat)
     for batch in file.iter_batches(_ROWS_AT_ONCE, columns=needed(columns, file.schema_arrow.names, name)):
@@ -158,13 +161,13 @@ def _json(handle: io.BufferedIOBase, columns: Sequence[str], name: str) -> Itera
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise ValueError(f"line {n} is no JSON ({error})") from error
+                raise ValueError(f"line {n} is not JSON ({error})") from error
             yield _object(row, f"line {n}")
 
 
 def _object(row: Any, where: str) -> Row:
     if not isinstance(row, dict):
-        raise ValueError(f"{where} is no object with named fields but {type(row).__name__}")
+        raise ValueError(f"{where} is not an object with named fields but {type(row).__name__}")
     return row
 
 
@@ -183,7 +186,7 @@ def _csv(handle: io.BufferedIOBase, columns: Sequence[str], name: str) -> Iterat
 
 
 def _csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Rows that are not blank, with fields of any length; the limit of the process is left as it was."""
+    """Rows that are not blank, with fields of any length. The field limit of the process is restored."""
     reader = csv.reader(lines, strict=True)
     while True:
         limit = csv.field_size_limit(_FIELD_LIMIT)

@@ -1,4 +1,4 @@
-"""Opening a corpus: whether a name is a file, a folder, a stored dataset or one on the hub, and which split is read."""
+"""Opens a corpus: a file, a folder, a stored dataset or a dataset on the hub; and chooses its split."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def read_rows(
     tally: Tally | None = None,
     progress: bool | Progress = False,
 ) -> Iterator[Mapping[str, Any]]:
-    """Rows of a corpus, one after the other, with what these columns need; look values up with ``columns.look_up``.
+    """Rows of a corpus, in order, with the needed columns. Look up values with ``columns.look_up``.
 
     Args:
         source: a file or a folder of files that ``interp.data.local`` reads, a folder written by ``save_to_disk``, a
-            dataset on the hub (``owner/name``), or an opened dataset. Only a hub dataset asks the network.
-        columns: the names that are needed; nested ones by a path (``meta.pile_set_name``).
-        split: which split of several; "train" unless given, or the only one.
+            dataset on the hub (``owner/name``), or an opened dataset. Only a hub dataset uses the network.
+        columns: the needed columns. A path names a nested column (``meta.pile_set_name``).
+        split: the split to read. Default: "train", or the only one.
         config: configuration of a hub dataset.
         tally: counts files that were not read.
-        progress: show a bar with the time left: of bytes where files are read, else of rows, whose number not every
-            dataset says. Or a function that is told of them in its place.
+        progress: show a bar: of bytes for files, otherwise of rows. The time left is shown if the dataset's length is
+            known. Or a function that is called instead of the bar.
 
     Raises:
-        WindowError: no such file, folder, split or column, or a corpus that cannot be read.
+        WindowError: the file, folder, split or column does not exist, or the corpus cannot be read.
     """
     where = str(source) if isinstance(source, (str, Path)) else "the dataset"
     path = _local(source) if isinstance(source, (str, Path)) else None
@@ -61,7 +61,7 @@ def read_rows(
         dataset = _choose(opened if isinstance(opened, dict) else {"train": opened}, split, where)
         if not isinstance(dataset, (Dataset, IterableDataset)):
             raise WindowError(
-                f"{type(dataset).__name__} is no corpus: give a path, a hub id or a dataset of the datasets library"
+                f"{type(dataset).__name__} is not a corpus: give a path, a hub id or a dataset of the datasets library"
             )
         if dataset.column_names is not None:
             dataset = dataset.select_columns(needed(columns, dataset.column_names, where))
@@ -74,13 +74,13 @@ def read_rows(
 
 
 def corpus_name(source: Source, *, split: str | None = None, config: str | None = None) -> str:
-    """What a corpus is called in results: its path or id, and which part was asked for."""
+    """Name of a corpus in results: its path or id, and the part that was read."""
     part = ", ".join(f"{kind} {name}" for kind, name in (("config", config), ("split", split)) if name is not None)
     return (str(source) if isinstance(source, (str, Path)) else "dataset") + (f" ({part})" if part else "")
 
 
 def _local(source: str | Path) -> Path | None:
-    """The file or folder of that name; ``None`` for a name that can only be one of the hub."""
+    """The file or folder of that name; ``None`` if the name can only be on the hub."""
     name = str(source)
     try:
         path = Path(source).expanduser()
@@ -88,18 +88,18 @@ def _local(source: str | Path) -> Path | None:
             return path
         special = bool(name.strip()) and path.exists()
     except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, no such user
-        raise WindowError(f"{name!r} is no path: {error}") from error
+        raise WindowError(f"{name!r} is not a path: {error}") from error
     if special:
-        raise WindowError(f"{name} is neither a file nor a folder; write what it gives to a file first")
+        raise WindowError(f"{name} is neither a file nor a folder; write its content to a file first")
     if isinstance(source, Path) or not _may_be_on_hub(name):
         raise WindowError(
-            f"there is no file or directory {name!r}, and a dataset on the hub is called owner/name, without a suffix"
+            f"there is no file or directory {name!r}; a dataset on the hub is called owner/name, without a suffix"
         )
     return None
 
 
 def _may_be_on_hub(name: str) -> bool:
-    """Whether a name is ``owner/name`` and not a path with a mistake in it."""
+    """Whether a name is ``owner/name`` and not a mistyped path."""
     try:
         validate_repo_id(name)
     except HFValidationError:
@@ -126,7 +126,7 @@ def _files(path: Path, split: str | None, tally: Tally) -> Iterator[tuple[Path, 
 
 
 def _total(files: Sequence[tuple[Path, str]]) -> int | None:
-    """Bytes of all files; ``None`` where one of them is not to be had, which is refused when it is opened."""
+    """Bytes of all files. ``None`` if one is missing; opening it will refuse it."""
     try:
         return sum(file.stat().st_size for file, _ in files)
     except OSError:
@@ -134,7 +134,7 @@ def _total(files: Sequence[tuple[Path, str]]) -> int | None:
 
 
 def _n_rows(dataset: Dataset | IterableDataset) -> int | None:
-    """Rows of a dataset, where it says how many."""
+    """Number of rows of a dataset, if known."""
     if isinstance(dataset, Dataset):
         return len(dataset)
     known = (dataset.info.splits or {}).get(str(dataset.split))
@@ -150,7 +150,7 @@ def _open(source: Source, path: Path | None, config: str | None) -> Any:
 
 
 def _choose(found: Mapping[str, T], split: str | None, where: str) -> T:
-    """The split asked for of several; without a wish "train", or the only one."""
+    """The requested split. Default: "train", or the only one."""
     names = sorted(found)
     wanted = split or ("train" if "train" in found or len(names) != 1 else names[0])
     if wanted not in found:

@@ -1,6 +1,6 @@
-"""Copies of what a caller gives, checked: the token ids, names and numbers that windows own.
+"""Checked copies of the caller's values: the token ids, names and numbers that windows own.
 
-Whatever is given, it is taken as it is meant or refused with ``WindowError``; nothing is rounded, cut or guessed.
+Valid values are copied and all others refused with ``WindowError``. Nothing is rounded, cut or guessed.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from interp.errors import InterpError
 
 
 class WindowError(InterpError, ValueError):
-    """Windows that a model cannot take or that would give a wrong number."""
+    """The windows do not fit the model, or would give a wrong number."""
 
 
 def check_number(option: str, number: object) -> None:
-    """Refuse what is no number of windows or tokens.
+    """Refuse a value that is not a number of windows or tokens.
 
     Raises:
-        WindowError: it is no whole number of at least 1.
+        WindowError: the value is not a whole number of at least 1.
     """
     if not isinstance(number, (int, np.integer)) or number < 1:
         raise WindowError(f"{option} must be at least 1, not {number!r}; a whole number")
 
 
 def token_ids(ids: Any) -> Int[Tensor, "window pos"]:
-    """A matrix of token ids as an int64 tensor of its own.
+    """A matrix of token ids, copied to an int64 tensor.
 
     Raises:
-        WindowError: anything that is not a matrix of integers, or one beyond 64 bits.
+        WindowError: the ids are not a matrix of integers, or exceed 64 bits.
     """
     given = _array(ids, "token ids")
     if given.ndim != 2 or given.dtype.kind not in "iu":
         raise WindowError(f"token ids must be a matrix of integers, not {given.dtype} of shape {given.shape}")
-    # A tensor that is made in inference mode could never take part in a gradient.
+    # A tensor made in inference mode could never be used for gradients.
     with torch.inference_mode(False):
         return torch.from_numpy(_int64(given, "token ids"))
 
@@ -48,7 +48,7 @@ def window_ids(ids: Any) -> Int[np.ndarray, " window"]:
     """Window ids as a read-only int64 array.
 
     Raises:
-        WindowError: anything that is not a list of different whole numbers from 0 on.
+        WindowError: the ids are not a list of distinct whole numbers from 0 on.
     """
     given = _array(ids, "window ids")
     if given.size == 0:
@@ -67,16 +67,16 @@ def names(values: Any, what: str) -> Shaped[np.ndarray, " window"]:
     """Names as a read-only array of objects.
 
     Raises:
-        WindowError: anything that is not a list of texts or of whole numbers.
+        WindowError: the names are not a list of texts or of whole numbers.
     """
     if isinstance(values, (str, bytes, Set, Mapping)) or not isinstance(values, Iterable):
-        raise WindowError(f"{what} must be a list of names, one a window, not {type(values).__name__}")
+        raise WindowError(f"{what} must be a list of names, one per window, not {type(values).__name__}")
     listed = _listed(_array(values, what) if isinstance(values, (Tensor, np.ndarray)) else values, what)
     plain = [v.item() if isinstance(v, np.generic) else v for v in listed]
     kinds = set(map(type, plain))
     if kinds != {int} and not all(issubclass(kind, str) for kind in kinds):
         found = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise WindowError(f"{what} must be all texts or all whole numbers; given were {found}")
+        raise WindowError(f"{what} must be all texts or all whole numbers, not {found}")
     if kinds != {int}:
         plain = [str.__str__(v) for v in plain]
         try:
@@ -92,26 +92,28 @@ def counts(values: Any) -> Float[np.ndarray, " window"]:
     """Counts as a read-only float64 array.
 
     Raises:
-        WindowError: anything that is not a list of numbers of 0 or more, NaN where one is not known.
+        WindowError: the counts are not a list of numbers of at least 0, or NaN where unknown.
     """
     given = _array(values, "count")
     if given.ndim != 1 or given.dtype.kind not in "iuf":
         raise WindowError(
-            f"count must be a list of numbers, NaN where not known, not {given.dtype} of shape {given.shape}"
+            f"count must be a list of numbers, NaN where unknown, not {given.dtype} of shape {given.shape}"
         )
     owned = given.astype(np.float64)
     if (owned < 0).any() or np.isinf(owned).any():
-        raise WindowError(f"count {owned[(owned < 0) | np.isinf(owned)][0]} is no number of times; NaN is not known")
+        raise WindowError(
+            f"count {owned[(owned < 0) | np.isinf(owned)][0]} is not a number of times; give NaN where it is unknown"
+        )
     return _read_only(owned)
 
 
 def _array(values: Any, what: str) -> np.ndarray:
-    """What is given as an array, perhaps still the caller's."""
+    """The values as an array, possibly the caller's own."""
     if isinstance(values, np.ma.MaskedArray):
-        raise WindowError(f"{what} are masked; select the entries that are meant")
+        raise WindowError(f"{what} are masked; select the valid entries")
     try:
         return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-    # An object's own conversion may raise anything; whatever it is, it gave no array.
+    # An object's own conversion may raise any exception.
     except Exception as error:
         raise WindowError(f"{what} cannot be read as an array: {error}") from error
 
@@ -124,9 +126,9 @@ def _listed(values: Iterable[Any], what: str) -> list[Any]:
 
 
 def _int64(values: np.ndarray, what: str) -> Int[np.ndarray, ...]:
-    """A copy in int64, refused where a number does not fit."""
+    """A copy in int64. Refuses numbers that do not fit."""
     if values.dtype.kind == "u" and values.size and int(values.max()) > np.iinfo(np.int64).max:
-        raise WindowError(f"{what} go up to {values.max()}, which no vocabulary holds")
+        raise WindowError(f"{what} go up to {values.max()}, beyond any vocabulary")
     return np.array(values, dtype=np.int64, order="C")
 
 

@@ -1,4 +1,4 @@
-"""Windows from anybody's corpus: local files, a dataset on disk or on the Hugging Face hub, streamed."""
+"""Windows from any corpus: local files, or a dataset on disk or on the Hugging Face hub, streamed."""
 
 from __future__ import annotations
 
@@ -36,33 +36,31 @@ def stream_windows(
     tally: Tally | None = None,
     progress: bool = False,
 ) -> Iterator[Windows]:
-    """Cut a corpus into windows, a chunk at a time: memory does not grow with the corpus.
+    """Cut a corpus into windows, one chunk at a time. Memory does not grow with the corpus.
 
-    Windows follow one another from the start of each document, do not overlap and never cross a document; the
-    piece that is left at the end is dropped. No special token is added; what becomes of the string of one in a text is
-    said in ``interp.data.documents``.
+    Windows follow one another from the start of each document. They do not overlap and never cross a document; a
+    shorter rest is dropped. No special token is added. ``interp.data.documents`` says how the string of one is treated.
 
     Args:
         source: a file (parquet, JSON lines, JSON, CSV, text; also compressed), a folder of such files, a folder
             written by ``save_to_disk``, a hub dataset ``owner/name``, or an opened dataset. Only the columns named
             here are read.
-        tokenizer: the model's own.
-        text_column, document_column, domain_column: columns by name, nested ones by a path (``meta.pile_set_name``,
-            also where ``meta`` is a JSON string). Documents are called by their row and domains "unknown" where no
-            column is given, or where it is null.
-        domains: names of the domains by the column's values; a value that is not in it is an error.
-        per_document: at most so many windows of each document.
-        short_documents: a document shorter than one window is an error, or is skipped and counted.
-        split: which split of several; "train" unless given, or the only one.
+        tokenizer: the model's own tokenizer.
+        text_column, document_column, domain_column: columns by name, or by path if nested (``meta.pile_set_name``, even
+            if ``meta`` is a JSON string). If a column is missing or null, documents are named by their row, and domains
+            are "unknown".
+        domains: names of the domains by the column's values. Other values are an error.
+        per_document: maximal number of windows per document.
+        short_documents: whether a document shorter than one window is an error, or is skipped and counted.
+        split: the split to read. Default: "train", or the only one.
         config: configuration of a hub dataset.
-        chunk: windows in each yielded piece.
-        tally: counts what is read and what is left out, while it is read.
-        progress: show a bar of how much of the corpus has been read, with the time left.
+        chunk: windows per yielded piece.
+        tally: counts what is read and what is left out.
+        progress: show a bar of the corpus read so far, with the time left.
 
     Raises:
-        WindowError: a corpus that cannot be read, a missing column or one without text, a document shorter than a
-            window, a domain without a name, a number below 1, or a corpus that gives no window. A document without text
-            counts as one of no tokens.
+        WindowError: the corpus cannot be read or gives no window; a column is missing or has no text; a document is
+            shorter than a window (one without text has no tokens); a domain has no name; or a number is below 1.
     """
     numbers = {"prefix_len": prefix_len, "continuation_len": continuation_len, "chunk": chunk}
     for option, number in {**numbers, "per_document": 1 if per_document is None else per_document}.items():
@@ -131,7 +129,7 @@ def read_windows(
     tally: Tally | None = None,
     **options: Any,
 ) -> Windows:
-    """The first ``max_windows`` windows of a corpus, in memory; options as ``stream_windows``.
+    """The first ``max_windows`` windows of a corpus, in memory. Options as in ``stream_windows``.
 
     Raises:
         WindowError: as ``stream_windows``.
@@ -140,7 +138,7 @@ def read_windows(
     tally = Tally() if tally is None else tally
     pieces: list[Windows] = []
     n = 0
-    # One window more than asked for shows that the corpus goes on.
+    # One window more than requested shows that the corpus continues.
     options = {"chunk": min(max_windows + 1, 1024), **options}
     for piece in stream_windows(source, tokenizer, tally=tally, **options):
         pieces.append(piece.select(np.arange(min(len(piece), max_windows - n))))

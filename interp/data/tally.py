@@ -1,4 +1,4 @@
-"""What was read of a corpus and what was left out of it, counted while it is read."""
+"""Counts of what is read of a corpus and what is left out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Tally:
-    """Counts of one reading of a corpus; as a string, what a user should know about what was left out.
+    """Counts of one reading of a corpus. ``str`` gives notes on what was left out.
 
     >>> tally = Tally()
     >>> windows = read_windows(corpus, tokenizer, max_windows=1000, short_documents="skip", tally=tally)
@@ -16,21 +16,21 @@ class Tally:
     """
 
     documents: int = 0
-    """Documents that were read."""
+    """Number of documents read."""
     empty: int = 0
-    """Documents without text, of those."""
+    """Of these, documents without text."""
     short: int = 0
-    """Documents with text that gave no window, since they are shorter than one."""
+    """Documents with text that are shorter than a window."""
     unnamed: int = 0
-    """Documents without an id, which are called by their row."""
+    """Documents without an id; they are named by their row."""
     without_domain: int = 0
-    """Documents whose domain is null, and "unknown" here."""
+    """Documents without a domain; it is "unknown" here."""
     special: int = 0
-    """Documents in whose text the string of a special token stands, such as ``<|endoftext|>``."""
+    """Documents whose text contains the string of a special token, such as ``<|endoftext|>``."""
     other_files: int = 0
-    """Files of a folder that are of another kind or another split, and were not read."""
+    """Files of a folder that were not read because of another type or split."""
     stopped: bool = False
-    """Whether reading ended at ``max_windows``, before the end of the corpus."""
+    """Whether reading stopped at ``max_windows``, before the end of the corpus."""
 
     def __str__(self) -> str:
         return "; ".join(self._notes())
@@ -42,12 +42,12 @@ class Tally:
                 f"{self.short:,} shorter than a window, {self.empty:,} without text"
             )
         if self.unnamed:
-            yield f"{self.unnamed:,} documents without an id are called by their row"
+            yield f"{self.unnamed:,} documents without an id are named by their row"
         if self.without_domain:
             yield f'{self.without_domain:,} documents without a domain are "unknown"'
         if self.special:
-            yield f"{self.special:,} documents hold the text of a special token"
+            yield f"{self.special:,} documents contain the text of a special token"
         if self.other_files:
-            yield f"{self.other_files:,} files of the folder were not read (another kind or another split)"
+            yield f"{self.other_files:,} files of the folder were not read (another type or split)"
         if self.stopped:
-            yield "stopped at the number of windows asked for; the rest of the corpus was not read"
+            yield "stopped at the requested number of windows; the rest of the corpus was not read"

@@ -1,4 +1,4 @@
-"""What a tokenizer is: two whose fingerprints are equal give every text the same ids, and every id the same text."""
+"""Fingerprint of a tokenizer. Equal fingerprints mean the same ids for every text, and the same text for every id."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROBE = (
     "antidisestablishmentarianism Donaudampfschifffahrtsgesellschaft aaaaaaaaaaaaaaaaaaaaaaaa ================\n"
     "<s>a</s> <unk> <pad> <|endoftext|>b<|padding|> <fim_prefix> [CLS] [MASK] \u2581 \u0120\n"
 )
-"""Spaces, indentation, digits, line ends, unicode in two normal forms, long words, and the names of special tokens."""
+"""Spaces, indentation, digits, line ends, two Unicode normal forms, long words, and the names of special tokens."""
 
 _SPLITTING = ("normalizer", "pre_tokenizer", "model")
 _ADDED = ("id", "content", "single_word", "lstrip", "rstrip", "normalized")
@@ -28,15 +28,15 @@ _known: WeakKeyDictionary[PreTrainedTokenizerBase, tuple[list[int], int, str]] =
 
 
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Hash of the vocabulary and of how text is split into it, 16 hexadecimal digits.
+    """Hash of the vocabulary and of the splitting rules, 16 hexadecimal digits.
 
     It covers each token's id, the rules of a fast tokenizer (normalizer, pre-tokenizer, merges, added tokens) or the
-    model of sentencepiece, and the ids of a probe text by the tokenizer's own call. What is put around a text (BOS,
-    padding) is left out, since windows are cut without it.
+    sentencepiece model, and the ids that the tokenizer gives a probe text. BOS and padding are left out, because
+    windows are cut without them.
     """
     ids = _probe_ids(tokenizer)
     known = _known.get(tokenizer)
-    # The rest is costly; a tokenizer that was changed since then shows it in these two, for what matters.
+    # The rest is costly. A relevant change to the tokenizer shows in these two.
     if known is not None and known[:2] == (ids, len(tokenizer)):
         return known[2]
     facts = {"probe": ids, "vocabulary": _by_id(tokenizer.get_vocab().items()), "rules": _rules(tokenizer)}
@@ -46,10 +46,10 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def count_as(tokenizer: PreTrainedTokenizerBase, fingerprint: str) -> None:
-    """Give a tokenizer, as it is now, the fingerprint of the one that it was made from.
+    """Give a tokenizer, in its present state, the fingerprint of the tokenizer it was made from.
 
-    TransformerLens adds tokens to a model's tokenizer where it lacks one for the end or for padding: to the text of a
-    corpus it is still the model's own.
+    TransformerLens adds an end or padding token to a tokenizer that lacks it. On the text of a corpus it still equals
+    the model's own.
     """
     _known[tokenizer] = _probe_ids(tokenizer), len(tokenizer), fingerprint
 
@@ -57,7 +57,7 @@ def count_as(tokenizer: PreTrainedTokenizerBase, fingerprint: str) -> None:
 def _probe_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     try:
         return [int(i) for i in tokenizer(PROBE, add_special_tokens=False, verbose=False)["input_ids"]]
-    except Exception:  # words without a token for unknown ones: the vocabulary and the rules tell it
+    except Exception:  # no token for unknown words: vocabulary and rules suffice
         return []
 
 
@@ -66,7 +66,7 @@ def _by_id(vocabulary: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
 
 
 def _rules(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any] | None:
-    """How a fast tokenizer or sentencepiece splits text; ``None`` for one that does not say."""
+    """The splitting rules of a fast tokenizer or sentencepiece; ``None`` for other tokenizers."""
     proto = getattr(getattr(tokenizer, "sp_model", None), "serialized_model_proto", None)
     if proto is not None:
         return {"sentencepiece": hashlib.sha256(proto()).hexdigest()}

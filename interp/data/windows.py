@@ -1,4 +1,4 @@
-"""Windows: the pieces of text that every measurement runs on."""
+"""Windows: the pieces of text for all measurements."""
 
 from __future__ import annotations
 
@@ -24,27 +24,26 @@ from interp.data.owned import WindowError, check_number, counts, names, token_id
 class Windows(Brief):
     """Token windows cut from documents: a prefix of ``prefix_len`` tokens, then the continuation.
 
-    Windows are not padded and carry no BOS: all have the same length. They own what they hold: it is copied from what
-    is given, and the arrays cannot be written to.
+    All windows have the same length, without padding or BOS. The data are copied, and the arrays are read-only.
 
     Raises:
-        WindowError: ids, names or numbers of the wrong kind, shape or length, or a window id that occurs twice.
+        WindowError: ids, names or numbers have the wrong type, shape or length, or a window id occurs twice.
     """
 
     tokens: Int[Tensor, "window pos"]
     """Token ids, int64, in main memory."""
     window: Int[np.ndarray, " window"]
-    """Id of each window, unique, 0 or more; stays with it under ``select``."""
+    """Id of each window: unique, 0 or more, kept by ``select``."""
     document: Shaped[np.ndarray, " window"]
-    """Name of the document it was cut from; intervals are clustered by it."""
+    """Name of the window's document; intervals are clustered by it."""
     domain: Shaped[np.ndarray, " window"]
     count: Float[np.ndarray, " window"]
-    """How often the window stood in the training data; NaN where that is not known."""
+    """How often the window occurs in the training data; NaN if unknown."""
     prefix_len: int = 32
     source: str = "tokens"
-    """Where the windows come from, for provenance."""
+    """Origin of the windows, for provenance."""
     tokenizer: str | None = None
-    """``tokenizer_fingerprint`` of the tokenizer that made the ids; ``None`` where that is not known."""
+    """``tokenizer_fingerprint`` of the tokenizer that made the ids; ``None`` if unknown."""
 
     def __post_init__(self) -> None:
         tokens = token_ids(self.tokens)
@@ -84,17 +83,17 @@ class Windows(Brief):
         source: str = "tokens",
         tokenizer: str | None = None,
     ) -> Windows:
-        """Windows from a matrix of token ids; each is its own document unless ``document`` says otherwise.
+        """Windows from a matrix of token ids. By default each window is its own document.
 
         Args:
-            ids: integers, as a tensor, an array or lists of one length; a row a window.
-            prefix_len: tokens of each window that are given to a model.
-            document, domain: a name for each window, all texts or all whole numbers.
-            count: a number for each window, 0 or more; NaN where it is not known.
-            window: a different whole number for each, from 0 on; their positions unless given.
-            source: where the windows come from.
-            tokenizer: ``tokenizer_fingerprint`` of the tokenizer that made the ids; without it nobody can tell that a
-                model has another one.
+            ids: integers, one row per window, as a tensor, an array or lists of equal length.
+            prefix_len: number of tokens given to a model.
+            document, domain: a name for each window; all texts or all whole numbers.
+            count: a number for each window, 0 or more; NaN if unknown.
+            window: distinct whole numbers from 0 on. Default: the positions.
+            source: origin of the windows.
+            tokenizer: ``tokenizer_fingerprint`` of the tokenizer that made the ids. Without it, a model with another
+                tokenizer cannot be detected.
 
         Raises:
             WindowError: as ``Windows``.
@@ -114,10 +113,10 @@ class Windows(Brief):
 
     @classmethod
     def concat(cls, pieces: Sequence[Windows]) -> Windows:
-        """Several pieces as one; they must agree in length, prefix, source and tokenizer.
+        """Join pieces. They must agree in length, prefix length, source and tokenizer.
 
         Raises:
-            WindowError: no pieces, pieces that do not agree, or window ids that occur twice.
+            WindowError: there are no pieces, they do not agree, or a window id occurs twice.
         """
         kinds = {(piece.tokens.shape[1], piece.prefix_len, piece.source, piece.tokenizer) for piece in pieces}
         if len(kinds) != 1:
@@ -146,7 +145,7 @@ class Windows(Brief):
 
     @property
     def digests(self) -> Shaped[np.ndarray, " window"]:
-        """Hash of each window's token ids and prefix length, 16 hexadecimal digits: what a window is, whatever its id.
+        """Hash of each window's token ids and prefix length, 16 hexadecimal digits. Independent of its id.
 
         The hash is xxh3 with 64 bits.
         """
@@ -155,12 +154,13 @@ class Windows(Brief):
 
     @property
     def digest(self) -> str:
-        """Hash of all that can change a result: ids, prefix length, window ids, names and counts, in their order.
+        """Hash of all that can change a result: token ids, prefix length, window ids, names and counts, in order.
 
-        Window ids count, since they fix the draws of noise and of stand-ins. The hash is xxh3 with 128 bits.
+        Window ids are included because they seed the draws of noise and of replacements. The hash is xxh3 with 128
+        bits.
         """
         found = xxh3_128(f"{tuple(self.tokens.shape)} {self.prefix_len} {self._labels}".encode())
-        found.update(self.tokens.numpy().data)  # ids can be written to in place, so they are read each time
+        found.update(self.tokens.numpy().data)  # ids can be changed in place, so they are hashed each time
         return found.hexdigest()
 
     @cached_property
@@ -172,12 +172,12 @@ class Windows(Brief):
 
     @property
     def described(self) -> str:
-        """Number, source and digest, for the provenance of what else was measured on."""
+        """Number, source and digest, for the provenance of additional windows."""
         return f"{len(self)} windows of {self.source}, digest {self.digest}"
 
     @property
     def n_documents(self) -> int:
-        """Documents that the windows are cut from."""
+        """Number of documents that the windows come from."""
         return len(np.unique(self.document.astype(str)))
 
     def __len__(self) -> int:
@@ -185,33 +185,34 @@ class Windows(Brief):
 
     @property
     def prefix(self) -> Int[Tensor, "window prefix"]:
-        """Tokens that are given."""
+        """Tokens given to the model."""
         return self.tokens[:, : self.prefix_len]
 
     @property
     def continuation(self) -> Int[Tensor, "window continuation"]:
-        """Tokens that are to be written."""
+        """Tokens to be generated."""
         return self.tokens[:, self.prefix_len :]
 
     @property
     def continuation_len(self) -> int:
-        """Tokens of the continuation."""
+        """Number of tokens in the continuation."""
         return self.tokens.shape[1] - self.prefix_len
 
     def select(self, which: Shaped[np.ndarray, " which"]) -> Windows:
-        """The windows where ``which`` is true, or those at its positions, in its order.
+        """The windows where the mask ``which`` is true, or those at the positions ``which``, in its order.
 
         Raises:
-            WindowError: a mask of another length, or what is neither a mask nor positions, such as numbers with NaN.
+            WindowError: the mask has another length, or ``which`` is neither a mask nor positions (such as numbers with
+                NaN).
         """
         index = np.asarray(which)
         if index.dtype.kind not in "biu" and index.size:
             raise WindowError(
-                f"windows are selected by true and false or by positions, not by {index.dtype}; where something was "
-                "not measured (NaN), say which windows you mean: memorized == 1"
+                f"windows are selected by true and false or by positions, not by {index.dtype}; if some values are "
+                "not measured (NaN), select with a comparison such as memorized == 1"
             )
         if index.dtype == bool and index.shape != (len(self),):
-            raise WindowError(f"a mask over {len(self)} windows was wanted, not one of shape {index.shape}")
+            raise WindowError(f"a mask over {len(self)} windows is needed, not one of shape {index.shape}")
         index = np.flatnonzero(index) if index.dtype == bool else index
         return replace(
             self,
@@ -223,17 +224,18 @@ class Windows(Brief):
         )
 
     def batches(self, batch_size: int) -> Iterator[tuple[slice, Int[Tensor, "batch pos"]]]:
-        """Slices of the windows in order, each with its token ids."""
+        """Consecutive slices of the windows, each with its token ids."""
         check_number("batch_size", batch_size)
         for start in range(0, len(self), batch_size):
             where = slice(start, min(start + batch_size, len(self)))
             yield where, self.tokens[where]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a window, with what tells it from other windows.
+        """One row per window, with the columns that identify it.
 
-        Columns ``window``, ``document``, ``domain``, ``count``; ``digest`` of its ids and prefix length, and
-        ``tokenizer``, empty where it is not known. Ids count from 0 in every corpus.
+        Columns ``window``, ``document``, ``domain``, ``count``, ``digest`` (of token ids and prefix length) and
+        ``tokenizer`` (empty if unknown). Window ids count from 0 in every corpus, so they alone do not identify a
+        window.
         """
         return pd.DataFrame(
             {
@@ -247,24 +249,24 @@ class Windows(Brief):
         )
 
     def check_fits(self, *, n_ctx: int, d_vocab: int, model_name: str, tokenizer: str | None = None) -> None:
-        """Refuse windows that the model cannot take, naming the document; ``check_windows`` asks the model itself.
+        """Refuse windows that do not fit a model, naming the document. ``check_windows`` gets these facts from it.
 
         Args:
-            n_ctx: tokens of the model's context.
-            d_vocab: its ids are below this.
-            model_name: for the message.
-            tokenizer: fingerprint of its tokenizer; not compared where it is not known here or there.
+            n_ctx: context length of the model, in tokens.
+            d_vocab: size of the vocabulary.
+            model_name: name for messages.
+            tokenizer: fingerprint of the model's tokenizer. Compared only if both are known.
 
         Raises:
-            WindowError: no windows, ids of another tokenizer, a window longer than the context, or an id beyond the
-                vocabulary.
+            WindowError: there are no windows, ids have another tokenizer, a window is longer than the context, or an id
+                is beyond the vocabulary.
         """
         if len(self) == 0:
             raise WindowError(f"no windows to run {model_name} on: the selection is empty")
         if None not in (tokenizer, self.tokenizer) and tokenizer != self.tokenizer:
             raise WindowError(
-                f"windows of {self.source} are token ids of the tokenizer {self.tokenizer}, and {model_name} has "
-                f"another tokenizer, {tokenizer}: to it they are other text; cut the text with its own (read_windows)"
+                f"windows of {self.source} have token ids of the tokenizer {self.tokenizer}, but {model_name} has "
+                f"another tokenizer, {tokenizer}: it would read another text; cut the text with its own (read_windows)"
             )
         if self.tokens.shape[1] > n_ctx:
             raise WindowError(

@@ -218,7 +218,7 @@ def check_computed(
     """Refuse what is not finite, naming the layer in which the model itself begins to fail on the tokens.
 
     Args:
-        computed: one row a window.
+        computed: one row per window.
         model: what computed it; run once more, if something is wrong.
         tokens: what it was run on.
         name: of what was computed, for a model that by itself does not fail.

@@ -170,7 +170,7 @@ def small_models(family: str | None = None) -> list[ModelSpec]:
 
 
 def models_table() -> pd.DataFrame:
-    """The registry as a table, one row a model."""
+    """The registry as a table, one row per model."""
     import pandas as pd
 
     return pd.DataFrame([asdict(spec) for spec in registry().values()])

@@ -492,7 +492,7 @@ def unchecked():
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("source", [None, 5, ["a text"], {"text": ["a text"]}, iter([{"text": "a text"}])])
 def test_what_is_no_corpus_is_refused(tokenizer, source):
-    with pytest.raises(WindowError, match="is no corpus: give a path"):
+    with pytest.raises(WindowError, match="is not a corpus: give a path"):
         read_windows(source, tokenizer, max_windows=1)
 
 

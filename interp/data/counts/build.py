@@ -1,11 +1,11 @@
-"""Building an index of a corpus: streamed, a shard at a time, resumable.
+"""Builds an index of a corpus: streamed, one shard at a time, resumable.
 
-The corpus is cut into shards of whole documents. Each shard is written, hashed and sorted before the manifest names
-it, so an interrupted build goes on from its last whole shard; the documents before that are read again, because
-only their hash shows that they are still the same.
+The corpus is cut into shards of whole documents. Each shard is written, hashed and sorted before the manifest names it,
+so an interrupted build resumes after its last complete shard. It reads the earlier documents again, because only their
+hash shows that they are unchanged.
 
-Sorting compares suffixes token by token: time grows with the length of the repeats in the corpus, and a text that
-stands many times in a row is very slow. Shuffle or deduplicate such a corpus.
+Sorting compares suffixes token by token, so the time grows with the length of repeats. A text repeated many times in a
+row is very slow: shuffle or deduplicate such a corpus.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from interp.files import is_empty, only_writer, sha256, whole_file
 from interp.progress import Progress, bar
 
 SHARD_TOKENS = 2**28
-"""Tokens of a shard: its suffix array is sorted at once and takes 8 bytes a token (2 GiB)."""
+"""Tokens per shard. The suffix array of a shard is sorted in memory and takes 8 bytes per token (2 GiB)."""
 
 
 def build_index(
@@ -48,25 +48,25 @@ def build_index(
     shard_tokens: int = SHARD_TOKENS,
     progress: bool = False,
 ) -> CountIndex:
-    """Index a corpus, or go on with an interrupted build of the same corpus.
+    """Index a corpus, or resume an interrupted build of the same corpus.
 
-    One process at a time builds in a directory; another waits, and finds the index finished.
+    One process at a time builds in a directory. Others wait, and then find the finished index.
 
     Args:
-        documents: token ids of each document; no n-gram crosses from one to the next.
+        documents: token ids of each document. No n-gram crosses two documents.
         out: directory of the index.
-        d_vocab: size of the vocabulary. Ids are stored as u16 where they and a separator fit, else as u32.
+        d_vocab: size of the vocabulary. Ids are stored as u16 if they and a separator fit, otherwise as u32.
         tokenizer: ``tokenizer_fingerprint`` of the tokenizer that made the ids.
         source: name of the corpus.
-        shard_tokens: a shard is closed when it has this many tokens.
-        progress: show a bar of documents, with the time left where ``documents`` says how many there are.
+        shard_tokens: a shard ends when it has this many tokens.
+        progress: show a bar of documents, with the time left if ``documents`` has a length.
 
     Returns:
         The finished index, opened.
 
     Raises:
-        CountIndexError: no documents, an id outside the vocabulary, or a directory that holds another index or
-            another corpus.
+        CountIndexError: there are no documents, an id is outside the vocabulary, or the directory has an index of
+            something else.
     """
     engine = f"tokengrams {importlib.metadata.version('tokengrams')}"
     wanted = Manifest(source=source, tokenizer=tokenizer, d_vocab=d_vocab, shard_tokens=shard_tokens, engine=engine)
@@ -82,9 +82,7 @@ def build_index(
             while not corpus.ended:
                 number = len(manifest.shards)
                 if earlier and earlier.finished and number == len(known):
-                    raise CountIndexError(
-                        f"{source} goes on after the end of the corpus of {out}; give another directory"
-                    )
+                    raise CountIndexError(f"{source} is longer than the corpus of {out}; give another directory")
                 if number < len(known):
                     shard = corpus.shard(known[number].table_sha256)
                     if shard != known[number]:
@@ -106,7 +104,7 @@ def build_index(
 
 
 def _earlier(out: Path, wanted: Manifest) -> Manifest | None:
-    """What an earlier build of this index left; refused where it is another one."""
+    """The manifest of an earlier build of this index. Refuses another index."""
     if not (out / MANIFEST).exists():
         if not is_empty(out):
             raise CountIndexError(f"{out} is not empty and holds no index; give another directory")
@@ -137,7 +135,7 @@ def _checked(documents: Iterable[Int[np.ndarray, " _pos"]], d_vocab: int) -> Ite
 
 @dataclass
 class _Corpus:
-    """Documents, taken a shard at a time."""
+    """Documents, one shard at a time."""
 
     documents: Iterator[Int[np.ndarray, " _pos"]]
     manifest: Manifest
@@ -151,7 +149,7 @@ class _Corpus:
         return self._next is None
 
     def pieces(self) -> Iterator[Int[np.ndarray, " _pos"]]:
-        """Each document of the next shard, and its separator."""
+        """Each document of the next shard, with its separator."""
         n_tokens = 0
         while self._next is not None and n_tokens < self.manifest.shard_tokens:
             yield np.append(self._next, self.manifest.d_vocab)
@@ -160,7 +158,7 @@ class _Corpus:
             self._next = next(self.documents, None)
 
     def shard(self, table_sha256: str, file: BinaryIO | None = None) -> Shard:
-        """Facts on the next shard, which is written to a file where one is given."""
+        """Facts on the next shard. Writes it to ``file`` if given."""
         digest, n_tokens, n_documents = hashlib.sha256(), 0, 0
         for piece in self.pieces():
             written = piece.astype(self.manifest.dtype).tobytes()
@@ -172,7 +170,7 @@ class _Corpus:
 
 
 def _write_shard(corpus: _Corpus, out: Path, number: int) -> Shard:
-    """Write the next shard and sort its suffixes; each file gets its name when it is whole."""
+    """Write the next shard and sort its suffixes. A file gets its final name when it is complete."""
     tokens, table = token_file(out, number), table_file(out, number)
     with whole_file(tokens) as partial, partial.open("wb") as file:
         shard = corpus.shard("", file)

@@ -1,4 +1,4 @@
-"""The documents of a corpus as token ids, for the index."""
+"""Documents of a corpus as token ids, for the index."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def token_documents(
     tally: Tally | None = None,
     progress: bool = False,
 ) -> Iterator[Int[np.ndarray, " _pos"]]:
-    """Token ids of each document of a corpus, whole; read and encoded as windows are (``stream_windows``).
+    """All token ids of each document of a corpus, read and encoded like windows (``stream_windows``).
 
     The arguments are those of ``stream_windows``.
 
     Raises:
-        WindowError: a corpus that cannot be read, a missing column or one without text.
+        WindowError: the corpus cannot be read, or a column is missing or has no text.
     """
     tally = Tally() if tally is None else tally
     documents = read_documents(

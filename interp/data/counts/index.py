@@ -1,4 +1,4 @@
-"""Reading an index: counts of n-grams, many at once."""
+"""Reads an index: counts of many n-grams at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from interp.data.windows import Windows
 from interp.files import sha256
 
 TABLE_BYTES = 8
-"""Bytes of a suffix in the engine's table."""
+"""Bytes per suffix in the engine's table."""
 
 _CHUNK = 2**14
 
@@ -29,13 +29,13 @@ class CountIndex(Brief):
     engine: ShardedMemmapIndex
 
     def count(self, ngrams: Int[np.ndarray, "ngram length"]) -> Int[np.ndarray, " ngram"]:
-        """How often each n-gram stands in the corpus, within a document.
+        """How often each n-gram occurs in the corpus, within documents.
 
-        Each different n-gram is looked up once, in sorted order: neighbours share the pages of their searches,
-        which makes look-ups several times faster than in the order of the text.
+        Each distinct n-gram is looked up once, in sorted order. Neighbours then search the same pages, which is several
+        times faster than the order of the text.
 
         Raises:
-            CountIndexError: n-grams of no tokens, or an id outside the index's vocabulary.
+            CountIndexError: the n-grams have no tokens, or an id is outside the index's vocabulary.
         """
         if ngrams.shape[1] == 0:
             raise CountIndexError("an n-gram needs at least one token")
@@ -47,13 +47,13 @@ class CountIndex(Brief):
                 f"token id {low if low < 0 else high} is outside the index's vocabulary of {self.manifest.d_vocab}; "
                 f"{self.path} was built with another tokenizer"
             )
-        # Bytes, most significant first, sort as the ids do.
+        # Big-endian bytes sort like the ids.
         keys = np.ascontiguousarray(ngrams.astype(self.manifest.dtype.newbyteorder(">")))
         _, first, inverse = np.unique(
             keys.view(f"S{keys.itemsize * keys.shape[1]}")[:, 0], return_index=True, return_inverse=True
         )
         counts = np.empty(len(first), dtype=np.int64)
-        # Lists of Python integers are large, so only a piece of the n-grams is turned into them at a time.
+        # Lists of Python integers are large, so n-grams are converted in pieces.
         for start in range(0, len(first), _CHUNK):
             piece = ngrams[first[start : start + _CHUNK]].tolist()
             counts[start : start + len(piece)] = list(map(self.engine.count, piece))
@@ -63,20 +63,20 @@ class CountIndex(Brief):
 def open_index(path: Path, *, tokenizer: str | None = None) -> CountIndex:
     """Open a finished index.
 
-    Every byte is read and compared with its digest, since a damaged table gives wrong counts without a sign: 0.1 s for
-    10 million tokens, and as long as the disk needs for 10 bytes a token of an index that is not in memory.
+    Every byte is read and compared with its digest, because a damaged table silently gives wrong counts. This takes 0.1
+    s for 10 million tokens in memory. Otherwise it takes as long as the disk needs for 10 bytes per token.
 
     Args:
-        path: directory that ``build_index`` wrote.
-        tokenizer: ``tokenizer_fingerprint`` of the tokenizer whose ids will be looked up; not checked unless given.
+        path: directory written by ``build_index``.
+        tokenizer: ``tokenizer_fingerprint`` of the tokenizer whose ids will be looked up. Checked if given.
 
     Raises:
-        CountIndexError: no index, a half-built one, one with missing or damaged files, or one of another tokenizer.
+        CountIndexError: there is no index, it is incomplete or damaged, or it has another tokenizer.
     """
     manifest = read_manifest(path)
     if not manifest.finished:
         raise CountIndexError(
-            f"{path} is half built ({len(manifest.shards)} shards are done); run the build again, it goes on from there"
+            f"{path} is half built ({len(manifest.shards)} shards are done); run the build again, it resumes there"
         )
     if tokenizer is not None and tokenizer != manifest.tokenizer:
         raise CountIndexError(
@@ -94,16 +94,16 @@ def open_index(path: Path, *, tokenizer: str | None = None) -> CountIndex:
                 found = file.stat().st_size if file.is_file() else "no"
                 raise CountIndexError(f"{file} has {found} bytes, not {size}: {again}")
             if sha256(file) != digest:
-                raise CountIndexError(f"{file} holds other bytes than were written: {again}")
+                raise CountIndexError(f"{file} has other content than was written: {again}")
         paths.append(tuple(str(file) for file in facts))
     return CountIndex(path=path, manifest=manifest, engine=ShardedMemmapIndex(paths, vocab=manifest.d_vocab + 1))
 
 
 def ngram_counts(index: CountIndex, windows: Windows, n: int) -> Float[np.ndarray, "window pos"]:
-    """Count of the n-gram that ends at each position of each window; NaN where it would begin before the window.
+    """Count of the n-gram that ends at each position of each window. NaN if it would begin before the window.
 
     Raises:
-        CountIndexError: n-grams longer than a window.
+        CountIndexError: the n-grams are longer than a window.
     """
     tokens = windows.tokens.numpy()
     n_windows, length = tokens.shape
@@ -116,5 +116,5 @@ def ngram_counts(index: CountIndex, windows: Windows, n: int) -> Float[np.ndarra
 
 
 def window_counts(index: CountIndex, windows: Windows) -> Float[np.ndarray, " window"]:
-    """How often each whole window stands in the corpus."""
+    """How often each whole window occurs in the corpus."""
     return index.count(windows.tokens.numpy()).astype(np.float64)

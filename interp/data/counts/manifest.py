@@ -1,4 +1,4 @@
-"""What an index says about itself, so that a half-built or foreign one is never read as the right one."""
+"""Manifest of an index, so that an incomplete or different index is never mistaken for the right one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class CountIndexError(InterpError, ValueError):
-    """An index that cannot be built or read, or a query that it cannot answer."""
+    """An index cannot be built or read, or cannot answer a query."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Shard:
     """One piece of the corpus: a token file and its suffix array."""
 
     n_tokens: Annotated[int, Field(gt=1)]
-    """Tokens, separators among them."""
+    """Number of tokens, separators included."""
     n_documents: Annotated[int, Field(gt=0)]
     sha256: Digest
     """Hash of the token file."""
@@ -46,11 +46,11 @@ class Manifest(Brief):
     """Facts on an index."""
 
     source: str
-    """Where the corpus came from."""
+    """Origin of the corpus."""
     tokenizer: str
     """Fingerprint of the tokenizer that made the ids."""
     d_vocab: Annotated[int, Field(gt=0, lt=2**32 - 1)]
-    """Ids are below this; ``d_vocab`` itself separates documents."""
+    """Ids are below this. ``d_vocab`` itself separates documents."""
     shard_tokens: Annotated[int, Field(gt=0)]
     engine: str
     shards: tuple[Shard, ...] = ()
@@ -60,17 +60,17 @@ class Manifest(Brief):
 
     @property
     def dtype(self) -> np.dtype:
-        """Type of the ids on disk: u16 where they fit, else u32."""
+        """Type of the ids on disk: u16 if they fit, otherwise u32."""
         return np.dtype("<u2") if self.d_vocab < 2**16 else np.dtype("<u4")
 
     @property
     def n_tokens(self) -> int:
-        """Tokens of the corpus, separators not counted."""
+        """Number of tokens of the corpus, without separators."""
         return sum(shard.n_tokens - shard.n_documents for shard in self.shards)
 
     @property
     def sha256(self) -> str:
-        """Hash of the whole corpus as it was cut into shards."""
+        """Hash of the whole corpus and its shards."""
         return hashlib.sha256("".join(shard.sha256 for shard in self.shards).encode()).hexdigest()
 
     def describes(self, other: Manifest) -> list[str]:
@@ -83,7 +83,7 @@ class Manifest(Brief):
         return replace(self, shards=(*self.shards, shard))
 
     def write(self, directory: Path) -> None:
-        """Write whole or not at all: an interrupted write leaves the manifest as it was."""
+        """Write atomically: an interrupted write leaves the old manifest."""
         write_text(directory / MANIFEST, json.dumps(asdict(self), indent=1))
 
 
@@ -91,7 +91,7 @@ def read_manifest(directory: Path) -> Manifest:
     """Read an index's manifest, finished or not.
 
     Raises:
-        CountIndexError: there is none, it is damaged, or it was written by another version.
+        CountIndexError: there is no manifest, it is damaged, or another version wrote it.
     """
     path = directory / MANIFEST
     if not path.is_file():
@@ -118,10 +118,10 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def token_file(directory: Path, shard: int) -> Path:
-    """Where the tokens of a shard lie."""
+    """Path of a shard's tokens."""
     return directory / f"tokens-{shard:05d}.bin"
 
 
 def table_file(directory: Path, shard: int) -> Path:
-    """Where the suffix array of a shard lies."""
+    """Path of a shard's suffix array."""
     return directory / f"table-{shard:05d}.idx"

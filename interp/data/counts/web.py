@@ -1,11 +1,11 @@
-"""Counts in the public trillion-token corpora, by the infini-gram web API (Liu et al. 2024, arXiv 2401.17377).
+"""Counts in public corpora of trillions of tokens, from the infini-gram web API (Liu et al. 2024, arXiv 2401.17377).
 
-A query is a POST of ``{"index", "query_type": "count", "query"}``, the answer has ``count``, ``approx``, ``latency``,
-``token_ids`` and ``tokens``. The query is text: an index has a tokenizer of its own, often not the model's, so the
-number of its tokens is kept with the count. The names of the indexes are ``infini_gram_index`` in the registry.
+A query is a POST of ``{"index", "query_type": "count", "query"}``. The answer has ``count``, ``approx``, ``latency``,
+``token_ids`` and ``tokens``. The query is text, and an index has its own tokenizer, often not the model's. So the
+number of the query's tokens is kept with the count. ``infini_gram_index`` in the registry names the indexes.
 
-Answers are kept in a SQLite file and asked for once. Requests are spaced, and repeated with growing pauses when the
-server is slow, busy, broken or unreadable; a request that the server calls wrong is not repeated.
+Answers are kept in a SQLite file, so each query is sent once. Requests are spaced. If the server is slow, busy, broken
+or unreadable, a request is repeated after growing pauses. A request that the server rejects is not repeated.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ API_URL = "https://api.infini-gram.io/"
 
 
 class InfiniGramError(InterpError, RuntimeError):
-    """A question that the server refused, or that it did not answer in all attempts."""
+    """The server refused a query, or did not answer it in any attempt."""
 
 
 class _TransientError(Exception):
-    """Worth another attempt, after ``wait`` seconds at least."""
+    """The request is worth another attempt, after at least ``wait`` seconds."""
 
     def __init__(self, message: str, wait: float = 0.0) -> None:
         super().__init__(message)
@@ -52,13 +52,13 @@ class _TransientError(Exception):
 
 @dataclass(frozen=True)
 class WebCount:
-    """What the server answered."""
+    """The server's answer."""
 
     count: int
     approximate: bool
-    """The server estimated the count; it is not exact."""
+    """Whether the count is the server's estimate, not exact."""
     n_tokens: int
-    """Tokens of the query in the index's own tokenizer."""
+    """Number of the query's tokens in the index's own tokenizer."""
 
 
 @dataclass
@@ -72,15 +72,15 @@ class InfiniGram:
     index: str
     """Name of the index, from ``ModelSpec.infini_gram_index``."""
     cache: Path
-    """SQLite file of answers; made if it is not there."""
+    """SQLite file of answers; created if missing."""
     url: str = API_URL
     min_interval: float = 0.2
-    """Seconds between the starts of two requests, at least."""
+    """Minimal number of seconds between the starts of two requests."""
     timeout: float = 30.0
-    """Seconds that a request may take."""
+    """Maximal number of seconds per request."""
     n_attempts: int = 6
     first_wait: float = 1.0
-    """Seconds before the second attempt; doubled for each further one, up to a minute, with jitter."""
+    """Seconds before the second attempt. Doubled for each further one, up to a minute, with jitter."""
 
     def __post_init__(self) -> None:
         _check_url(self.url)
@@ -91,17 +91,17 @@ class InfiniGram:
         with self._answers() as answers:
             others = answers.execute("SELECT name FROM sqlite_master WHERE tbl_name != 'answers'").fetchall()
             if others:
-                raise InfiniGramError(f"{self.cache} is a database of something else; choose another file")
+                raise InfiniGramError(f"{self.cache} is another database; choose another file")
             answers.execute(
                 "CREATE TABLE IF NOT EXISTS answers (url TEXT, idx TEXT, query TEXT, answer TEXT, "
                 "PRIMARY KEY (url, idx, query))"
             )
 
     def count(self, query: str) -> WebCount:
-        """How often a text stands in the corpus of the index.
+        """How often a text occurs in the corpus of the index.
 
         Raises:
-            InfiniGramError: an empty query, one that the server refused, or no usable answer in ``n_attempts``.
+            InfiniGramError: the query is empty, the server refused it, or gave no usable answer in ``n_attempts``.
         """
         if not query:
             raise InfiniGramError("an empty query counts every token of the corpus; give a text")
@@ -121,7 +121,7 @@ class InfiniGram:
 
     @contextmanager
     def _answers(self) -> Iterator[sqlite3.Connection]:
-        """The file of answers; what was inserted is on the disk when the block ends well."""
+        """The file of answers. Insertions are saved when the block ends without an error."""
         try:
             with closing(sqlite3.connect(self.cache)) as answers, answers:
                 yield answers
@@ -131,7 +131,10 @@ class InfiniGram:
             ) from error
 
     def count_all(self, queries: str | Sequence[str]) -> pd.DataFrame:
-        """One row a query: ``query``, ``count``, ``approximate``, ``n_tokens``. Answers outlive a failure."""
+        """One row per query: ``query``, ``count``, ``approximate``, ``n_tokens``.
+
+        Answers are kept if a later query fails.
+        """
         queries = several(queries)
         counts = [self.count(query) for query in queries]
         return pd.DataFrame(
@@ -165,7 +168,7 @@ class InfiniGram:
             ) from error
 
     def _ask(self, query: str) -> dict[str, Any]:
-        """One request. Raises ``_TransientError`` where another attempt may help."""
+        """One request. Raises ``_TransientError`` if another attempt may help."""
         pause = self._last_start + self.min_interval - time.monotonic()
         if pause > 0:
             time.sleep(pause)
@@ -204,9 +207,9 @@ def _check_url(url: str) -> None:
     try:
         known = httpx.URL(url)
     except (httpx.InvalidURL, ValueError) as error:
-        raise InfiniGramError(f"{url!r} is no address: {error}") from error
+        raise InfiniGramError(f"{url!r} is not an address: {error}") from error
     if known.scheme not in {"http", "https"} or not known.host:
-        raise InfiniGramError(f"{url!r} is no address of a service; it begins with https:// and a name")
+        raise InfiniGramError(f"{url!r} is not the address of a service; it must begin with https:// and a name")
 
 
 def _complete(answer: Any) -> bool:
@@ -220,6 +223,6 @@ def _complete(answer: Any) -> bool:
 
 
 def _retry_after(response: httpx.Response) -> float:
-    """Seconds the server asks to wait; 0 where it does not say so in seconds."""
+    """Seconds the server asks to wait; 0 if it gives none in seconds."""
     asked = response.headers.get("Retry-After", "")
     return float(asked) if asked.replace(".", "", 1).isdigit() else 0.0

@@ -246,7 +246,7 @@ def test_a_flipped_bit_of_an_index_is_refused(tmp_path: Path) -> None:
             flipped = bytearray(whole)
             flipped[bit // 8] ^= 1 << bit % 8
             file.write_bytes(flipped)
-            with pytest.raises(CountIndexError, match=rf"{file.name} holds other bytes than were written"):
+            with pytest.raises(CountIndexError, match=rf"{file.name} has other content than was written"):
                 open_index(out)
         file.write_bytes(whole)
     open_index(out)
@@ -257,7 +257,7 @@ def test_a_finished_index_does_not_grow(tmp_path: Path) -> None:
     documents, out = [np.arange(99)] * 4, tmp_path / "index"
     build(documents[:2], out, d_vocab=300, shard_tokens=100)
     before = (out / "manifest.json").read_bytes()
-    with pytest.raises(CountIndexError, match="goes on after the end of the corpus"):
+    with pytest.raises(CountIndexError, match="is longer than the corpus of"):
         build(documents, out, d_vocab=300, shard_tokens=100)
     assert (out / "manifest.json").read_bytes() == before
     assert build(documents[:2], out, d_vocab=300, shard_tokens=100).manifest.n_tokens == 198

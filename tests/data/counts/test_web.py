@@ -190,7 +190,7 @@ def test_a_file_of_something_else_is_refused_and_stays(tmp_path):
 
 @pytest.mark.parametrize("url", ["", "x", "file:///etc/passwd", "http://", "http://[::1", "\ud800"])
 def test_an_address_of_no_service_is_refused_before_it_is_asked(url, tmp_path):
-    with pytest.raises(InfiniGramError, match="is no address"):
+    with pytest.raises(InfiniGramError, match="is not an address"):
         InfiniGram("v4", cache=tmp_path / "answers.sqlite", url=url)
     assert not list(tmp_path.iterdir())
 
