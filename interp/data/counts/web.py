@@ -209,7 +209,7 @@ def _check_url(url: str) -> None:
     except (httpx.InvalidURL, ValueError) as error:
         raise InfiniGramError(f"{url!r} is not an address: {error}") from error
     if known.scheme not in {"http", "https"} or not known.host:
-        raise InfiniGramError(f"{url!r} is not the address of a service; it must begin with https:// and a name")
+        raise InfiniGramError(f"{url!r} is not an address of a service; it must begin with https:// and a name")
 
 
 def _complete(answer: Any) -> bool:
