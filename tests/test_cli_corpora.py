@@ -66,7 +66,7 @@ def test_an_index_is_built_of_a_split_and_says_what_was_empty(corpus, tmp_path):
     ran = invoke("index", "build", corpus, "--out", tmp_path / "i", "--tokenizer", MODEL, "--split", "test")
     assert ran.exit_code == 0, ran.output
     assert "left out 1 of 3 documents read" in ran.stderr
-    assert "1 documents hold the text of a special token" in ran.stderr
+    assert "1 documents contain the text of a special token" in ran.stderr
 
 
 def test_a_corpus_without_a_window_is_refused_and_nothing_is_written(tmp_path):

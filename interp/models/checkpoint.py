@@ -1,7 +1,7 @@
-"""What lies in a checkpoint's folder: read without running anything, and refused where it cannot be measured rightly.
+"""Checks the files of a checkpoint without running code, and refuses what cannot be measured correctly.
 
-transformers reads most of what is refused here, and drops, fills or converts what does not fit with a warning at most.
-Only names, shapes and types are read; the weights are loaded in ``interp.models.loading``.
+transformers reads most of what is refused here. It drops, fills or converts what does not fit, at most with a warning.
+Only names, shapes and types are read here; ``interp.models.loading`` loads the weights.
 """
 
 from __future__ import annotations
@@ -23,46 +23,46 @@ from interp.files import is_lfs_pointer
 
 INDEX = "model.safetensors.index.json"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.distcp")
-"""Files of weights that run code when they are loaded; none is ever opened."""
+"""Weight files that run code when loaded. They are never opened."""
 
-_CONVERT = "Convert it once where you trust it: AutoModelForCausalLM.from_pretrained(...).save_pretrained(...)"
+_CONVERT = "If you trust it, convert it once: AutoModelForCausalLM.from_pretrained(...).save_pretrained(...)"
 
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 
 HARMLESS = re.compile(
-    # The causal mask that GPT-2's descendants once stored with the weights, and its fill value; both are computed now.
+    # The causal mask and its fill value, which GPT-2's descendants once stored with the weights. Both are computed now.
     r"(attn|attention)\.(bias|masked_bias|causal_mask)$"
-    # Frequencies of rotary positions, by layer or for the whole model; computed from the configuration now.
+    # Frequencies of rotary positions, per layer or for the whole model. Now computed from the configuration.
     r"|rotary_emb\.inv_freq$"
     # 0, 1, 2 ...
     r"|(^|\.)position_ids$"
 )
-"""Stored tensors that are no weights, and that transformers computes itself."""
+"""Stored tensors that are not weights. transformers computes them itself."""
 
 
 class LoadError(InterpError, RuntimeError):
-    """A model that cannot be loaded, or that must not be measured."""
+    """A model cannot be loaded, or must not be measured."""
 
 
 @contextmanager
 def refusing(what: str) -> Iterator[None]:
-    """Turn whatever a foreign library raises over a file or an architecture into a refusal that says what failed."""
+    """Turn any error of another library into a ``LoadError`` that says what failed."""
     try:
         yield
     except InterpError:
         raise
     except Exception as error:
-        # A bare assertion has no message; its line says more than nothing.
+        # A bare assertion has no message, so its source line is given.
         lines = str(error).strip().splitlines() or [f"{traceback.extract_tb(error.__traceback__)[-1].line}"]
         raise LoadError(f"{what}: {type(error).__name__}: {lines[0].strip()}") from error
 
 
 def read_config(name: str, directory: Path) -> PretrainedConfig:
-    """The configuration of a checkpoint, where it is that of a causal language model with plain weights.
+    """The configuration of a checkpoint of a causal language model with plain weights.
 
     Raises:
-        LoadError: no configuration or one that cannot be read, an adapter, another kind of model, quantized weights,
-            or code that would have to be run.
+        LoadError: the configuration is missing or unreadable; the checkpoint is an adapter, another kind of model, or
+            quantized; or it needs its own code.
     """
     _refuse_adapters(name, directory)
     path = directory / "config.json"
@@ -72,15 +72,15 @@ def read_config(name: str, directory: Path) -> PretrainedConfig:
     facts = read_json(path)
     model_type = facts.get("model_type")
     if not isinstance(model_type, str):
-        raise LoadError(f"{path} has no model_type; add the one of the released model's config.json")
+        raise LoadError(f"{path} has no model_type; copy it from the released model's config.json")
     _refuse_quantized(name, facts)
     if "transformers_weights" in facts:
         raise LoadError(
-            f"{path} names its file of weights itself (transformers_weights: {facts['transformers_weights']!r}); "
+            f"{path} has its own name for the weights file (transformers_weights: {facts['transformers_weights']!r}); "
             f"call it model.safetensors, or list it in {INDEX}, and delete the entry"
         )
     if model_type not in transformers.CONFIG_MAPPING:
-        code = "; its code lies in the checkpoint, and no code from a checkpoint is run" * ("auto_map" in facts)
+        code = "; its code is in the checkpoint, and code from a checkpoint is never run" * ("auto_map" in facts)
         raise LoadError(
             f"{name} has model_type {model_type!r}, which transformers {transformers.__version__} does not know{code}. "
             "Use a checkpoint that was converted to an architecture of transformers"
@@ -95,7 +95,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON file that holds an object.
 
     Raises:
-        LoadError: it does not.
+        LoadError: the file does not hold one.
     """
     _refuse_pointer(path)
     with refusing(f"{path} is not a JSON file"):
@@ -106,11 +106,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def weight_files(name: str, directory: Path) -> list[Path]:
-    """The files of weights that transformers will load, each checked to be whole and to hold plain numbers.
+    """The weight files that transformers will load. Each is checked to be complete and to hold plain numbers.
 
     Raises:
-        LoadError: none, only pickles, a file that is missing, cut off or no safetensors, one outside the folder, a
-            weight that stands in two files, or weights of another type than floating point.
+        LoadError: there are no weights or only pickles; a file is missing, truncated, not safetensors, or outside the
+            folder; a weight is in two files; or weights are not floating point.
     """
     files = _listed_files(name, directory)
     held: dict[str, Path] = {}
@@ -120,7 +120,7 @@ def weight_files(name: str, directory: Path) -> list[Path]:
                 raise LoadError(f"{name} has {key} in both {held[key].name} and {file.name}; delete the stale file")
             if dtype not in _FLOATS and not HARMLESS.search(key):
                 raise LoadError(
-                    f"{name} holds {key} as {dtype}: a quantized checkpoint, whose numbers mean nothing without its "
+                    f"{name} holds {key} as {dtype}: it is a quantized checkpoint, whose numbers need its "
                     "scales; use the unquantized one"
                 )
             held[key] = file
@@ -130,17 +130,18 @@ def weight_files(name: str, directory: Path) -> list[Path]:
 
 
 def check_loading(name: str, info: dict[str, Any]) -> None:
-    """Refuse a model of which transformers filled, cut or dropped weights; ``info`` is its own account of the loading.
+    """Refuse a model if transformers filled, cut or dropped weights. ``info`` is its report of the loading.
 
     Raises:
-        LoadError: weights that the checkpoint lacks, that have another shape, or that the model does not use.
+        LoadError: the checkpoint lacks weights, has weights of another shape, or has weights that the model does not
+            use.
     """
     if info["missing_keys"]:
         lacking = sorted(info["missing_keys"])
         raise LoadError(f"the checkpoint of {name} lacks {len(lacking)} weights of its architecture: {lacking[:4]}")
     for key, stored, wanted in sorted(info["mismatched_keys"]):
         raise LoadError(
-            f"the checkpoint of {name} has {key} of shape {tuple(stored)}, its config.json asks for {tuple(wanted)}; "
+            f"the checkpoint of {name} has {key} of shape {tuple(stored)}, but its config.json needs {tuple(wanted)}; "
             "take both from the same release"
         )
     unused = sorted(key for key in info["unexpected_keys"] if not HARMLESS.search(key))
@@ -154,7 +155,7 @@ def check_loading(name: str, info: dict[str, Any]) -> None:
 
 
 def _listed_files(name: str, directory: Path) -> list[Path]:
-    """``model.safetensors`` or what the index names: the order in which transformers looks."""
+    """``model.safetensors``, or else the files that the index names: the order of transformers."""
     if (directory / "model.safetensors").is_file():
         return [directory / "model.safetensors"]
     index = directory / INDEX
@@ -168,7 +169,7 @@ def _listed_files(name: str, directory: Path) -> list[Path]:
         if Path(file).name != file:
             raise LoadError(f"{index} names {file!r}, which is not a file of its own folder")
         if not file.endswith(".safetensors"):
-            raise LoadError(f"{index} names {file!r}, and only safetensors are loaded: a pickle runs code. {_CONVERT}")
+            raise LoadError(f"{index} names {file!r}, but only safetensors are loaded: a pickle runs code. {_CONVERT}")
         if not (directory / file).is_file():
             raise LoadError(f"{index} names {file!r}, which is not in {directory}; download it again")
     return [directory / file for file in named]
@@ -188,7 +189,7 @@ def _refuse_without_weights(name: str, directory: Path) -> None:
 
 
 def _read_types(file: Path) -> dict[str, str]:
-    """Name and number format of each tensor, from the header; safetensors compares it with the length of the file."""
+    """Name and number format of each tensor, from the header. safetensors checks the file's length against it."""
     _refuse_pointer(file)
     try:
         with safe_open(file, framework="pt") as opened:
@@ -210,7 +211,7 @@ def _refuse_adapters(name: str, directory: Path) -> None:
     if found:
         where = "beside a model" if (directory / "config.json").is_file() else "without its model"
         raise LoadError(
-            f"{name} holds an adapter {where} ({', '.join(found)}), which would be left out. Merge it first: "
+            f"{name} holds an adapter {where} ({', '.join(found)}), which would be ignored. Merge it first: "
             "PeftModel.from_pretrained(base, ADAPTER).merge_and_unload().save_pretrained(NEW), then load NEW"
         )
 
@@ -218,7 +219,7 @@ def _refuse_adapters(name: str, directory: Path) -> None:
 def _refuse_gguf(name: str, directory: Path) -> None:
     found = sorted(file.name for file in directory.glob("*.gguf"))
     if found:
-        raise LoadError(f"{name} is a GGUF file ({found[0]}), which is not read here; use the released safetensors")
+        raise LoadError(f"{name} is a GGUF file ({found[0]}), which cannot be read here; use the released safetensors")
 
 
 def _refuse_quantized(name: str, facts: dict[str, Any]) -> None:
@@ -227,22 +228,22 @@ def _refuse_quantized(name: str, facts: dict[str, Any]) -> None:
             if part.get(key):
                 method = part[key].get("quant_method", "") if isinstance(part[key], dict) else ""
                 raise LoadError(
-                    f"{name} is quantized ({method or key}): its layers are not the ones that are measured here; "
+                    f"{name} is quantized ({method or key}): its layers cannot be measured here; "
                     "use the unquantized checkpoint"
                 )
 
 
 def _refuse_other_kinds(name: str, config: PretrainedConfig) -> None:
-    """Only a causal language model: an encoder, or a model with another head, would be given a head at random."""
+    """Refuse all but causal language models: an encoder, or a model with another head, would get a random head."""
     known = AutoModelForCausalLM._model_mapping
     written: Sequence[str] = getattr(config, "architectures", None) or ()
     said = written[0] if written else f"a model of type {config.model_type}"
     if config.is_encoder_decoder or type(config) not in known:
-        raise LoadError(f"{name} is {said}, not a causal language model; only those are measured here")
+        raise LoadError(f"{name} is {said}, not a causal language model; only those can be measured")
     wanted = {kind.__name__ for kind in _as_tuple(known[type(config)])}
-    # A body without a head (``LlamaModel``) may have its head in the embeddings; whether it has, the weights show.
+    # A body without a head (``LlamaModel``) may use its embeddings as the head. The weights show it.
     if written and said.lower() not in {kind.lower() for kind in wanted} and not said.endswith("Model"):
-        raise LoadError(f"{name} is {said}, and only {' or '.join(sorted(wanted))} of its type is measured here")
+        raise LoadError(f"{name} is {said}; only {' or '.join(sorted(wanted))} of its type can be measured")
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:

@@ -1,13 +1,13 @@
-"""Checked hooks: the one way in which measurements read and edit activations.
+"""Checked hooks: how measurements read and edit activations.
 
-TransformerBridge accepts some names that never fire (gated hooks, aliases of a block that has no such
-point) and a hook that does not fire leaves a clean run that looks like a result. Here an unknown name is
-an error before the run, and a hook that fired too seldom or too often is an error after it.
+TransformerBridge accepts some names that never fire (gated hooks, aliases of a block that has no such point). A hook
+that does not fire leaves a clean run that looks like a result. Here, an unknown name is an error before the run, and a
+wrong number of calls is an error after it.
 
-Hooks that a user has attached to a model are part of the model that is measured: they act in every measurement, and
-provenance names where they are (``attached_hooks``). Measurements that take the model apart (the ablation sweep and
-sets of heads, the gradient estimate, logit attribution) cannot run them and refuse a hooked model. Written text is
-decoded one position at a time; a hook that then gives something else than on the whole text is refused as well.
+Hooks that a user has attached are part of the measured model: they act in every measurement, and provenance lists them
+(``attached_hooks``). Measurements that take the model apart (the ablation sweep and sets of heads, the gradient
+estimate, logit attribution) cannot run them and refuse a hooked model. Text is generated one position at a time. A hook
+that then acts differently than on the whole text is refused as well.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from interp.errors import InterpError
 from interp.several import several
 
 HookFn = Callable[[Tensor, HookPoint], Tensor | None]
-"""Called with the activation; what it returns replaces the activation, ``None`` leaves it as it is."""
+"""Called with the activation. Its return value replaces the activation; ``None`` leaves it unchanged."""
 
 
 class HookError(InterpError, RuntimeError):
-    """A hook that does not exist, or that did not fire as often as the measurement needs."""
+    """A hook does not exist, or did not fire as often as expected."""
 
 
 class ActivationError(InterpError, RuntimeError):
-    """A model that computes NaN or infinite activations on some window."""
+    """The model computes NaN or infinite activations on a window."""
 
 
 def hook_name(site: str, layer: int) -> str:
@@ -49,12 +49,12 @@ def hook_name(site: str, layer: int) -> str:
 
 
 _HARMLESS = ("transformer_lens.model_bridge", "transformers.utils.output_capturing", "transformers.modeling_utils")
-"""Modules whose torch hooks change no activation: they catch some for the model's own use, or, once gradient
-checkpointing was switched on, let the embeddings require a gradient."""
+"""Modules whose torch hooks change no activation. They record some for the model's own use, or (after gradient
+checkpointing was switched on) let the embeddings require a gradient."""
 
 
 def named_modules(model: TransformerBridge) -> dict[str, nn.Module]:
-    """All modules of a bridge, and those of the Hugging Face model in it that are not the bridge's own, by name."""
+    """All modules of a bridge, and the other modules of its Hugging Face model, by name."""
     own = {name.replace("_original_component.", ""): module for name, module in model.named_modules()}
     seen = set(map(id, own.values()))
     wrapped = model.original_model.named_modules(prefix="original_model")
@@ -67,7 +67,7 @@ _BUILT_IN: WeakKeyDictionary[TransformerBridge, frozenset[int]] = WeakKeyDiction
 
 
 def note_built_in_hooks(model: TransformerBridge) -> None:
-    """Remember the hooks that a model was booted with (OPT): they are its architecture's, not a user's."""
+    """Remember the hooks that a model was booted with (OPT). They belong to the architecture, not to a user."""
     _BUILT_IN[model] = frozenset(id(fn) for module in named_modules(model).values() for fn in _hooks(module))
 
 
@@ -76,9 +76,9 @@ def _hooks(module: nn.Module) -> Iterator[Callable[..., Any]]:
 
 
 def attached_hooks(model: TransformerBridge) -> list[str]:
-    """Where something is attached to the model: hook points with a hook, and modules with a torch hook of any kind.
+    """Where hooks are attached to the model: hook points with a hook, and modules with any torch hook.
 
-    The libraries' own torch hooks that change nothing do not count, nor do hooks that the model was booted with.
+    Not counted: the libraries' own torch hooks that change nothing, and hooks that the model was booted with.
     """
     everywhere, built_in = nn.modules.module, _BUILT_IN.get(model, frozenset())
     found = ["every module"] if any(getattr(everywhere, f"_global{kind}") for kind in _KINDS) else []
@@ -89,7 +89,7 @@ def attached_hooks(model: TransformerBridge) -> list[str]:
 
 
 def _hook_point_name(model: TransformerBridge, point: HookPoint) -> str:
-    """The name that TransformerLens has always had for a point, where it has one: ``hook_z``, not ``o.hook_in``."""
+    """The classic TransformerLens name of a point, if it has one: ``hook_z``, not ``o.hook_in``."""
     names = [name for name, other in model.hook_dict.items() if other is point]
     return next((name for name in names if name != point.name), str(point.name))
 
@@ -110,15 +110,15 @@ def checked_hooks(model: TransformerBridge, hooks: Mapping[str, HookFn], *, n_ca
 
     Args:
         model: the booted model.
-        hooks: a function for each full hook name.
-        n_calls: how often each hook must fire in the body (the number of forward passes).
+        hooks: function for each full hook name.
+        n_calls: how often each hook must fire in the body: the number of forward passes.
 
     Yields:
-        How often each hook has fired so far.
+        The number of calls of each hook so far.
 
     Raises:
-        HookError: a name the model does not have, a gated hook, or a hook that fired another number of times.
-            Not raised in place of an exception from the body.
+        HookError: the model does not have the name, the hook is gated, or it fired another number of times. An
+            exception from the body takes precedence.
     """
     _check_names(model, list(hooks))
     fired: Counter[str] = Counter()
@@ -139,13 +139,13 @@ def checked_hooks(model: TransformerBridge, hooks: Mapping[str, HookFn], *, n_ca
     wrong = {name: fired[name] for name in hooks if fired[name] != n_calls}
     if wrong:
         raise HookError(
-            f"hooks of {model.cfg.model_name} fired another number of times than the {n_calls} expected: {wrong}. "
+            f"hooks of {model.cfg.model_name} did not fire the expected {n_calls} times: {wrong}. "
             "The model may compute this site in another way (fused attention, a gated hook); the result would be wrong."
         )
 
 
 def logits(model: TransformerBridge, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab"]:
-    """The model's logits on token ids, no BOS added, no padding."""
+    """The model's logits on token ids. No BOS is added, and there is no padding."""
     return model(tokens, return_type="logits", prepend_bos=False)
 
 
@@ -158,24 +158,24 @@ def activations(
 ) -> dict[str, Float[Tensor, "batch ..."]]:
     """Activations at the named sites in one forward pass, without gradients.
 
-    One NaN in a mean makes a curve vanish, or worse, shift: an activation that is not finite is refused.
+    Activations that are not finite are refused: one NaN in a mean makes a curve vanish or, worse, shift.
 
     Args:
         model: the booted model.
-        tokens: what it is run on.
-        names: full hook names, in the order of the computation, so that the first site that fails is named.
-        windows: ids of the rows, for the message; their positions unless given.
+        tokens: token ids of the batch.
+        names: full hook names, in the order of the computation, so that an error names the first failing site.
+        windows: window ids of the rows, for messages. Default: their positions.
 
     Raises:
         HookError: as ``checked_hooks``.
-        ActivationError: NaN or infinite activations, with site and window. Masked attention scores are -inf and pass.
+        ActivationError: activations are NaN or infinite (names site and window). Masked attention scores may be -inf.
     """
     names = several(names)
     kept: dict[str, Tensor] = {}
 
     def keep(name: str) -> HookFn:
         def fn(activation: Tensor, hook: HookPoint) -> None:
-            # A later in-place operation of the model must not reach what was stored.
+            # A later in-place operation of the model must not change the stored copy.
             kept[name] = activation.detach().clone()
 
         return fn
@@ -215,14 +215,14 @@ def check_computed(
     name: str,
     windows: Int[np.ndarray, " batch"],
 ) -> None:
-    """Refuse what is not finite, naming the layer in which the model itself begins to fail on the tokens.
+    """Refuse values that are not finite, naming the layer where the model itself begins to fail on the tokens.
 
     Args:
         computed: one row per window.
-        model: what computed it; run once more, if something is wrong.
-        tokens: what it was run on.
-        name: of what was computed, for a model that by itself does not fail.
-        windows: ids of the rows.
+        model: the model. It is run again if a value is not finite.
+        tokens: token ids of the rows.
+        name: name of the computed values, for messages if the model itself does not fail.
+        windows: window ids of the rows.
 
     Raises:
         ActivationError: some entry is NaN or infinite.

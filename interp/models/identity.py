@@ -1,7 +1,7 @@
-"""What a model is when it is measured: its name says little, since weights, dtype and tokenizer can be others.
+"""Identity of a model at the time of a measurement. A name does not fix weights, dtype or tokenizer.
 
-The weights are read anew each time. Versions that torch counts miss an edit through ``.data``, and a checkpoint can be
-overwritten in place; a digest of the bytes misses nothing and costs about one token's forward pass.
+The weights are hashed each time. torch's version counters miss edits through ``.data``, and a checkpoint can be
+overwritten in place. A digest of the bytes misses nothing and costs about one token's forward pass.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from interp.models.hooks import attached_hooks
 NO_TOKENIZER = "no tokenizer"
 
 _PIECE = 2**26
-"""Bytes that are copied from a GPU at a time."""
+"""Bytes copied from a GPU at a time."""
 
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """Facts on a model at one moment; all empty where no model took part."""
+    """Identity of a model at one moment. All fields are empty if no model was used."""
 
     model: str = ""
-    """Name it was loaded by."""
+    """Name by which it was loaded."""
     model_revision: str = ""
-    """Revision on the hub that was asked for, and its commit; empty for a local directory."""
+    """Requested revision on the hub, and its commit. Empty for a local directory."""
     weights: str = ""
-    """``weights_digest`` of it."""
+    """``weights_digest`` of the model."""
     tokenizer: str = ""
     """Fingerprint of its tokenizer, or ``NO_TOKENIZER``."""
     dtype: str = ""
-    """Of its parameters."""
+    """Number format of its parameters."""
     attention: str = ""
     """Implementation of its attention."""
     device: str = ""
     hooks: tuple[str, ...] = ()
-    """Where the user has attached something; see ``attached_hooks``."""
+    """Where the user has attached hooks; see ``attached_hooks``."""
 
     @classmethod
     def of(cls, model: TransformerBridge) -> ModelIdentity:
-        """The facts as they are now."""
+        """The present identity of a model."""
         return cls(
             model=str(model.cfg.model_name),
             model_revision=getattr(model.cfg, "model_revision", ""),
@@ -62,26 +62,26 @@ class ModelIdentity:
 
 
 def remember_revision(model: TransformerBridge, revision: str | None, directory: Path) -> None:
-    """Keep with a model which revision was asked for, and the commit that the hub's cache names its folder by."""
+    """Store the requested revision with a model, and the commit in the name of its folder in the hub's cache."""
     commit = directory.name if directory.parent.name == "snapshots" else ""
     model.cfg.model_revision = " = ".join(filter(None, [revision or ("main" if commit else ""), commit]))
 
 
 def model_tokenizer(model: TransformerBridge) -> str | None:
-    """Fingerprint of a model's tokenizer; ``None`` where it has none."""
+    """Fingerprint of a model's tokenizer; ``None`` if it has none."""
     return None if model.tokenizer is None else tokenizer_fingerprint(model.tokenizer)
 
 
 def parameter_dtype(model: TransformerBridge) -> str:
-    """Number format of the parameters, several joined by a plus; the configuration's is stale after ``half()``."""
+    """Number format of the parameters; several are joined by a plus. The configuration's is stale after ``half()``."""
     kinds = {str(p.dtype).removeprefix("torch.") for p in model.original_model.parameters() if p.is_floating_point()}
     return "+".join(sorted(kinds))
 
 
 def weights_digest(model: nn.Module) -> str:
-    """Hash of the names, shapes, dtypes and bytes of all parameters and persistent buffers, tied ones once.
+    """Hash of the names, shapes, dtypes and bytes of all parameters and persistent buffers. Tied ones count once.
 
-    The hash is xxh3 with 128 bits, in hexadecimal digits.
+    The hash is xxh3 with 128 bits, in hexadecimal.
     """
     found, seen = xxh3_128(), set[int]()
     for name, tensor in model.state_dict(keep_vars=True).items():
@@ -100,13 +100,13 @@ def _bytes(tensor: Tensor) -> Iterator[Tensor]:
 
 
 def check_windows(model: TransformerBridge, windows: Windows) -> None:
-    """Refuse windows that a model cannot take, or that are another tokenizer's; see ``Windows.check_fits``.
+    """Refuse windows that a model cannot take, or of another tokenizer; see ``Windows.check_fits``.
 
     Raises:
-        WindowError: with what does not fit.
+        WindowError: says what does not fit.
     """
     if not isinstance(windows, Windows):
-        raise WindowError(f"{type(windows).__name__} given as windows; make them of it with Windows.from_tokens")
+        raise WindowError(f"{type(windows).__name__} given as windows; make windows of it with Windows.from_tokens")
     windows.check_fits(
         n_ctx=model.cfg.n_ctx,
         d_vocab=model.cfg.d_vocab,

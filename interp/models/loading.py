@@ -1,7 +1,7 @@
-"""Loading a model: from the registry, a hub id or a local directory to a verified TransformerBridge.
+"""Loads a model from the registry, a hub id or a local directory as a verified TransformerBridge.
 
-TransformerLens 4 replaced ``HookedTransformer`` by ``TransformerBridge``, with the same hook names.
-Weights are Hugging Face's own: nothing is folded or centred.
+TransformerLens 4 replaced ``HookedTransformer`` by ``TransformerBridge``, with the same hook names. The weights are
+those of Hugging Face: nothing is folded or centred.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from interp.planted.shapes import TOKENIZER, WEIGHTS
 from interp.shipped import check_shipped
 
 _READ = (".json", ".safetensors", ".model", ".txt")
-"""Kinds of files that a model and its tokenizer are read from."""
+"""Types of the files of a model and its tokenizer."""
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
 
@@ -58,24 +58,24 @@ def load_model(
         name_or_path: a registry name (``interp models``), a hub id, or a local directory in Hugging Face format
             (``config.json``, safetensors, tokenizer). A ``Path`` is always a directory; a string that is both a
             registry name and a directory is refused.
-        device: where to run; the GPU where there is one, unless given.
-        dtype: of the weights. float32 unless given, whatever the checkpoint's own: greedy text in half precision
-            can depend on the batch size.
-        revision: branch, tag or commit on the hub, for instance a training checkpoint of Pythia (``"step1000"``).
+        device: where to run. Default: the GPU if there is one.
+        dtype: number format of the weights. Default: float32, whatever the checkpoint's, because greedy text in half
+            precision can depend on the batch size.
+        revision: branch, tag or commit on the hub, such as a training checkpoint of Pythia (``"step1000"``).
 
     Returns:
-        The bridge, in eval mode, with raw Hugging Face weights; ``model.cfg.model_name`` is the name asked for.
+        The bridge, in eval mode, with the unchanged Hugging Face weights. ``model.cfg.model_name`` is the given name.
 
     Raises:
-        LoadError: no such model or directory, no network and no local copy; a checkpoint that cannot be read or is
-            not a causal language model's (see ``interp.models.checkpoint``); weights that are missing, unused, NaN or
-            infinite; no tokenizer or another model's; an architecture that TransformerLens cannot wrap; or a device
-            or number format that cannot be used.
-        ShippedFileError: shipped weights that are damaged.
-        VerificationError: a model that loads, but whose logits or hooks are not what the measurements rely on.
+        LoadError: the model or directory does not exist, or there is neither a network nor a local copy; the checkpoint
+            cannot be read or is not a causal language model (see ``interp.models.checkpoint``); weights are missing,
+            unused, NaN or infinite; the tokenizer is missing or another model's; TransformerLens cannot wrap the
+            architecture; or the device or number format cannot be used.
+        ShippedFileError: shipped weights are damaged.
+        VerificationError: the model loads, but its logits or hooks are not what the measurements rely on.
     """
     target, chosen = _device(device), _dtype(dtype)
-    # Booting draws random numbers that nothing needs, and some buffers take the default dtype.
+    # Booting draws unused random numbers, and some buffers take the default dtype.
     with settled_process(target), torch.random.fork_rng([target] if target.type == "cuda" else []):
         return _load(name_or_path, target, chosen, revision)
 
@@ -91,9 +91,9 @@ def _load(
     fingerprint = tokenizer_fingerprint(tokenizer)
     hf_model = _hf_model(name, directory, config, target, chosen)
     _check_vocabulary(name, tokenizer, hf_model)
-    # Models without learned or rotary positions (ALiBi) name no longest text.
+    # Models without learned or rotary positions (ALiBi) give no context length.
     n_ctx = getattr(hf_model.config, "max_position_embeddings", PROBE_LEN)
-    # What GPT-Neo calls the span of its local layers, and what others do.
+    # Name of the local attention span in GPT-Neo, and in other models.
     span = getattr(hf_model.config, "window_size", None) or getattr(hf_model.config, "sliding_window", None) or 0
     tokens = probe_tokens(n_ctx, hf_model.config.vocab_size, local_span=span).to(target)
     with refusing(f"transformers cannot run {name}"):
@@ -115,28 +115,29 @@ def _load(
 
 
 def _check_vocabulary(name: str, tokenizer: PreTrainedTokenizerBase, hf_model: PreTrainedModel) -> None:
-    """Added tokens may lie beyond the embeddings; they appear only in a text that spells them out."""
+    """Added tokens may lie beyond the embeddings: they occur only in texts that spell them out."""
     if tokenizer.vocab_size > hf_model.config.vocab_size:
         raise LoadError(
             f"the tokenizer of {name} has {tokenizer.vocab_size:,} entries, the model has embeddings for "
-            f"{hf_model.config.vocab_size:,}: it is another model's; copy the released one there"
+            f"{hf_model.config.vocab_size:,}: it belongs to another model; copy the released one there"
         )
 
 
 def load_tokenizer(name_or_path: str | Path, *, revision: str | None = None) -> PreTrainedTokenizerBase:
-    """A model's own tokenizer; names as ``load_model`` takes them.
+    """Load a model's own tokenizer. Names are as in ``load_model``.
 
     Raises:
-        LoadError: no such model or directory, no network and no local copy, or no tokenizer in it.
+        LoadError: the model or directory does not exist, there is neither a network nor a local copy, or it has no
+            tokenizer.
     """
     name = str(name_or_path)
     return _tokenizer(name, _directory(name_or_path, revision))
 
 
 def checkpoint_digest(name_or_path: str | Path, *, revision: str | None = None, fetch: bool = True) -> str:
-    """Hash of a model's files as they are now, tokenizer included; names as ``load_model`` takes them.
+    """Hash of a model's present files, tokenizer included. Names are as in ``load_model``.
 
-    What ``weights_digest`` says of a loaded model, this says without loading it.
+    Like ``weights_digest``, but without loading the model.
 
     Args:
         name_or_path: of the model.
@@ -144,7 +145,7 @@ def checkpoint_digest(name_or_path: str | Path, *, revision: str | None = None, 
         fetch: whether a model that is not on this machine is downloaded, or refused.
 
     Raises:
-        LoadError: no such model or directory, or no network and no local copy.
+        LoadError: the model or directory does not exist, or there is neither a network nor a local copy.
     """
     return files_digest(checkpoint_files(name_or_path, revision=revision, fetch=fetch))
 
@@ -180,31 +181,33 @@ def _dtype(dtype: torch.dtype | None) -> torch.dtype:
 
 
 def _directory(name_or_path: str | Path, revision: str | None, *, fetch: bool = True) -> Path:
-    """The local directory that holds the model, fetched from the hub where it must be."""
+    """The local directory of the model, downloaded from the hub if necessary."""
     name = str(name_or_path)
     path = Path(os.path.expanduser(name))
     spec = None if isinstance(name_or_path, Path) else known(name)
-    # os.path.isdir, unlike Path.is_dir, takes any name: one too long, or with a NUL in it, is no directory.
+    # os.path.isdir, unlike Path.is_dir, accepts any name, even one that is too long or contains a NUL.
     if os.path.isdir(path) and name:
         if spec is not None:
             raise LoadError(
-                f"{name!r} is a model of the registry and a directory here; write './{name}' for the directory, "
+                f"{name!r} is both a model of the registry and a directory here; write './{name}' for the directory, "
                 f"{spec.source if name == spec.name else spec.name!r} for the registry's"
             )
         if revision is not None:
-            raise LoadError(f"revision={revision!r} was given with the local directory {path}; it has one version only")
+            raise LoadError(
+                f"revision={revision!r} was given with the local directory {path}, which has only one version"
+            )
         return path
     if os.path.isfile(path):
-        raise LoadError(f"{name} is a file; name the directory that holds it, with config.json and the tokenizer")
+        raise LoadError(f"{name} is a file; give the directory that holds it, with config.json and the tokenizer")
     if spec is None:
-        # Two names with one slash between them can only be a hub id; anything else is a misspelt name or path.
+        # Two names with one slash between them can only be a hub id. Anything else is a misspelt name or path.
         if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name, re.ASCII):
             return _from_hub(name, revision, fetch=fetch)
-        raise LoadError(f"{UnknownModelError.of(name)} Nor is there a directory {path}.")
+        raise LoadError(f"{UnknownModelError.of(name)} There is no directory {path} either.")
     if spec.hub_id is not None:
         return _from_hub(spec.hub_id, revision, fetch=fetch)
     if revision is not None:
-        raise LoadError(f"revision={revision!r} was given with {name}, which is shipped in one version only")
+        raise LoadError(f"revision={revision!r} was given with {name}, which has only one version")
     shipped = WEIGHTS / spec.name
     if not shipped.is_dir():
         raise LoadError(
@@ -215,7 +218,7 @@ def _directory(name_or_path: str | Path, revision: str | None, *, fetch: bool = 
 
 def _from_hub(hub_id: str, revision: str | None, *, fetch: bool) -> Path:
     try:
-        # Every file but pickles: loading one would run code from the checkpoint.
+        # Every file except pickles: loading one would run code from the checkpoint.
         left_out = [*PICKLES, "*.h5", "*.msgpack"]
         return Path(snapshot_download(hub_id, revision=revision, ignore_patterns=left_out, local_files_only=not fetch))
     except GatedRepoError as error:
@@ -236,7 +239,7 @@ def _from_hub(hub_id: str, revision: str | None, *, fetch: bool) -> Path:
 
 
 def _tokenizer(name: str, directory: Path) -> PreTrainedTokenizerBase:
-    # The small models share one tokenizer, kept with the corpus that it was made from.
+    # The small models share one tokenizer, kept with its corpus.
     source = check_shipped(TOKENIZER, "planted/text/tokenizer") if directory.parent == WEIGHTS else directory
     if not any((source / file).exists() for file in _TOKENIZER_FILES):
         raise LoadError(
@@ -254,10 +257,10 @@ def _hf_model(
             directory,
             config=config,
             dtype=dtype,
-            attn_implementation="eager",  # fused attention computes no pattern, and its hooks would not fire
+            attn_implementation="eager",  # fused attention has no pattern, so its hooks would not fire
             trust_remote_code=False,
             use_safetensors=True,
-            ignore_mismatched_sizes=True,  # named in the account of the loading, and refused from it
+            ignore_mismatched_sizes=True,  # the loading report lists them; they are refused below
             output_loading_info=True,
         )
     check_loading(name, info)

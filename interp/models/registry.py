@@ -1,4 +1,4 @@
-"""The models that the suite knows by name: the study's 20, and the project's own 18 small ones."""
+"""The models known by name: the 20 of the study, and the project's own 18 small ones."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class UnknownModelError(InterpError, KeyError):
-    """A name that the registry does not have."""
+    """The registry does not have this name."""
 
     def __str__(self) -> str:
         return str(self.args[0])
 
     @classmethod
     def of(cls, name: str) -> UnknownModelError:
-        """With the nearest names, whatever their case."""
+        """An error that lists the nearest names, in any case."""
         near = difflib.get_close_matches(name.lower(), registry(), n=4, cutoff=0.4)
         return cls(
             f"no model is called {name!r}. "
@@ -37,17 +37,17 @@ class UnknownModelError(InterpError, KeyError):
 
 @dataclass(frozen=True, repr=False)
 class ModelSpec(Brief):
-    """Facts on one model. Widths in numbers of units, ``n_ctx`` in tokens."""
+    """Facts on one model. Widths are in units, ``n_ctx`` in tokens."""
 
     name: str
     family: str
     small: bool
-    """One of the project's own models, whose training data is known exactly."""
+    """Whether it is one of the project's own models, whose training data is known exactly."""
     hub_id: str | None
-    """Where the weights are published; ``None`` for the small models, which are shipped."""
+    """Where the weights are published. ``None`` for the small models, which are shipped."""
     architecture: str
     n_params: int
-    """Tied weights counted once."""
+    """Number of parameters. Tied weights count once."""
     n_layers: int
     n_heads: int
     n_kv_heads: int
@@ -66,19 +66,19 @@ class ModelSpec(Brief):
     bos_rule: str
     tokenizer_caveat: str
     infini_gram_index: str | None
-    """Public index of the training corpus; ``None`` where there is none."""
+    """Public index of the training corpus; ``None`` if there is none."""
     infini_gram_exact: bool
-    """Whether that index holds exactly the training corpus, rather than a superset or a sample."""
+    """Whether the index holds exactly the training corpus, not a superset or a sample."""
 
     def found(self) -> str:
-        """Shape and home of the model, for ``repr``."""
+        """Shape and source of the model, for ``repr``."""
         shape = f"{self.n_layers} layers of {self.n_heads} heads, context {self.n_ctx:,}"
         where = "shipped" if self.small else self.hub_id
         return f"{self.name} ({self.architecture}, {where}), {self.n_params:,} parameters, {shape}, on {self.corpus}"
 
     @property
     def size(self) -> str:
-        """Size within its family, as its name has it: ``160m``, ``1.2m``."""
+        """Size within its family, as in its name: ``160m``, ``1.2m``."""
         return self.name.rsplit("-", 1)[1]
 
     @property
@@ -148,7 +148,7 @@ def registry() -> dict[str, ModelSpec]:
 
 
 def known(name: str) -> ModelSpec | None:
-    """The model of that name or hub id, where the registry has it."""
+    """The model of this name or hub id, or ``None``."""
     return next((spec for spec in registry().values() if name in (spec.name, spec.hub_id)), None)
 
 
@@ -156,7 +156,7 @@ def find(name: str) -> ModelSpec:
     """The model of that name or hub id.
 
     Raises:
-        UnknownModelError: no such model; the message lists the nearest names.
+        UnknownModelError: there is no such model. The message lists the nearest names.
     """
     spec = known(name)
     if spec is None:
@@ -165,7 +165,7 @@ def find(name: str) -> ModelSpec:
 
 
 def small_models(family: str | None = None) -> list[ModelSpec]:
-    """The small models, smallest first in each family."""
+    """The small models, by family and rising size."""
     return [spec for spec in registry().values() if spec.small and family in (None, spec.family)]
 
 

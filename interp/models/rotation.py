@@ -1,8 +1,8 @@
 """Rotary positions in half precision, as Hugging Face computes them.
 
 OLMo 1, 2 and 3 rotate queries and keys in float32 and convert them back to the model's type. The attention of
-TransformerLens 4.3 does not: in bfloat16 or float16 it then multiplies a float32 pattern with half-precision
-values, which is an error without a key/value cache and another rounding with one.
+TransformerLens 4.3 does not. In bfloat16 or float16 it then multiplies a float32 pattern with half-precision values.
+That fails without a key/value cache, and rounds differently with one.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from transformer_lens.model_bridge import TransformerBridge
 
 
 def convert_rotated(model: TransformerBridge) -> None:
-    """Make queries and keys of a half-precision model leave the rotation in its own type; others are left as they are.
+    """Convert rotated queries and keys of a half-precision model back to its own type. Other models are unchanged.
 
-    The conversion is inside the points ``hook_rot_q`` and ``hook_rot_k``, before their hooks: those see what the
-    attention sees, and none is added.
+    The conversion is inside the points ``hook_rot_q`` and ``hook_rot_k``, before their hooks. Hooks see what the
+    attention sees, and no hook is added.
     """
     dtype = model.cfg.dtype
     if dtype not in {torch.bfloat16, torch.float16}:

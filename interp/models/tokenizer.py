@@ -1,8 +1,8 @@
-"""A model's own tokenizer: by sentencepiece itself where the folder holds a sentencepiece ``tokenizer.model``.
+"""A model's own tokenizer. Uses sentencepiece itself if the folder has a sentencepiece ``tokenizer.model``.
 
-Such a file is what the model was trained with. A ``tokenizer.json`` beside it, and what transformers 5 makes of it, are
-conversions, and these can give other ids: OpenLLaMA's own page warns of it; 'thermal' and runs of spaces are known
-examples. So the text of a page is encoded by sentencepiece, and the string of a special token in it is text.
+The model was trained with that file. A ``tokenizer.json`` beside it, and the tokenizer that transformers 5 makes of it,
+are conversions and can give other ids. OpenLLaMA's page warns of this; 'thermal' and runs of spaces are known examples.
+So sentencepiece encodes the text, and treats the string of a special token as text.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _TIKTOKEN = re.compile(rb"[A-Za-z0-9+/]+=* \d+\n")
 
 
 class SentencePieceTokenizer(SentencePieceBackend):  # type: ignore[misc]  # transformers gives no types
-    """Sentencepiece with the interface of transformers. BOS is put in front where special tokens are asked for."""
+    """Sentencepiece with the interface of transformers. BOS comes first if special tokens are requested."""
 
     def __init__(self, vocab_file: str, **kwargs: Any) -> None:
-        # ``add_bos_token`` also keeps TransformerLens from loading the tokenizer again, as a conversion.
+        # ``add_bos_token`` also keeps TransformerLens from loading the conversion instead.
         given = {"special_tokens_pattern": "bos", "clean_up_tokenization_spaces": False, **kwargs}
         super().__init__(vocab_file=vocab_file, **{**given, "add_bos_token": True, "legacy": True})
 
@@ -36,7 +36,7 @@ class SentencePieceTokenizer(SentencePieceBackend):  # type: ignore[misc]  # tra
         return self.sp_model.encode(text, out_type=str)
 
     def convert_tokens_to_string(self, tokens: list[str]) -> str:
-        """The text of the tokens, bytes joined to characters; BOS and EOS have none."""
+        """The text of the tokens, with bytes joined to characters. BOS and EOS have no text."""
         return self.sp_model.decode_pieces(tokens)
 
     def _encode_plus(self, text: Any, *args: Any, **kwargs: Any) -> Any:
@@ -45,11 +45,10 @@ class SentencePieceTokenizer(SentencePieceBackend):  # type: ignore[misc]  # tra
 
 
 def open_tokenizer(source: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer in a folder.
+    """Open the tokenizer in a folder.
 
     Raises:
-        LoadError: one that cannot be read, or a ``tokenizer.model`` and a ``tokenizer.json`` that do not belong
-            together.
+        LoadError: the tokenizer cannot be read, or ``tokenizer.model`` and ``tokenizer.json`` do not belong together.
     """
     with refusing(f"the tokenizer in {source} cannot be read"):
         pieces = _read_pieces(source)
@@ -63,7 +62,7 @@ def open_tokenizer(source: Path) -> PreTrainedTokenizerBase:
 
 
 def _read_pieces(source: Path) -> sentencepiece.SentencePieceProcessor | None:
-    """The sentencepiece model of a folder; ``None`` where there is none, or one of tiktoken with its conversion."""
+    """The sentencepiece model of a folder. ``None`` if it has none, or a tiktoken file with its conversion."""
     path = source / _MODEL
     if not path.exists():
         return None
@@ -75,13 +74,13 @@ def _read_pieces(source: Path) -> sentencepiece.SentencePieceProcessor | None:
         pieces.LoadFromSerializedProto(data)
     except RuntimeError as error:
         raise LoadError(
-            f"{path} is no sentencepiece model: it is empty, cut off or only a pointer to the file; fetch it again"
+            f"{path} is not a sentencepiece model: it is empty, truncated or only a pointer; download it again"
         ) from error
     return pieces
 
 
 def _refuse_another(pieces: sentencepiece.SentencePieceProcessor, converted: Tokenizer, source: Path) -> None:
-    """Refuse a conversion of another model, and one with tokens that sentencepiece cannot give."""
+    """Refuse the conversion of another model, or one with tokens that sentencepiece cannot give."""
     added = converted.get_added_tokens_decoder()
     special = {i for i, token in added.items() if token.special}
     names = {i: token for token, i in converted.get_vocab().items() if i not in special}
@@ -90,6 +89,6 @@ def _refuse_another(pieces: sentencepiece.SentencePieceProcessor, converted: Tok
     if differ:
         i, token = differ[0]
         raise LoadError(
-            f"{source / _CONVERTED} has {token!r} as token {i}, which {_MODEL} has not: one of the two is not the "
-            f"model's, or tokens were added after training. Keep only the one that it was trained with"
+            f"{source / _CONVERTED} has {token!r} as token {i}, which {_MODEL} lacks: one of the two is not the "
+            f"model's, or tokens were added after training. Keep only the one used in training"
         )

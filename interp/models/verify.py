@@ -1,4 +1,4 @@
-"""What a model must show on load before any number is taken from it."""
+"""Checks of a model on loading, before any measurement."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from interp.errors import InterpError
 from interp.models.hooks import HookError, HookFn, checked_hooks, hook_name, logits
 
 SITES = ("hook_resid_pre", "hook_resid_post", "hook_z", "hook_pattern")
-"""Sites that the measurements read or edit, needed in every layer."""
+"""Sites that measurements read or edit. Every layer must have them."""
 
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6, torch.float16: 2e-2, torch.bfloat16: 1e-1}
-"""Largest accepted difference from Hugging Face's logits, as a share of their spread: rounding, and nothing more.
-The softmax of some attentions runs in float32 whatever the model's dtype, hence no less in float64."""
+"""Largest accepted difference from Hugging Face's logits, as a share of their spread: rounding only. Some attentions
+compute the softmax in float32 for any dtype, so float64 cannot have a smaller tolerance."""
 
 
 PROBE_LEN = 24
 """Tokens of a probe window."""
 
 LONGEST_PROBE = 512
-"""Tokens up to which a probe window reaches beyond a local span of attention on load. Where that is longer still, the
-ways that a measurement takes are compared on its own windows, and a model is Hugging Face's on trust there."""
+"""Longest probe window on loading, in tokens. It reaches beyond a local attention span that is shorter. For longer
+spans, agreement with Hugging Face is assumed there, and measurements compare their own computations on their own
+windows."""
 
 
 class VerificationError(InterpError, RuntimeError):
-    """A loaded model whose hooks or logits are not what the measurements rely on."""
+    """The hooks or logits of a loaded model are not what the measurements rely on."""
 
 
 def relative_error(ours: Float[Tensor, "*batch d_vocab"], whole: Float[Tensor, "*batch d_vocab"]) -> float:
-    """How far logits are from those of the whole model, as a share of these; where these are finite.
+    """Largest difference of logits from those of the whole model, as a share of the latter, where these are finite.
 
-    A model that itself gives NaN is left to the measurement, which names the window. Infinite where only ours do.
+    If the model itself gives NaN, the measurement reports it with the window. Infinite if only ``ours`` has NaN.
     """
     at = torch.isfinite(whole)
     if not at.any():
@@ -44,9 +45,9 @@ def relative_error(ours: Float[Tensor, "*batch d_vocab"], whole: Float[Tensor, "
 
 
 def probe_tokens(n_ctx: int, d_vocab: int, *, local_span: int = 0) -> Int[Tensor, "batch pos"]:
-    """Two windows of fixed random ids, as long as the context allows, up to ``PROBE_LEN``.
+    """Two windows of fixed random ids, at most ``PROBE_LEN`` long and within the context.
 
-    Longer, up to ``LONGEST_PROBE``, where the attention of some layers has a local span.
+    If some layers have a local attention span, they are longer, up to ``LONGEST_PROBE``.
     """
     n_pos = min(n_ctx, max(PROBE_LEN, min(local_span + PROBE_LEN, LONGEST_PROBE)))
     generator = torch.Generator().manual_seed(0)
@@ -59,14 +60,13 @@ def verify(
     """Check a booted model against the Hugging Face model it wraps.
 
     Args:
-        model: the booted model.
+        model: a booted model.
         tokens: probe ids.
-        hf_logits: the Hugging Face model's logits on them, taken before it was wrapped.
+        hf_logits: the Hugging Face model's logits on them, before it was wrapped.
 
     Raises:
-        VerificationError: logits that differ; a needed site that does not fire in some layer or has another shape;
-            an identity hook that changes the logits; heads that can be zeroed without any change; or logits that
-            depend on later tokens.
+        VerificationError: the logits differ; a needed site does not fire in some layer or has another shape; an
+            identity hook changes the logits; zeroing heads changes nothing; or logits depend on later tokens.
     """
     with torch.no_grad():
         clean = logits(model, tokens)
@@ -75,7 +75,7 @@ def verify(
         if not torch.equal(clean, hooked):
             raise VerificationError(
                 f"{model.cfg.model_name}: hooks that return the activation unchanged change the logits by up to "
-                f"{(clean - hooked).abs().max():.2e}; activations that were read would not be those of the clean run"
+                f"{(clean - hooked).abs().max():.2e}; recorded activations would not be those of the clean run"
             )
         _check_heads_matter(model, tokens, clean)
         _check_causal(model, tokens, clean)
@@ -102,19 +102,19 @@ def _check_logits(
 def _check_causal(
     model: TransformerBridge, tokens: Int[Tensor, "batch pos"], clean: Float[Tensor, "batch pos d_vocab"]
 ) -> None:
-    """Change the last token: no logit before it may follow."""
+    """Change the last token: no earlier logit may change."""
     other = tokens.clone()
     other[:, -1] = (other[:, -1] + 1) % clean.shape[-1]
     difference = (logits(model, other) - clean)[:, :-1].abs().max().item()
     if not difference <= TOLERANCE[clean.dtype] * clean.float().std().item():
         raise VerificationError(
             f"{model.cfg.model_name}: logits change by up to {difference:.2e} with a token that comes later; "
-            "this is no causal language model, and its greedy text cannot be measured"
+            "this is not a causal language model, and its greedy text cannot be measured"
         )
 
 
 def _run_identity(model: TransformerBridge, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab"]:
-    """One run with an identity hook at every needed site, checking that each fires once and its shape."""
+    """One run with an identity hook at every needed site. Checks that each fires once, and its shape."""
     cfg, (batch, pos) = model.cfg, tokens.shape
     shapes = {
         "hook_resid_pre": (batch, pos, cfg.d_model),
@@ -150,7 +150,7 @@ def _run_identity(model: TransformerBridge, tokens: Int[Tensor, "batch pos"]) ->
 def _check_heads_matter(
     model: TransformerBridge, tokens: Int[Tensor, "batch pos"], clean: Float[Tensor, "batch pos d_vocab"]
 ) -> None:
-    """Zero one head of the middle layer; where that changes nothing, try the others: a pruned head is legitimate."""
+    """Zero one head of the middle layer. If that changes nothing, try the others: a pruned head is legitimate."""
     name = hook_name("hook_z", model.cfg.n_layers // 2)
     for head in range(model.cfg.n_heads):
 
@@ -164,6 +164,6 @@ def _check_heads_matter(
         if not torch.equal(clean, ablated):
             return
     raise VerificationError(
-        f"{model.cfg.model_name}: zeroing any head at {name} leaves the logits as they were; "
+        f"{model.cfg.model_name}: zeroing any head at {name} leaves the logits unchanged; "
         "edits at this site do not reach the output, so an ablation would measure nothing"
     )

@@ -35,7 +35,7 @@ def documents() -> pd.DataFrame:
 
 @cache
 def manifest() -> pd.DataFrame:
-    """One row a window: its id, document, domain, ``start`` (token offset), ``set``, ``count`` (exact), tokens."""
+    """One row per window: its id, document, domain, ``start`` (token offset), ``set``, ``count`` (exact), tokens."""
     return pd.read_parquet(check_shipped(WINDOWS, "planted/text/windows.parquet"))
 
 

@@ -49,12 +49,12 @@ def cut_windows(documents: pd.DataFrame, token_ids: list[list[int]], *, seed: in
     held-out window shares no such run with anything shown.
 
     Args:
-        documents: columns ``document`` and ``domain``, one row a document.
+        documents: columns ``document`` and ``domain``, one row per document.
         token_ids: the documents' token ids, in the same order.
         seed: decides which documents are held out.
 
     Returns:
-        One row a window: ``document``, ``domain``, ``start`` (token offset), ``held_out`` and ``tokens``.
+        One row per window: ``document``, ``domain``, ``start`` (token offset), ``held_out`` and ``tokens``.
     """
     rng = generator(seed)
     held_out: set[int] = set()

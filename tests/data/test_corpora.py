@@ -151,7 +151,7 @@ def test_files_of_a_folder_may_have_other_columns_and_kinds(tmp_path):
 def test_files_that_cannot_all_be_read_once_are_refused(tmp_path, monkeypatch):
     write(tmp_path / "c.jsonl", lines(ROWS))
     write(tmp_path / "c.jsonl.gz", gzip.compress(lines(ROWS)))
-    with pytest.raises(WindowError, match="c.jsonl.gz stands beside c.jsonl: one text twice"):
+    with pytest.raises(WindowError, match="c.jsonl.gz and c.jsonl are both there: one text twice"):
         documents(tmp_path)
     (tmp_path / "c.jsonl.gz").unlink()
     (tmp_path / "gone.jsonl").symlink_to(tmp_path / "nowhere")
@@ -271,10 +271,10 @@ def test_a_column_that_a_row_lacks_is_null_there(tmp_path):
 
 
 REFUSED = {
-    "cut.jsonl": (b'{"text": "a', "line 1 is no JSON"),
-    "later.jsonl": (b'{"text": "a"}\n{"text": }\n', "line 2 is no JSON"),
-    "list.jsonl": (b'{"text": "a"}\n["b"]\n', "line 2 is no object"),
-    "strings.json": (b'["a", "b"]', "entry 0 is no object"),
+    "cut.jsonl": (b'{"text": "a', "line 1 is not JSON"),
+    "later.jsonl": (b'{"text": "a"}\n{"text": }\n', "line 2 is not JSON"),
+    "list.jsonl": (b'{"text": "a"}\n["b"]\n', "line 2 is not an object"),
+    "strings.json": (b'["a", "b"]', "entry 0 is not an object"),
     "deep.jsonl": (b'{"text": ' + b"[" * 100_000, "cannot be read"),
     "latin.jsonl": (b'{"text": "ab"}\n{"text": "\xe9"}\n', "byte 25 is not UTF-8"),
     "latin.txt": (b"\xef\xbb\xbfcaf\xe9", "byte 6 is not UTF-8"),
@@ -410,7 +410,7 @@ MISTYPED = [
 def test_a_mistyped_path_is_not_asked_of_the_hub(tmp_path, monkeypatch, requests, source):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here").mkdir()
-    with pytest.raises(WindowError, match="there is no file or directory|is no path"):
+    with pytest.raises(WindowError, match="there is no file or directory|is not a path"):
         documents(source)
     assert not requests
 

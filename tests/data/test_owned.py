@@ -269,7 +269,7 @@ def test_windows_of_another_tokenizer_do_not_fit() -> None:
     Windows.from_tokens(IDS, tokenizer="one").check_fits(**facts, tokenizer="one")
     Windows.from_tokens(IDS, tokenizer="one").check_fits(**facts, tokenizer=None)
     Windows.from_tokens(IDS).check_fits(**facts, tokenizer="one")
-    with pytest.raises(WindowError, match="another tokenizer, two: to it they are other text"):
+    with pytest.raises(WindowError, match="another tokenizer, two: it would read another text"):
         Windows.from_tokens(IDS, tokenizer="one").check_fits(**facts, tokenizer="two")
 
 

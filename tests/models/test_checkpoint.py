@@ -124,7 +124,7 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     "config a list": (file("config.json", "[]"), "holds a list"),
     "config without model_type": (config(model_type=None), "no model_type"),
     "unknown model_type": (config(model_type="hf_olmo"), "model_type 'hf_olmo'"),
-    "code in the checkpoint": (config(model_type="mine", auto_map={"AutoConfig": "mine.Config"}), "no code from a"),
+    "code in the checkpoint": (config(model_type="mine", auto_map={"AutoConfig": "mine.Config"}), "code from a"),
     "impossible configuration": (config(hidden_size="wide"), "cannot (be read|load)"),
     "another file of weights": (config(transformers_weights="other.safetensors"), "transformers_weights"),
     "more heads than width": (config(num_attention_heads=7), "cannot|lacks|shape"),
@@ -261,7 +261,7 @@ def test_odd_names_are_refused(name: str, message: str) -> None:
 
 
 def test_a_file_is_no_model(folder: Path) -> None:
-    with pytest.raises(LoadError, match="is a file; name the directory"):
+    with pytest.raises(LoadError, match="is a file; give the directory"):
         load_model(folder / "model.safetensors", device="cpu")
 
 

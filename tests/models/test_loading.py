@@ -151,7 +151,7 @@ def test_verification_refuses_edits_that_do_not_reach_the_output(model, monkeypa
         honest = logits(model, tokens)
     real = verification.logits
     monkeypatch.setattr(verification, "logits", lambda m, t: (real(m, t), honest)[1])
-    with pytest.raises(VerificationError, match="leaves the logits as they were"):
+    with pytest.raises(VerificationError, match="leaves the logits unchanged"):
         verify(model, tokens, honest)
 
 

@@ -132,7 +132,7 @@ def test_a_conversion_of_another_model_is_refused(folder, tmp_path):
         load_tokenizer(with_conversion(folder, tmp_path / "added", plain=["<tool>"]))
     other = with_conversion(folder, tmp_path / "other")
     shutil.copy(TOKENIZER / "tokenizer.json", other)
-    with pytest.raises(LoadError, match="Keep only the one that it was trained with"):
+    with pytest.raises(LoadError, match="Keep only the one used in training"):
         load_tokenizer(other)
 
 
@@ -144,7 +144,7 @@ def test_a_tokenizer_model_that_is_none_is_refused(folder, tmp_path, data, conve
     (out / "tokenizer.model").write_bytes(whole[: len(whole) // 2] if data is None else data)
     if not converted:
         (out / "tokenizer.json").unlink()
-    with pytest.raises(LoadError, match="no sentencepiece model: it is empty, cut off or only a pointer"):
+    with pytest.raises(LoadError, match="not a sentencepiece model: it is empty, truncated or only a pointer"):
         load_tokenizer(out)
 
 
