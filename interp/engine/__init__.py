@@ -1,1 +1,1 @@
-"""Running a model fast: its blocks one by one, keys and values, greedy text, logits read in one place."""
+"""Fast execution of a model: single blocks, keys and values, greedy decoding, and reading of logits."""

@@ -1,8 +1,8 @@
-"""Attention of a single query, as each step of decoding has it, in two matrix products.
+"""Attention of a single query in two matrix products, for decoding steps.
 
-On a CPU torch's fused kernel takes a single query's keys one small block at a time, one row and head after another; two
-batched products and a softmax do the same in a third of the time where each head has its own keys and these lie one
-row after the other. Everything else goes to Hugging Face's own function.
+On a CPU, torch's fused kernel reads the keys of a single query in small blocks, for one row and head after another. Two
+batched products and a softmax take a third of the time if each head has its own keys and the rows of keys are
+contiguous. Everything else uses Hugging Face's own function.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 WITHOUT_EFFECT = frozenset({"dropout", "position_ids", "position_embeddings", "use_cache", "sliding_window"})
-"""Settings that change nothing here: a model in eval mode drops nothing out, and the mask holds the sliding window."""
+"""Settings without effect here: there is no dropout in eval mode, and the mask contains the sliding window."""
 
 SINGLE_QUERY = "sdpa_or_single_query"
-"""The name of this attention, for ``attn_implementation``."""
+"""Name of this attention for ``attn_implementation``."""
 
 
 def single_query_attention(
@@ -34,8 +34,8 @@ def single_query_attention(
     scaling: float | None = None,
     **settings: Any,
 ) -> tuple[Float[Tensor, "batch query_pos head d_head"], None]:
-    """Attend as ``sdpa_attention_forward`` does; its arguments, settings and results."""
-    # Half precision would round the scores before the softmax; the fused kernel does not.
+    """Same arguments, settings and results as ``sdpa_attention_forward``."""
+    # Half precision would round the scores before the softmax. The fused kernel does not.
     exact = query.dtype in {torch.float32, torch.float64}
     known = all(value is None for name, value in settings.items() if name not in WITHOUT_EFFECT)
     if query.shape[2] != 1 or query.device.type != "cpu" or not exact or not known:
@@ -52,9 +52,9 @@ def single_query_attention(
 
 
 def layer_kinds(config: PretrainedConfig) -> list[str]:
-    """What each layer attends to: ``full_attention``, or the last ``attention_window`` keys, ``sliding_attention``.
+    """Kind of each layer: ``full_attention``, or ``sliding_attention`` to the last ``attention_window`` keys.
 
-    A configuration that has a window but does not name its layers slides in all of them (Mistral, Mixtral, Phi-3).
+    A configuration with a window but without kinds of layers slides in all layers (Mistral, Mixtral, Phi-3).
     """
     if getattr(config, "layer_types", None):
         return list(config.layer_types)
@@ -65,7 +65,7 @@ def layer_kinds(config: PretrainedConfig) -> list[str]:
 
 
 def attention_window(config: PretrainedConfig) -> int | None:
-    """How many keys a sliding layer sees, the query's own among them; None where there is no window."""
+    """Number of keys that a sliding layer sees, the query's own included; None if there is no window."""
     return config.window_size if config.model_type == "gpt_neo" else getattr(config, "sliding_window", None)
 
 

@@ -1,8 +1,8 @@
-"""A model taken apart, so that a measurement can begin anywhere in it.
+"""A model taken apart into blocks, so that a computation can start at any layer.
 
-The bridge computes a whole pass at a time. Here the same Hugging Face modules, with the same weights (shared, not
-copied), are taken out of the bridge's wrappers and called one by one. The bridge is not touched: hooks on it do not
-fire here, and two threads may run at once. One description fits the six architectures:
+The bridge can only compute a whole pass. Here, the same Hugging Face modules, with the same weights (shared, not
+copied), are called one by one without the bridge's wrappers. The bridge is unchanged: its hooks do not fire here, and
+two threads may run at once. One description fits all six architectures:
 
     attention = post_norm1(project(z(norm1(residual))))         norm1 or post_norm1 may be absent
     residual + attention + mlp(norm2(residual))                 parallel (Pythia)
@@ -25,10 +25,10 @@ from interp.brief import Brief
 
 @runtime_checkable
 class KeyValueStore(Protocol):
-    """Where attention puts its keys and values, and finds those of earlier positions."""
+    """Stores keys and values of attention, and returns those of earlier positions."""
 
     def update(self, key: Tensor, value: Tensor, layer: int, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Keep a layer's new keys and values; all that its attention is to see."""
+        """Store a layer's new keys and values. Returns all that its attention can see."""
         ...
 
 
@@ -38,7 +38,7 @@ class Block(Brief):
 
     norm1: nn.Module
     attention: nn.Module
-    """Hugging Face's attention with its output projection left out: returns z."""
+    """Hugging Face's attention without its output projection: returns z."""
     project: nn.Linear
     post_norm1: nn.Module
     norm2: nn.Module
@@ -48,27 +48,30 @@ class Block(Brief):
     kind: str
     """``full_attention`` or ``sliding_attention``."""
     store_argument: str
-    """What the attention calls its key/value store."""
+    """Name of the attention's argument for the key/value store."""
 
     @property
     def norm_follows_attention(self) -> bool:
-        """Whether attention's output is normalised, so that heads do not add up in the residual stream."""
+        """Whether attention's output is normalised.
+
+        If so, the contributions of heads do not add up in the residual stream.
+        """
         return not isinstance(self.post_norm1, nn.Identity)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Positions(Brief):
-    """What attention needs to know about the positions of one pass, prepared once and used by every layer."""
+    """Position-dependent inputs of attention in one pass, computed once for all layers."""
 
     rotary: dict[str, tuple[Tensor, Tensor] | None]
     """Cosines and sines for each kind of layer."""
     mask: dict[str, Float[Tensor, "1 1 query_pos key_pos"] | None]
-    """What is added to the scores, so that a query sees the keys it may; None is plain causal."""
+    """Additive mask of the scores. None means plain causal attention."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Blocks(Brief):
-    """The model taken apart; see ``interp.engine.take_apart``."""
+    """A model taken apart; see ``interp.engine.take_apart``."""
 
     layers: tuple[Block, ...]
     embed_module: nn.Module
@@ -83,11 +86,11 @@ class Blocks(Brief):
     d_vocab: int
     sliding_window: int | None
     fused: bool
-    """Attention by torch's fused kernel; else by the model's own code, step by step."""
+    """Whether attention uses torch's fused kernel. Otherwise it uses the model's own code, step by step."""
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return next(self.embed_module.parameters()).device
 
     @property
@@ -96,9 +99,9 @@ class Blocks(Brief):
         return next(self.embed_module.parameters()).dtype
 
     def positions(self, start: int, stop: int, *, n_keys: int | None = None) -> Positions:
-        """For queries at positions ``start`` ... ``stop - 1`` that see the keys from position 0 on.
+        """Positions for queries at ``start`` ... ``stop - 1`` that see the keys from position 0 on.
 
-        Where the store returns ``n_keys``, those after ``stop`` are hidden.
+        If the store returns ``n_keys`` keys, those after ``stop`` are masked.
         """
         query = torch.arange(start, stop, device=self.device)
         kinds = {layer.kind for layer in self.layers}
@@ -127,7 +130,7 @@ class Blocks(Brief):
         return torch.zeros_like(seen, dtype=self.dtype).masked_fill(~seen, torch.finfo(self.dtype).min)[None, None]
 
     def embed(self, tokens: Int[Tensor, "batch pos"], start: int = 0) -> Float[Tensor, "batch pos d_model"]:
-        """Residual stream before layer 0, learned positions included; ``start`` is the first token's position."""
+        """Residual stream before layer 0, with learned positions. ``start`` is the first token's position."""
         residual = self.embed_module(tokens.to(self.device))
         if self.position_module is None:
             return residual
@@ -150,7 +153,7 @@ class Blocks(Brief):
         positions: Positions,
         store: KeyValueStore | None = None,
     ) -> tuple[Float[Tensor, "batch pos head d_head"], Float[Tensor, "batch head pos key_pos"] | None]:
-        """``z``, and the attention pattern as at ``hook_pattern``; a fused kernel shows none."""
+        """``z``, and the attention pattern as at ``hook_pattern``. A fused kernel gives no pattern."""
         part = self.layers[layer]
         merged, pattern = part.attention(
             part.norm1(residual),
@@ -161,7 +164,7 @@ class Blocks(Brief):
         return rearrange(merged, "batch pos (head d_head) -> batch pos head d_head", head=self.n_heads), pattern
 
     def project(self, layer: int, z: Float[Tensor, "batch pos head d_head"]) -> Float[Tensor, "batch pos d_model"]:
-        """What the heads' outputs sum to, bias included, before a norm that may follow."""
+        """Projected sum of the heads' outputs, with the bias, before a norm that may follow."""
         return self.layers[layer].project(rearrange(z, "batch pos head d_head -> batch pos (head d_head)"))
 
     def output_weight(self, layer: int) -> Float[Tensor, "head d_head d_model"]:
@@ -170,9 +173,9 @@ class Blocks(Brief):
         return rearrange(weight, "d_model (head d_head) -> head d_head d_model", head=self.n_heads)
 
     def mlp(self, layer: int, stream: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
-        """What the MLP adds, its norms included, to a stream from before the attention (parallel) or after it."""
+        """Output of the MLP with its norms, for the stream before the attention (parallel) or after it."""
         part = self.layers[layer]
-        # Experts want (batch, pos, d_model), and no more axes.
+        # Mixtures of experts need exactly (batch, pos, d_model).
         return part.post_norm2(part.mlp(part.norm2(stream.reshape(1, -1, self.d_model)))).reshape(stream.shape)
 
     def after_attention(
@@ -181,7 +184,7 @@ class Blocks(Brief):
         residual: Float[Tensor, "batch pos d_model"],
         projected: Float[Tensor, "batch pos d_model"],
     ) -> Float[Tensor, "batch pos d_model"]:
-        """Residual stream after a layer, from that before it and what ``project`` gave."""
+        """Residual stream after a layer, from the stream before it and the result of ``project``."""
         return self.finish(layer, residual, self.layers[layer].post_norm1(projected))
 
     def finish(
@@ -190,7 +193,7 @@ class Blocks(Brief):
         residual: Float[Tensor, "batch pos d_model"],
         attention: Float[Tensor, "batch pos d_model"],
     ) -> Float[Tensor, "batch pos d_model"]:
-        """Residual stream after a layer, from that before it and what its attention adds, its norm included."""
+        """Residual stream after a layer, from the stream before it and the attention's normed contribution."""
         middle = residual + attention
         return middle + self.mlp(layer, residual if self.layers[layer].parallel else middle)
 
@@ -203,7 +206,7 @@ class Blocks(Brief):
         store: KeyValueStore | None = None,
         keep: slice | None = None,
     ) -> Float[Tensor, "batch kept d_model"]:
-        """Residual stream after a layer; at the positions ``keep`` alone where no more are needed (the last layer)."""
+        """Residual stream after a layer. ``keep`` restricts it to some positions (in the last layer)."""
         z = self.z(layer, residual, positions, store)
         if keep is not None:
             z, residual = z[:, keep], residual[:, keep]
@@ -218,7 +221,7 @@ class Blocks(Brief):
         store: KeyValueStore | None = None,
         keep: slice | None = None,
     ) -> Float[Tensor, "batch kept d_model"]:
-        """Residual stream after the last layer, from that before ``layer`` (``n_layers``: nothing is left to do)."""
+        """Residual stream after the last layer, from the stream before ``layer`` (0 to ``n_layers``)."""
         last = len(self.layers) - 1
         for i in range(layer, last):
             residual = self.block(i, residual, positions, store=store)
@@ -228,7 +231,7 @@ class Blocks(Brief):
 
     @torch.no_grad()
     def head_outputs(self, tokens: Int[Tensor, "batch pos"]) -> list[Float[Tensor, "batch pos head d_head"]]:
-        """Outputs z of all heads of every layer on some tokens."""
+        """Outputs z of all heads in every layer."""
         positions = self.positions(0, tokens.shape[1])
         residual, outputs = self.embed(tokens), []
         for layer in range(len(self.layers)):

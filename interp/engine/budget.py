@@ -1,4 +1,4 @@
-"""What a measurement may hold in memory, and what follows for the rows of a pass."""
+"""Memory budget of a measurement, and the number of rows per pass that fits it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from interp.engine.blocks import Blocks
 from interp.sizes import Size, in_bytes
 
 MEMORY_BUDGET = 2**26
-"""Bytes of activations that a sweep may hold at a time, unless a caller allows others; twice that where scores are
-asked for, whose keys and values take the rest. More is slower on a CPU, whose caches it leaves; a GPU can take more."""
+"""Default bytes of activations that a sweep may hold at a time. Doubled if scores are measured, for their keys and
+values. More is slower on a CPU, because it exceeds the caches. A GPU can take more."""
 
 
 def budget(memory_budget: Size | None, *, with_score: bool) -> int:
-    """Bytes that may be held: what the caller allows, else the default."""
+    """Bytes that may be held: the caller's budget or the default."""
     if memory_budget is not None:
         return in_bytes(memory_budget)
     return MEMORY_BUDGET * 2 if with_score else MEMORY_BUDGET
 
 
 def rows_within(blocks: Blocks, n_pos: int, n_bytes: int, *, activations: bool = True, n_stores: int = 0) -> int:
-    """Rows that fit: with what a layer holds at a time, and with so many copies of all keys and values."""
+    """Rows that fit, given the activations of one layer and ``n_stores`` copies of all keys and values."""
     # The residual stream, the queries, keys and values, and an MLP of up to four times the width twice.
     per_position = 16 * blocks.d_model if activations else 0
     per_position += n_stores * 2 * len(blocks.layers) * blocks.n_key_value_heads * blocks.d_head
@@ -40,21 +40,21 @@ def rows_at_once(
     patterns: int = 1,
     unembedded: int = 0,
 ) -> int:
-    """Rows of a pass: the batch size, or as many fewer as a budget asks for, at least one.
+    """Rows per pass: the batch size, or fewer if the budget requires it, but at least one.
 
     Args:
         model: the model.
-        n_pos: tokens of a row.
-        batch_size: rows unless the budget allows fewer.
-        memory_budget: bytes of activations to hold at a time, roughly; as many as the batch needs unless given.
-        residuals: vectors of ``d_model`` that are kept at every position, beside what one layer holds.
+        n_pos: tokens per row.
+        batch_size: upper bound of the rows.
+        memory_budget: approximate bytes of activations to hold at a time. Default: unlimited.
+        residuals: vectors of ``d_model`` kept at every position, beside the activations of one layer.
         stores: copies of all keys and values.
-        patterns: layers whose attention patterns are held together.
-        unembedded: positions of a row whose logits are held, times copies.
+        patterns: number of layers whose attention patterns are held together.
+        unembedded: positions per row whose logits are held, times copies.
 
     Raises:
-        WindowError: a batch size below 1.
-        SizeError: a budget that is no size.
+        WindowError: the batch size is below 1.
+        SizeError: the budget is not a size.
     """
     check_number("batch_size", batch_size)
     if memory_budget is None:

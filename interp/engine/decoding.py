@@ -1,8 +1,8 @@
-"""Decoding: hidden states with a key/value store in which every window has its own length, and greedy choices.
+"""Decoding: hidden states with a key/value store in which every row has its own length, and greedy choices.
 
-``generate`` pads a batch to one length and starts every window's text at the same step. Here a window goes on from
-wherever its first miss was, beside windows that missed elsewhere: each row's keys are written at its own positions,
-and a mask hides what lies after them. Only the positions that are asked for are unembedded.
+``generate`` pads a batch to one length and starts all texts at the same step. Here, each window continues from its own
+first miss, in one batch with windows that missed elsewhere. Each row's keys are written at its own positions, and a
+mask hides later ones. Only requested positions are unembedded.
 """
 
 from __future__ import annotations
@@ -31,35 +31,35 @@ from interp.models.hooks import attached_hooks, logits
 from interp.models.verify import relative_error
 
 STEPWISE = 1e-4
-"""Largest error of the logits of a text that is read position by position, relative to those of the whole text, where
-it is not within a few units of rounding."""
+"""Largest relative error of logits read position by position, compared with the whole text. A few units of rounding are
+also accepted."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Decoder(Brief):
-    """A model's body and head, through the plain model where that is the same, else through the bridge."""
+    """A model's body and head. Uses the plain model if it is equivalent, otherwise the bridge."""
 
     body: nn.Module
     head: nn.Module
     config: PretrainedConfig
     device: torch.device
     through: str
-    """``plain``, ``bridge``, or ``whole texts``: the bridge, which reads each text from its beginning in every pass.
-    That is slow, and right for architectures that cannot go on from the keys of rows of different lengths."""
+    """``plain``, ``bridge``, or ``whole texts``. In the last, the bridge reads each text from its beginning in every
+    pass. It is slow, but correct for architectures that cannot continue rows of different lengths."""
 
     @classmethod
     @torch.no_grad()
     def of(cls, model: TransformerBridge, probe: Int[Tensor, "batch pos"], *, stepwise: bool = True) -> Decoder:
-        """The decoder of a model as it is now; of the plain model only if that gives the bridge's logits on the probe.
+        """The decoder of a model in its present state. Uses the plain model only if its logits on the probe agree.
 
         Args:
             model: a booted model.
-            probe: one or two of the texts that are to be decoded, at their whole length: a window of attention, or a
-                hook, may act beyond the first positions only.
-            stepwise: whether texts are to be read position by position, and not only whole ones.
+            probe: one or two of the texts to be decoded, at full length: an attention window or a hook may act only
+                beyond the first positions.
+            stepwise: whether texts will be read position by position, not only as a whole.
 
         Raises:
-            DecodingError: neither gives the logits of the whole model, the last position read by itself.
+            DecodingError: no way of decoding gives the logits of the whole model when the last position is read alone.
         """
         hf, device = model.original_model, torch.device(model.cfg.device)
         tokens = probe.to(device)
@@ -70,7 +70,7 @@ class Decoder(Brief):
             if way is not None:
                 decoder = cls(way.get_decoder(), way.get_output_embeddings(), hf.config, device, through)
                 error = decoder._disagreement(tokens, whole, stepwise=stepwise, hooked=bool(hooks))
-                # Fused and stepwise attention round differently, by a few units of the type that the model runs in.
+                # Fused and stepwise attention round differently, by a few units of the model's type.
                 rounding = 30 * torch.finfo(whole.dtype).eps
                 if error <= (rounding if through == "plain" else max(rounding, STEPWISE)):
                     return decoder
@@ -79,8 +79,8 @@ class Decoder(Brief):
             + ("read position by position" if stepwise else "without its wrapper")
             + f" differs from the whole model by {error:.2g} of its logits"
             + (
-                f"; it is hooked at {', '.join(hooks)}: a hook must act inside the model, and on one position as on a "
-                "whole text"
+                f"; it is hooked at {', '.join(hooks)}: a hook must act inside the model, and the same on one "
+                "position as on a whole text"
                 if hooks
                 else "; its text cannot be decoded here"
             )
@@ -94,11 +94,11 @@ class Decoder(Brief):
         stepwise: bool,
         hooked: bool,
     ) -> float:
-        """How far the logits are from those of the whole model, as a share of these; infinite where there are none.
+        """Relative error of the logits, compared with the whole model. Infinite if the pass fails.
 
-        Step by step all but the last two positions are read together and then one by itself, as in decoding: another
-        one in each of two rows, and the same one in both. With the room that is left after it the mask is the one of
-        decoding as well.
+        In stepwise mode, all but the last two positions are read together, and then one alone, as in decoding: first a
+        different position in each of two rows, then the same in both. Room is left after it, so the mask is that of
+        decoding.
         """
         if not stepwise:
             return relative_error(self.logits(self.hidden(tokens)), whole)
@@ -112,12 +112,12 @@ class Decoder(Brief):
         except Exception:
             if hooked:
                 raise
-            return float("inf")  # The architecture's own code does not take such a pass.
+            return float("inf")  # The architecture's own code cannot run such a pass.
         expected = [whole[two, :n], whole[two, at][:, None], whole[two, n : n + 1]]
         return relative_error(self.logits(torch.cat([together, apart, last], dim=1)), torch.cat(expected, dim=1))
 
     def hidden(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
-        """Final hidden states, after the last norm, in one pass over whole texts."""
+        """Final hidden states (after the last norm) of whole texts, in one pass."""
         return self.body(input_ids=tokens, use_cache=False).last_hidden_state
 
     def hidden_after(
@@ -129,14 +129,14 @@ class Decoder(Brief):
         end: int,
         rows: slice | Int[Tensor, " row"] | None = None,
     ) -> Float[Tensor, "row pos d_model"]:
-        """Final hidden states of tokens that go on from what the store holds.
+        """Final hidden states of tokens that continue the texts in the store.
 
         Args:
             tokens: the next tokens of each row.
-            store: what came before; the tokens' keys and values are added to it.
-            start: position of each row's first token, one for all or one a row.
+            store: keys and values of the earlier tokens. Those of the new tokens are added.
+            start: position of the first new token: one for all rows, or one per row.
             end: one more than the last position of any row.
-            rows: the rows of the store that go on; all of them unless given.
+            rows: the rows of the store to continue. Default: all.
         """
         n_new = tokens.shape[1]
         if self.through == "whole texts":
@@ -144,13 +144,13 @@ class Decoder(Brief):
             texts, places = store.texts(tokens)
             hidden = self.hidden(texts)
             return hidden.gather(1, places[..., None].expand(-1, -1, hidden.shape[-1]))
-        # One token a row: products over the whole store, masked, take a third of the time of those over a slice of
-        # it, whose rows do not lie one after the other.
+        # One token per row: masked products over the whole store take a third of the time of products over a slice,
+        # whose rows are not contiguous.
         read = store.n_pos if n_new == 1 and tokens.device.type == "cpu" else end
         store.aim(slice(0, store.n_rows) if rows is None else rows, start, read)
         new = torch.arange(n_new, device=tokens.device)
         if isinstance(start, int) and (start == 0 or n_new == 1) and read == end and not self._slides:
-            # Whole texts, or one token that sees all before it: the model needs no mask, and is faster without.
+            # Whole texts, or one token that sees all earlier ones, need no mask. The model is faster without one.
             positions = mask = None
         else:
             positions = (new + start)[None] if isinstance(start, int) else start[:, None] + new
@@ -164,7 +164,7 @@ class Decoder(Brief):
         return "sliding_attention" in layer_kinds(self.config)
 
     def _mask(self, positions: Int[Tensor, "row pos"], n_keys: int) -> Tensor | dict[str, Tensor]:
-        """What each position may attend to, as an additive mask; one for each kind of layer where they are named."""
+        """Additive attention mask; one per kind of layer if the configuration names kinds."""
         dtype = next(self.head.parameters()).dtype
         query, key = positions[:, None, :, None], torch.arange(n_keys, device=positions.device)
 
@@ -182,7 +182,7 @@ class Decoder(Brief):
         return {"full_attention": additive(full), "sliding_attention": additive(near)}
 
     def logits(self, hidden: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_vocab"]:
-        """The model's logits, in at least float32."""
+        """The model's logits, in float32 or better."""
         logits = self.head(hidden)
         cap = getattr(self.config, "final_logit_softcapping", None)
         if cap is not None:  # Gemma 2
@@ -192,7 +192,7 @@ class Decoder(Brief):
     def choose(
         self, hidden: Float[Tensor, "batch chosen d_model"], truth: Int[Tensor, "batch chosen"] | None = None
     ) -> Choice:
-        """Greedy choice at each hidden state, unembedding a part of the rows at a time."""
+        """Greedy choice at each hidden state. Rows are unembedded in parts."""
         n_rows = max(
             1, POSITIONS_AT_ONCE // hidden.shape[1], LOGITS_AT_ONCE // (hidden.shape[1] * self.config.vocab_size)
         )
@@ -210,9 +210,9 @@ class Decoder(Brief):
 
 @torch.no_grad()
 def greedy_decode(model: TransformerBridge, tokens: Int[Tensor, "batch pos"], *, n_tokens: int) -> Choice:
-    """The ``n_tokens`` greedy tokens after ``tokens``, through the bridge, whatever is hooked to it.
+    """The ``n_tokens`` greedy tokens after ``tokens``, by the bridge with all its hooks.
 
-    End-of-text neither stops it nor is suppressed. The first pass runs on all of ``tokens``, each later one on one
+    End-of-text neither stops the text nor is suppressed. The first pass runs on ``tokens``, each later one on one
     position.
     """
     step, cache, choices = tokens.to(model.cfg.device), None, []

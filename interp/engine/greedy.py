@@ -1,8 +1,8 @@
 """Continue greedy decoding from each row's first wrong token, with the keys and values of the teacher-forced pass.
 
-Up to its first wrong token a row's greedy text is the argmax under teacher forcing, so only what follows is decoded.
-Rows that miss at different places are decoded together. All stand at one position at a time, and a row joins at its
-own miss.
+Up to and including its first wrong token, a row's greedy text is the argmax under teacher forcing. So only the tokens
+after it are decoded. Rows that miss at different positions are decoded together. All are at the same position, and a
+row joins at its own miss.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from interp.engine.blocks import Blocks
 from interp.engine.key_values import KeyValues
 
 Edit = Callable[[int, Float[Tensor, "row 1 head d_head"], int], Float[Tensor, "row 1 head d_head"]]
-"""Given layer, z of the first rows and their position: z as it is to be."""
+"""From a layer, z of the first rows and their position: the edited z."""
 
 Step = Callable[[int, Int[Tensor, "row 1"]], Int[Tensor, " row"]]
-"""Given a position of the continuation and the tokens that the first rows have there: their next tokens."""
+"""From a position of the continuation and the tokens of the first rows there: their next tokens."""
 
 
 def first_misses(right: Bool[Tensor, "row continuation"]) -> Int[Tensor, " row"]:
-    """Position of the first wrong token of each row; the number of tokens where none is."""
-    # cumprod is 1 up to the first miss and 0 from there on.
+    """Position of the first wrong token in each row, or the number of tokens if none is wrong."""
+    # cumprod is 1 before the first miss and 0 from there on.
     return right.long().cumprod(dim=1).sum(dim=1)
 
 
 class Recorder:
-    """Keeps the keys and values of a whole pass, by layer."""
+    """Records the keys and values of a whole pass, by layer."""
 
     def __init__(self) -> None:
         self.kept: dict[int, tuple[Tensor, Tensor]] = {}
 
     def update(self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Keep a layer's keys and values."""
+        """Record a layer's keys and values."""
         self.kept[layer] = (key, value)
         return key, value
 
     def rows(self, n: int) -> dict[int, tuple[Tensor, Tensor]]:
-        """What was kept of the first n rows."""
+        """Keys and values of the first n rows, by layer."""
         return {layer: (key[:n], value[:n]) for layer, (key, value) in self.kept.items()}
 
 
@@ -54,10 +54,10 @@ def run_on(
     """Greedy tokens of each row.
 
     Args:
-        predicted: the teacher-forced pass's choice at each continuation position: the greedy text up to and including
-            the first miss.
-        first_miss: its position in the continuation, rows in ascending order of it.
-        step: one decoding step of the rows that write, which are always the first ones.
+        predicted: choice of the teacher-forced pass at each continuation position. It is the greedy text up to and
+            including the first miss.
+        first_miss: position of the first miss in the continuation. Rows are sorted by it, ascending.
+        step: one decoding step of the active rows, which always come first.
     """
     generated = predicted.clone()
     n, misses = predicted.shape[1], first_miss.tolist()
@@ -79,14 +79,14 @@ def edited_step(
     Args:
         blocks: the model.
         kept: keys and values of each layer from the teacher-forced pass. Overwritten.
-        prefix_len: tokens before the continuation.
-        edit: what is done to the heads' outputs.
+        prefix_len: number of tokens before the continuation.
+        edit: the edit of the heads' outputs.
     """
     store = KeyValues.holding(kept)
 
     def step(i: int, token: Int[Tensor, "row 1"]) -> Int[Tensor, " row"]:
         position = prefix_len + i
-        # All of a row's keys are read, and the later ones masked: see Decoder.hidden_after.
+        # All keys of a row are read, and later ones masked: see Decoder.hidden_after.
         store.aim(slice(0, len(token)), position, store.n_pos)
         positions = blocks.positions(position, position + 1, n_keys=store.n_pos)
         residual = blocks.embed(token, position)

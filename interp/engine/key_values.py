@@ -1,4 +1,4 @@
-"""Keys and values of a batch of texts, each filled to its own length."""
+"""Keys and values of a batch of texts, each with its own length."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from transformers import Cache
 
 
 class KeyValues(Cache):  # type: ignore[misc]  # transformers gives no types
-    """Keys and values of a batch of rows, each filled to its own length.
+    """Keys and values of a batch of rows, each with its own length.
 
-    Hugging Face models and bridges call ``update`` in each attention layer; ``hidden_after`` says before each pass
-    which rows run and at which positions.
+    Hugging Face models and bridges call ``update`` in each attention layer. Before each pass, ``hidden_after`` sets the
+    rows and positions (``aim``).
     """
 
     def __init__(self, n_rows: int, n_pos: int) -> None:
@@ -26,16 +26,16 @@ class KeyValues(Cache):  # type: ignore[misc]  # transformers gives no types
         self.aim(slice(0, n_rows), 0, 0)
 
     def aim(self, rows: slice | Int[Tensor, " row"], start: int | Int[Tensor, " row"], end: int) -> None:
-        """Say which rows the next pass runs, where each row's first new token stands, and how far it reads."""
+        """Set the rows of the next pass, the position of each row's first new token, and the number of keys read."""
         self._rows, self._start, self._end = rows, start, end
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
-        """Write a pass's keys and values (batch, head, pos, d_head), and return those that it attends to."""
+        """Write the keys and values of a pass (batch, head, pos, d_head). Returns those that it attends to."""
         if layer_idx not in self._store:
             shape = (self.n_rows, key_states.shape[1], self.n_pos, key_states.shape[3])
-            # Zeros: what is masked is multiplied by a pattern of 0, and 0 * NaN would be NaN.
+            # Zeros, because masked entries are multiplied by a pattern of 0, and 0 * NaN is NaN.
             self._store[layer_idx] = (key_states.new_zeros(shape), value_states.new_zeros(shape))
         n_new, read = key_states.shape[2], []
         for stored, new in zip(self._store[layer_idx], (key_states, value_states), strict=True):
@@ -46,13 +46,13 @@ class KeyValues(Cache):  # type: ignore[misc]  # transformers gives no types
                 places = self._start[:, None] + torch.arange(n_new, device=new.device)
                 stored[index[:, None], :, places] = new.transpose(1, 2)
             read.append(stored[self._rows, :, : self._end])
-        # A pass that begins a text attends to what it brings itself, which lies together.
+        # The first pass of a text attends only to its own keys, which are contiguous.
         return (key_states, value_states) if n_new == self._end else (read[0], read[1])
 
     def texts(self, tokens: Int[Tensor, "row new"]) -> tuple[Int[Tensor, "row pos"], Int[Tensor, "row new"]]:
-        """Add a pass's tokens, and return its rows' whole texts with the places of the new tokens in them.
+        """Add the tokens of a pass. Returns the whole texts of its rows, and the positions of the new tokens in them.
 
-        For a model that reads whole texts again; what lies after the new tokens is not theirs to see.
+        For a model that reads whole texts again. Entries after the new tokens are masked.
         """
         self._tokens = self._tokens.to(tokens.device)
         index = torch.arange(self.n_rows, device=tokens.device)[self._rows][:, None]
@@ -64,24 +64,24 @@ class KeyValues(Cache):  # type: ignore[misc]  # transformers gives no types
         return self._tokens[index[:, 0], : self._end], places
 
     def get_seq_length(self, layer_idx: int = 0) -> int:  # noqa: ARG002
-        """Tokens before the next one, as Hugging Face's layers ask for it."""
+        """Number of tokens before the next one; Hugging Face's layers ask for it."""
         if isinstance(self._start, int):
             return self._start
         raise ValueError("rows of different lengths have no common length; positions and mask must be given")
 
     def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:  # noqa: ARG002
-        """Number of keys that are read, and where they begin."""
+        """Number of keys read, and their first position."""
         return self._end, 0
 
     @classmethod
     def holding(cls, kept: Sequence[tuple[Tensor, Tensor]]) -> KeyValues:
-        """A store around the keys and values of each layer (row, head, pos, d_head), which later passes overwrite."""
+        """A store of the given keys and values of each layer (row, head, pos, d_head). Later passes overwrite them."""
         store = cls(len(kept[0][0]), kept[0][0].shape[2])
         store._store = {i: (keys.contiguous(), values.contiguous()) for i, (keys, values) in enumerate(kept)}
         return store
 
     def select(self, rows: Int[Tensor, " row"]) -> KeyValues:
-        """A copy that holds these rows, in this order."""
+        """A copy with these rows, in this order."""
         kept = KeyValues(len(rows), self.n_pos)
         kept._store = {layer: (k[rows], v[rows]) for layer, (k, v) in self._store.items()}
         kept._tokens = self._tokens[rows.to(self._tokens.device)]
@@ -89,7 +89,7 @@ class KeyValues(Cache):  # type: ignore[misc]  # transformers gives no types
 
     @classmethod
     def join(cls, parts: Sequence[KeyValues], n_pos: int) -> KeyValues:
-        """The rows of several stores, one after the other, with room for ``n_pos`` positions."""
+        """The rows of several stores in one, with room for ``n_pos`` positions."""
         joined = cls(sum(part.n_rows for part in parts), n_pos)
         joined._tokens = torch.cat([nn.functional.pad(p._tokens, (0, n_pos))[:, :n_pos] for p in parts])
         for layer, (keys, values) in parts[0]._store.items():

@@ -1,7 +1,7 @@
-"""The Hugging Face model inside a bridge, without the bridge's hook points, sharing its weights.
+"""The Hugging Face model inside a bridge, with the same weights but without hook points.
 
-A bridge computes attention step by step so that every activation can be hooked. Where nothing is hooked that is
-work for nothing: decoding through the plain model is 1.3 to 2 times as fast, and it is what ``generate`` runs.
+A bridge computes attention step by step so that every activation can be hooked. Without hooks this is wasted: decoding
+with the plain model is 1.3 to 2 times as fast. ``generate`` runs the plain model too.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ _WRAPPER = "_original_component."
 
 
 def is_hooked(model: TransformerBridge) -> bool:
-    """Whether anything is attached to the model; see ``attached_hooks``."""
+    """Whether any hook is attached to the model; see ``attached_hooks``."""
     return bool(attached_hooks(model))
 
 
 def plain_model(model: TransformerBridge) -> PreTrainedModel | None:
-    """The model that the bridge wraps, rebuilt around the same tensors; no memory is copied.
+    """The model that the bridge wraps, rebuilt with the same tensors. No memory is copied.
 
     Returns:
-        The plain model in eval mode, or None where it would not be the model that the bridge runs: something is
-        hooked, or the bridge's weights have been folded, centred or renamed. Weights edited through the bridge after
-        loading may be copies that the plain model does not see, so a caller compares both on a probe.
+        The plain model in eval mode. None if it would differ from the bridge: there are hooks, or weights were folded,
+        centred or renamed. Weights edited through the bridge after loading may be copies that the plain model does not
+        see, so callers must compare both on a probe.
     """
     if is_hooked(model) or getattr(model, "compatibility_mode", False):
         return None
@@ -55,12 +55,12 @@ def plain_model(model: TransformerBridge) -> PreTrainedModel | None:
 
 
 def _without_weights(config: PretrainedConfig) -> PreTrainedModel | None:
-    """A model of the configuration, with the fastest attention that it takes; None where it takes none of them."""
+    """A model of the configuration with the fastest attention that it supports; None if it supports none."""
     for attention in (SINGLE_QUERY, "eager"):
         try:
             with torch.device("meta"):
-                # A copy: the attention is written into the configuration, and the bridge's model reads its own.
+                # Copied, because the attention is written into the configuration, which the bridge's model also reads.
                 return AutoModelForCausalLM.from_config(copy.deepcopy(config), attn_implementation=attention)
-        except (ValueError, KeyError):  # an architecture whose attention cannot be chosen
+        except (ValueError, KeyError):  # the architecture has a fixed attention
             continue
     return None

@@ -1,8 +1,8 @@
-"""Logits read in one place: what is said of the true token, the greedy choice, and what is refused.
+"""Reads logits: log-probability of the true token, greedy choice, and refusal of logits that are not finite.
 
-Logits are read in float32, or in float64 where the model runs in it. Ties go to the lowest token id, as ``argmax`` has
-it and so Hugging Face's greedy decoding. Only a part of the positions is unembedded at a time: a large vocabulary must
-not decide the batch size.
+Logits are read in float32, or in float64 if the model runs in it. Ties go to the lowest token id, as in ``argmax`` and
+so in Hugging Face's greedy decoding. Positions are unembedded in parts, so that a large vocabulary does not limit the
+batch size.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from interp.engine.blocks import Blocks
 from interp.errors import InterpError
 
 NEAR_TIE = 1e-4
-"""Margin of a near tie, in logits: below it the order of the top two can change with the shape of a batch."""
+"""Margin of a near tie, in logits. Below it, the order of the top two can change with the batch shape."""
 
 LOGITS_AT_ONCE = 2**22
-"""Most logits held at a time (16 MiB in float32): a large vocabulary must not decide the batch size."""
+"""Largest number of logits held at a time (16 MiB in float32)."""
 
 POSITIONS_AT_ONCE = 256
-"""But so many positions in any case: fewer make too little of the unembedding's weights each time they are read."""
+"""Smallest number of positions unembedded together: with fewer, reading the unembedding matrix dominates the time."""
 
 
 class DecodingError(InterpError, RuntimeError):
-    """Logits from which no token can be chosen."""
+    """No token can be chosen from the logits."""
 
 
 def at_least_float32(logits: Float[Tensor, "*batch d_vocab"]) -> Float[Tensor, "*batch d_vocab"]:
-    """Logits in the type that they are read in."""
+    """Logits in float32, or float64 if they are in it."""
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
@@ -46,7 +46,7 @@ def true_log_probs(logits: Float[Tensor, "*batch d_vocab"], truth: Int[Tensor, "
 
 
 def is_argmax(logits: Float[Tensor, "*batch d_vocab"], token: Int[Tensor, "*batch"]) -> Bool[Tensor, "*batch"]:
-    """Whether ``argmax`` gives the token, the lowest id where several share the maximum; in a tenth of its time.
+    """True where ``token`` is what ``argmax`` would return (on ties, the lowest id). About ten times as fast.
 
     The logits are overwritten.
     """
@@ -61,16 +61,16 @@ def is_argmax(logits: Float[Tensor, "*batch d_vocab"], token: Int[Tensor, "*batc
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Choice(Brief):
-    """The greedy choice at each position that was unembedded."""
+    """The greedy choice at each unembedded position."""
 
     token: Int[Tensor, "batch chosen"]
-    """The token of the largest logit; the lowest id where several share it, as ``argmax`` has it."""
+    """The token with the largest logit (on ties, the lowest id, like ``argmax``)."""
     near_tie: Bool[Tensor, "batch chosen"]
     """Whether the second logit is within ``NEAR_TIE`` of the first."""
     finite: Bool[Tensor, "batch chosen"]
-    """False where a logit is NaN or the largest is infinite: the choice means nothing there."""
+    """False where a logit is NaN or the largest is infinite. The choice is then meaningless."""
     log_prob: Float[Tensor, "batch chosen"] | None
-    """Log-probability of the true token, nats, where that was asked for."""
+    """Log-probability of the true token, nats, if requested."""
 
 
 def choose(logits: Float[Tensor, "batch chosen d_vocab"], truth: Int[Tensor, "batch chosen"] | None = None) -> Choice:

@@ -1,4 +1,4 @@
-"""Taking a model apart: from a bridge to its layers, checked against the whole."""
+"""Takes a model apart: from a bridge to its blocks, checked against the whole model."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from interp.models.verify import relative_error
 
 
 class RestartError(InterpError, RuntimeError):
-    """A model whose layers, taken apart, do not give what the whole model gives."""
+    """The model's blocks do not give the result of the whole model."""
 
 
 def _bare(module: nn.Module, config: Any, projection: nn.Module | None = None) -> nn.Module:
-    """The module without the bridge's wrappers, sharing its weights; ``projection`` inside it is left out."""
+    """The module without the bridge's wrappers and without ``projection``. Weights are shared."""
     while isinstance(module, GeneralizedComponent):
         module = module.original_component
     if module is projection:
@@ -41,14 +41,14 @@ def _bare(module: nn.Module, config: Any, projection: nn.Module | None = None) -
         bare.config = config
     mask = module._buffers.get("bias")
     if mask is not None and mask.dtype == torch.bool:
-        # GPT-Neo's own mask takes the last key for the query's own, which it is not where keys are stored ahead. The
-        # mask of ``Blocks.positions`` is by position, and enough.
+        # GPT-Neo's own mask assumes that the last key is the query's own. That is wrong if keys are stored ahead. The
+        # mask of ``Blocks.positions`` is by position and suffices.
         bare._buffers = {**module._buffers, "bias": torch.ones(1, dtype=torch.bool, device=mask.device).expand_as(mask)}
     return bare
 
 
 def _linear(module: nn.Module) -> nn.Module:
-    """GPT-2's projections hold the transposed weight of a linear map; here it is one, around the same numbers."""
+    """A linear map with the same weights. GPT-2's projections store the transposed weight."""
     if not isinstance(module, Conv1D):
         return module
     d_in, d_out = module.weight.shape
@@ -58,8 +58,8 @@ def _linear(module: nn.Module) -> nn.Module:
 
 
 HALF_ROUNDING = 8
-"""Relative error of a half-precision model's logits that is rounding, in units of its type. On 8 layers fused and
-stepwise attention were 0.7 apart, and so were either and float32."""
+"""Relative error of a half-precision model's logits that counts as rounding, in units of its type. With 8 layers, fused
+and stepwise attention differed by 0.7, and so did each of them and float32."""
 
 
 def random_probe(model: TransformerBridge, n_pos: int) -> Int[Tensor, "1 pos"]:
@@ -72,31 +72,31 @@ def random_probe(model: TransformerBridge, n_pos: int) -> Int[Tensor, "1 pos"]:
 def take_apart(
     model: TransformerBridge, probe: Int[Tensor, "batch pos"] | None = None, *, fused: bool = True
 ) -> Blocks:
-    """The model taken apart as it is now, checked against the whole model.
+    """Take the model apart in its present state, and check the result against the whole model.
 
-    Made anew for each measurement, since a model may have changed since the last one: layers swapped, weights folded.
+    Call this for each measurement: a model may have changed since the last one (layers swapped, weights folded).
 
     Args:
         model: a booted model.
-        probe: one or two of the windows that are to be measured, at their whole length: a window of attention may act
-            beyond the first positions only. Up to 64 random tokens unless given.
-        fused: attention by torch's fused kernel where that agrees; false for the model's own code, step by step, which
-            alone shows the attention pattern.
+        probe: one or two of the windows to be measured, at full length: an attention window may act only beyond the
+            first positions. Default: up to 64 random tokens.
+        fused: whether to use torch's fused attention kernel if it agrees. False: the model's own code, step by step,
+            which also gives the attention pattern.
 
     Raises:
-        RestartError: something is hooked to the model, or the blocks do not give the whole model's logits.
+        RestartError: the model has hooks, or the blocks do not give the whole model's logits.
     """
     hooks = attached_hooks(model)
     if hooks:
         raise RestartError(
             f"{model.cfg.model_name} is hooked at {', '.join(hooks)}, and hooks do not act on a model that is taken "
-            "apart: remove them (model.reset_hooks()), or ablate heads the slow way, by ablate_heads_plainly of "
+            "apart: remove them (model.reset_hooks()), or use the slow reference, ablate_heads_plainly of "
             "interp.internal.ablation.reference"
         )
     tokens = (random_probe(model, min(model.cfg.n_ctx, 64)) if probe is None else probe).to(model.cfg.device)
     whole = logits(model, tokens)
-    # In float64 the bridge's attention matters to the last digits: for some architectures it is the model's own
-    # code, whose softmax is in float32, for others its own. Whichever the whole model agrees with is taken.
+    # In float64 the choice of attention matters in the last digits. For some architectures the bridge uses the model's
+    # own code, with a float32 softmax, for others its own. The variant that agrees with the whole model is used.
     own = model.cfg.dtype == torch.float64 or model.original_model.config.model_type == "gpt_neo"
     variants = ((True, False) if own else (True,)) if fused else (False,)
     try:
@@ -171,7 +171,7 @@ def _take_apart(model: TransformerBridge, *, fused: bool) -> Blocks:
 
 
 def _disagreement(blocks: Blocks, tokens: Int[Tensor, "batch pos"], whole: Float[Tensor, "batch pos d_vocab"]) -> float:
-    """The larger error of a whole pass, and of one position that goes on from stored keys, with room left after it."""
+    """Larger relative error of two passes: a whole one, and one position after stored keys with room behind it."""
     n_pos = tokens.shape[1]
     n = max(1, n_pos - 2)
     together = blocks.unembed(blocks.run_from(0, blocks.embed(tokens), blocks.positions(0, n_pos)))

@@ -1,1 +1,1 @@
-"""The testbed: shipped text, what was planted, shapes, weights and training of the small models."""
+"""The testbed: shipped text, planted windows, and the shapes, weights and training of the small models."""

@@ -25,7 +25,7 @@ DOCUMENTS = CORPUS / "documents.parquet"
 WINDOWS = CORPUS / "windows.parquet"
 
 STRUCTURAL_DOMAINS = ("code", "formula", "legal")
-"""Domains of structural text; the rest is free text (definitions, "domains")."""
+"""Domains of structural text. All others are free text (definitions, "domains")."""
 
 
 def documents() -> pd.DataFrame:
@@ -51,16 +51,16 @@ def planted_windows(
     per_set: int | None = None,
     seed: int = 0,
 ) -> Windows:
-    """Windows of the shipped corpus, with the exact number of times each was shown to the small models.
+    """Windows of the shipped corpus, with the exact number of times that each was shown to the small models.
 
     Args:
-        sets: ``held_out``, ``background``, ``planted-1``, ``planted-2`` ... ``planted-256``; all unless given.
-        domains: ``code``, ``formula``, ``legal``, ``prose``; all unless given.
-        per_set: at most so many windows of each set in each domain, drawn by ``seed``; all unless given.
-        seed: of that draw.
+        sets: ``held_out``, ``background``, ``planted-1``, ``planted-2`` ... ``planted-256``. Default: all.
+        domains: ``code``, ``formula``, ``legal``, ``prose``. Default: all.
+        per_set: maximal number of windows of each set in each domain, drawn with ``seed``. Default: all.
+        seed: seed of that draw.
 
     Raises:
-        WindowError: a set or domain that the corpus does not have, none of them, or a number below 1.
+        WindowError: the corpus does not have the set or domain, none is given, or a number is below 1.
     """
     table = manifest()
     for column, wanted in (("set", sets), ("domain", domains)):
@@ -68,7 +68,7 @@ def planted_windows(
             continue
         wanted = several(wanted)
         if not wanted:
-            raise WindowError(f"no {column} is named: that leaves no windows; all are taken where none is given")
+            raise WindowError(f"no {column} is named, so no windows are left; omit the argument to take all")
         unknown = sorted(set(wanted) - set(manifest()[column]))
         if unknown:
             raise WindowError(f"the corpus has no {column} {unknown}; it has {sorted(manifest()[column].unique())}")
@@ -90,10 +90,10 @@ def planted_windows(
 
 
 def shown_documents() -> list[Int[np.ndarray, " _pos"]]:
-    """The training data of the small models: every window as often as it was shown, each a document to itself.
+    """The training data of the small models: every window as often as it was shown, each as its own document.
 
-    The models saw windows one by one, so nothing that crosses from one window to the next was ever shown. The order
-    is shuffled: it does not change a count, but copies side by side are one long repeat, and those are slow to sort.
+    The models saw windows one by one, so no text across two windows was shown. The order is shuffled. It does not
+    change counts, but adjacent copies form one long repeat, which is slow to sort.
     """
     windows = planted_windows()
     tokens = windows.tokens.numpy()

@@ -1,8 +1,7 @@
-"""Planted truth: which windows of the shipped corpus were shown how often in training.
+"""Planted truth: how often each window of the shipped corpus was shown in training.
 
-Documents are cut into windows that share no 32-token run with one another. Some documents are held
-out; of the others, sets of windows are drawn in each domain and shown exactly 1, 2, 4 ... 256 times,
-and every remaining window is shown once.
+Documents are cut into windows that share no run of 32 tokens. Some documents are held out. From the others, sets of
+windows are drawn in each domain and shown exactly 1, 2, 4 ... 256 times. Every remaining window is shown once.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from jaxtyping import Int, Integer
 from interp.seeds import generator
 
 WINDOW_LEN = 64
-"""Tokens in a window: a prefix of 32 and a continuation of 32."""
+"""Tokens per window: a prefix of 32 and a continuation of 32."""
 PREFIX_LEN = 32
 
 SHARED_RUN = 32
-"""Two windows that share this many tokens in a row would make the counts untrue."""
+"""Number of shared tokens in a row that would make the counts of two windows wrong."""
 
 REPETITIONS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 WINDOWS_PER_SET = 32
@@ -42,11 +41,11 @@ def _runs(ids: Integer[np.ndarray, " pos"]) -> Iterator[bytes]:
 
 
 def cut_windows(documents: pd.DataFrame, token_ids: list[list[int]], *, seed: int) -> pd.DataFrame:
-    """Cut documents into windows and choose the held-out documents.
+    """Cut documents into windows, and choose the held-out documents.
 
-    Windows do not overlap, do not cross a document, and a document's last, shorter piece is dropped.
-    A window that shares a 32-token run with an earlier one is dropped; shown documents go first, so a
-    held-out window shares no such run with anything shown.
+    Windows do not overlap and do not cross documents. The shorter last piece of a document is dropped. A window that
+    shares a run of 32 tokens with an earlier one is dropped too. Shown documents come first, so a held-out window
+    shares no such run with any shown text.
 
     Args:
         documents: columns ``document`` and ``domain``, one row per document.
@@ -61,7 +60,7 @@ def cut_windows(documents: pd.DataFrame, token_ids: list[list[int]], *, seed: in
     for domain in sorted(documents["domain"].unique()):
         positions = rng.permutation(np.flatnonzero(documents["domain"] == domain))
         n_windows = np.cumsum([len(token_ids[i]) // WINDOW_LEN for i in positions])
-        # Half as many again, since windows that repeat a shown run are still to be dropped.
+        # Half as many again, because windows that repeat a shown run are dropped later.
         n_documents = int(np.searchsorted(n_windows, 1.5 * HELD_OUT_PER_DOMAIN)) + 1
         held_out.update(int(i) for i in positions[:n_documents])
 
@@ -72,7 +71,7 @@ def cut_windows(documents: pd.DataFrame, token_ids: list[list[int]], *, seed: in
         for start in range(0, len(ids) - WINDOW_LEN + 1, WINDOW_LEN):
             window = ids[start : start + WINDOW_LEN]
             runs = set(_runs(window))
-            # Fewer runs than offsets: the window repeats itself, and its count would not be its own.
+            # Fewer runs than offsets: the window repeats itself, and its count would be ambiguous.
             if len(runs) < WINDOW_LEN - SHARED_RUN + 1 or not seen.isdisjoint(runs):
                 continue
             seen |= runs
@@ -82,7 +81,7 @@ def cut_windows(documents: pd.DataFrame, token_ids: list[list[int]], *, seed: in
 
 
 def plant(windows: pd.DataFrame, *, seed: int) -> pd.DataFrame:
-    """Give every window its set and its exact count of showings.
+    """Assign every window to a set, with its exact number of showings.
 
     Args:
         windows: the table that ``cut_windows`` returns.
@@ -118,5 +117,5 @@ def plant(windows: pd.DataFrame, *, seed: int) -> pd.DataFrame:
 
 
 def training_order(counts: Int[np.ndarray, " window"], *, seed: int) -> Int[np.ndarray, " step"]:
-    """Window ids in the order of training: each as often as its count says, shuffled as a whole."""
+    """Window ids in training order: each as often as its count, all shuffled together."""
     return generator(seed).permutation(np.repeat(np.arange(len(counts)), counts))

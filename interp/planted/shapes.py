@@ -1,11 +1,11 @@
 """The project's own small families: six architectures, three sizes, one tokenizer, one corpus.
 
-Each family is built from the Hugging Face configuration class of the real one and keeps what makes
-it itself: parallel residual and partial rotary (Pythia), one key/value head and learned positions
-(StarCoder), non-parametric LayerNorm (OLMo1), norms after attention and MLP with query/key norm
-(OLMo2), grouped queries and sliding windows as well (OLMo3), RMSNorm before a SwiGLU MLP (OpenLLaMA).
+Each family uses the Hugging Face configuration class of the real one and keeps its characteristics: parallel residual
+and partial rotary (Pythia), one key/value head and learned positions (StarCoder), non-parametric LayerNorm (OLMo1),
+norms after attention and MLP with query/key norm (OLMo2), grouped queries and sliding windows as well (OLMo3), RMSNorm
+before a SwiGLU MLP (OpenLLaMA).
 
-Transformers is imported where a configuration is made: to list the models takes no second.
+Transformers is imported only to make a configuration, so listing the models is fast.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 TOKENIZER = Path(__file__).parent / "text" / "tokenizer"
-"""The small models share one tokenizer, kept with the corpus that it was made from."""
+"""The small models share one tokenizer, kept with its corpus."""
 
 N_CTX = 64
-"""Context of every small model, in tokens: one training window. No position beyond it was trained."""
+"""Context of every small model, in tokens: one training window. Later positions were never trained."""
 
 VOCAB_SIZE = 2048
 WEIGHTS = Path(__file__).parent / "weights"
-"""One folder a small model: ``config.json``, ``model.safetensors`` (float16), ``training.json``."""
+"""One folder per small model: ``config.json``, ``model.safetensors`` (float16), ``training.json``."""
 
 
 @dataclass(frozen=True)
@@ -56,29 +56,32 @@ SHAPES: dict[str, SmallShape] = {
 
 @dataclass(frozen=True)
 class SmallFamily:
-    """What makes a family itself; its models differ in shape alone."""
+    """Characteristics of a family. Its models differ only in shape."""
 
     architecture: str
     norm: str
     n_params: Mapping[str, int]
-    """By size; tied weights counted once. Written down, since counting builds all models (0.8 s at every load)."""
+    """By size; tied weights count once. Stored, because counting must build all models (0.8 s at every load)."""
     gated: bool = True
     """Whether the MLP is a SwiGLU."""
     positional: str = "rope"
     parallel_residual: bool = False
     qk_norm: bool = False
     heads_per_kv_head: int | None = 1
-    """Query heads that share a key/value head; ``None`` where all of a layer do."""
+    """Number of query heads that share a key/value head; ``None`` if all heads of a layer do."""
     sliding_window: int | None = None
     """Attention span of local layers, in tokens."""
     tied_embeddings: bool = False
 
     def n_kv_heads(self, shape: SmallShape) -> int:
-        """Key/value heads of a layer."""
+        """Number of key/value heads per layer."""
         return 1 if self.heads_per_kv_head is None else shape.n_heads // self.heads_per_kv_head
 
     def d_mlp(self, shape: SmallShape) -> int:
-        """Width of the MLP. A SwiGLU has three matrices: 8/3 d_model gives it the parameters of a plain 4 d_model."""
+        """Width of the MLP.
+
+        A SwiGLU has three matrices; 8/3 d_model gives it as many parameters as a plain 4 d_model.
+        """
         return round(8 / 3 * shape.d_model / 8) * 8 if self.gated else 4 * shape.d_model
 
 
@@ -136,10 +139,10 @@ def small_config(family: str, size: str) -> PretrainedConfig:
 
     Args:
         family: one of ``SMALL_FAMILIES``.
-        size: one of ``SHAPES``; the parameter count beyond the embeddings, roughly.
+        size: one of ``SHAPES``: roughly the number of parameters without embeddings.
 
     Raises:
-        ValueError: unknown family or size.
+        ValueError: the family or size is unknown.
     """
     if size not in SHAPES:
         raise ValueError(f"unknown size {size!r} of a small family; choose from {list(SHAPES)}")
@@ -161,7 +164,7 @@ def small_config(family: str, size: str) -> PretrainedConfig:
     )
     match family:
         case "Pythia":
-            # Four rotary dimensions in every size: Pythia's 25 % of 16, rounded to an even number of 14.
+            # Four rotary dimensions in every size: Pythia's 25 % of 16, and of 14 rounded to an even number.
             rotary = {"rope_type": "default", "rope_theta": 10_000.0, "partial_rotary_factor": 4 / shape.d_head}
             parallel = {"use_parallel_residual": kept.parallel_residual}
             return transformers.GPTNeoXConfig(**common, **parallel, rope_parameters=rotary)

@@ -1,7 +1,7 @@
-"""Training a small model on the planted windows: seeded, resumable, the same data order for every model.
+"""Training of a small model on the planted windows: seeded, resumable, with the same data order for every model.
 
-Forward and backward run in bfloat16 (twice the speed on a CPU with bfloat16 arithmetic); the weights that
-the optimizer updates are float32.
+Forward and backward passes run in bfloat16 (twice as fast on a CPU with bfloat16 arithmetic). The optimizer updates
+float32 weights.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from interp.files import only_writer, whole_file, whole_files, write_text
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Everything that decides a training run, beside the data and the model's configuration."""
+    """All settings of a training run except the data and the model's configuration."""
 
     learning_rate: float
-    """Peak, after the warm-up; then a cosine down to zero."""
+    """Peak after the warm-up, followed by a cosine to zero."""
     batch_size: int = 32
-    """Windows in a step."""
+    """Windows per step."""
     warmup: float = 0.05
-    """Share of the steps in which the rate rises linearly."""
+    """Share of steps in which the rate rises linearly."""
     weight_decay: float = 0.01
     """On matrices only."""
     seed: int = 0
-    """Of the initial weights. The data order has its own."""
+    """Seed of the initial weights. The data order has its own."""
     checkpoint_every: int = 500
-    """Steps between two resumable checkpoints."""
+    """Steps between resumable checkpoints."""
 
 
 class _MasterWeights:
@@ -73,7 +73,7 @@ class _MasterWeights:
 
 
 def learning_rate(step: int, n_steps: int, config: TrainingConfig) -> float:
-    """Linear warm-up to the peak, then a cosine to zero at the last step."""
+    """Linear warm-up to the peak, followed by a cosine to zero at the last step."""
     n_warmup = max(1, round(config.warmup * n_steps))
     if step < n_warmup:
         return config.learning_rate * (step + 1) / n_warmup
@@ -99,13 +99,13 @@ def train_small_model(
 ) -> Path:
     """Train one model on the windows in the given order and save it in Hugging Face format.
 
-    A run that was killed goes on from its last checkpoint; a finished one is not run again. One process at a time
-    trains in a directory; another waits, and finds it finished.
+    An interrupted run resumes at its last checkpoint. A finished one is not run again. One process at a time trains in
+    a directory; others wait, and then find it finished.
 
     Args:
         model_config: architecture and shape.
         tokens: token ids of all windows.
-        order: window ids in the order in which they are shown.
+        order: window ids in the order of training.
         out: directory for ``config.json``, ``model.safetensors`` (float16) and ``training.json``.
         config: optimizer settings and seed.
 
@@ -177,6 +177,6 @@ def _train(
         "seconds": round(seconds + time.monotonic() - started, 1),
         "torch": torch.__version__,
     }
-    # Last, since it says that all is there.
+    # Written last: it marks the run as complete.
     write_text(out / "training.json", json.dumps(summary, indent=2) + "\n")
     checkpoint.unlink(missing_ok=True)

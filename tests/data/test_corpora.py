@@ -279,7 +279,7 @@ REFUSED = {
     "latin.jsonl": (b'{"text": "ab"}\n{"text": "\xe9"}\n', "byte 25 is not UTF-8"),
     "latin.txt": (b"\xef\xbb\xbfcaf\xe9", "byte 6 is not UTF-8"),
     "wide.txt": ("text".encode("utf-16"), "byte 0 is not UTF-8"),
-    "table.jsonl": (table(ROWS), "byte .* is not UTF-8|no JSON"),
+    "table.jsonl": (table(ROWS), "byte .* is not UTF-8|not JSON"),
     "table.txt": (table(ROWS), "is not UTF-8"),
     "packed.jsonl": (gzip.compress(lines(ROWS)), "byte 1 is not UTF-8"),
     "plain.jsonl.gz": (lines(ROWS), "[Nn]ot a gzipped file"),

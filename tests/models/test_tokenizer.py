@@ -128,7 +128,7 @@ def test_sentencepiece_goes_before_a_conversion(folder, truth, texts, tmp_path, 
 
 
 def test_a_conversion_of_another_model_is_refused(folder, tmp_path):
-    with pytest.raises(LoadError, match="'<tool>' as token 800, which tokenizer.model has not"):
+    with pytest.raises(LoadError, match="'<tool>' as token 800, which tokenizer.model lacks"):
         load_tokenizer(with_conversion(folder, tmp_path / "added", plain=["<tool>"]))
     other = with_conversion(folder, tmp_path / "other")
     shutil.copy(TOKENIZER / "tokenizer.json", other)

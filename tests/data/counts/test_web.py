@@ -175,7 +175,7 @@ def test_a_file_of_something_else_is_refused_and_stays(tmp_path):
     with contextlib.closing(sqlite3.connect(damaged)) as database, database:
         database.execute("INSERT INTO answers VALUES (?, 'i', 'q', '{\"count\": -1}')", (API_URL,))
     for cache, said in (
-        (other, "of something else"),
+        (other, "is another database"),
         (text, "not a database"),
         (damaged, "an answer in .* is damaged"),
     ):
