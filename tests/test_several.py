@@ -139,11 +139,11 @@ def test_heads_are_pairs(as_users_run_it, models, windows):
     """One pair could be one head or a set of two: it is refused, and the message says how it is written."""
     model, two = models["Pythia"], windows.select(np.arange(2))
     for wrong in ((0, 1), [0], "0.1", [(0, 1, 2)]):
-        with pytest.raises(AblationError, match=r"is no head: give \(layer, head\) pairs, \[\(0, 1\)\]"):
+        with pytest.raises(AblationError, match=r"is not a head: give \(layer, head\) pairs, \[\(0, 1\)\]"):
             ablate_heads(model, two, heads=wrong)
-        with pytest.raises(AblationError, match="is no head"):
+        with pytest.raises(AblationError, match="is not a head"):
             cumulative_ablation(model, two, wrong)
-    with pytest.raises(AblationError, match="0 is no head"):
+    with pytest.raises(AblationError, match="0 is not a head"):
         ablate_sets(model, two, [(0, 1), (2, 3)])
     ablated = ablate_heads(model, two, heads=np.array([[0, 1]])).importance()
     assert np.argwhere(~np.isnan(ablated)).tolist() == [[0, 1]]

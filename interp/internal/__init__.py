@@ -1,1 +1,1 @@
-"""The internal level: what happens in the model when it recites."""
+"""The internal level: what happens inside the model when it reproduces memorized text."""

@@ -1,1 +1,1 @@
-"""Ablation: which attention heads carry the text."""
+"""Ablation: which attention heads carry memorized text."""

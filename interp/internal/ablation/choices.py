@@ -1,4 +1,4 @@
-"""What can be chosen about an ablation, by name. Apart from the rest: the command line must not wait for torch."""
+"""The named choices of an ablation. A module of its own, so that the command line need not import torch."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from interp.several import several
 
 
 class AblationError(InterpError, ValueError):
-    """An ablation that cannot be done, or whose result would not mean what it says."""
+    """The ablation cannot be done, or its result would be misleading."""
 
 
 Method = Literal["zero", "mean", "resample", "peer_mean"]
-"""What stands in for an ablated head; see ``interp.internal.ablation.replacement``."""
+"""The replacement of an ablated head; see ``interp.internal.ablation.replacement``."""
 
 Metric = Literal["log_prob", "rate", "score"]
-"""What its importance is measured in."""
+"""The quantity whose fall is the importance."""
 
 MeanOver = Literal["position", "all"]
-"""For ``mean``: at each position, or over all."""
+"""For ``mean``: per position, or over all positions."""
 
 Group = Literal["memorized", "unmemorized", "matched"]
-"""Windows by what the model recites of them."""
+"""Groups of windows by memorization."""
 
 
 def metrics_asked(metrics: Metric | Sequence[Metric]) -> tuple[Metric, ...]:
-    """The metrics that are asked for.
+    """The requested metrics.
 
     Raises:
-        AblationError: an unknown metric, or none at all.
+        AblationError: a metric is unknown, or none is given.
     """
     asked: tuple[Metric, ...] = several(metrics)
     if not asked or set(asked) - set(get_args(Metric)):

@@ -1,7 +1,7 @@
-"""Cumulative ablation: what is left of memorization as more and more heads are ablated together (ours).
+"""Cumulative ablation: what is left of memorization when more and more heads are ablated together (ours).
 
-The heads of largest importance are ablated first; beside it, heads in random orders, with their spread. A ranking made
-on the windows it is tested on falls too fast: rank on other windows, and give the ranking here.
+The most important heads are ablated first. Random orders of heads, with their spread, serve as a control. Rank heads on
+other windows than the tested ones: otherwise the curve falls too fast.
 
     >>> ranking = ablate_heads(model, some_windows).top(64)
     >>> curve = cumulative_ablation(model, other_windows, ranking)
@@ -34,9 +34,9 @@ from interp.stats.estimates import Estimate
 
 
 def ranking_half(windows: Windows, *, seed: int) -> Bool[np.ndarray, " window"]:
-    """The windows of every second document in a random order: to rank heads on, and test on the others.
+    """Mask of the windows of every second document, in random order. Rank heads on these, and test on the others.
 
-    Documents that share 32 tokens in a row are taken for one (``interp.data.disjoint``): no text is in both halves.
+    Documents that share 32 tokens in a row count as one (``interp.data.disjoint``), so no text is in both halves.
     """
     documents = by_text(windows)
     return np.isin(documents, generator(seed).permutation(np.unique(documents))[::2])
@@ -44,32 +44,32 @@ def ranking_half(windows: Windows, *, seed: int) -> Bool[np.ndarray, " window"]:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class CumulativeAblation(Brief):
-    """Each window by number of heads ablated: in order of importance, and in random orders."""
+    """Results of each window by number of ablated heads: in order of importance, and in random orders."""
 
     windows: Windows
     ranking: Heads
     """All heads that can be ablated, most important first."""
     n_ablated: Int[np.ndarray, " count"]
-    """Number of heads ablated at each point of the curve, ascending, from 0."""
+    """Number of ablated heads at each point of the curve, ascending from 0."""
     log_prob: Float[np.ndarray, "count window"]
-    """Mean log-probability of a continuation token, nats, most important heads ablated first."""
+    """Mean log-probability of a continuation token, nats, with the most important heads ablated first."""
     memorized: Bool[np.ndarray, "count window"]
-    """M = 1, likewise."""
+    """M = 1, in the same order."""
     random_log_prob: Float[np.ndarray, "order count window"]
     random_memorized: Bool[np.ndarray, "order count window"]
     provenance: Provenance
 
     def rates(self, *, seed: int = 0) -> list[Estimate]:
-        """Share of windows with M = 1 at each number of heads, 95 % by document."""
+        """Share of windows with M = 1 at each number of heads, with 95 % intervals by document."""
         memorized = self.memorized.T.astype(np.float64)
         return column_estimates(memorized, self.windows.document, seed=seed, trials=1)[0]
 
     def log_probs(self, *, seed: int = 0) -> list[Estimate]:
-        """Mean log-probability at each number of heads, nats a token, 95 % by document."""
+        """Mean log-probability at each number of heads, nats per token, with 95 % intervals by document."""
         return column_estimates(self.log_prob.T, self.windows.document, seed=seed, trials=0)[0]
 
     def random_rates(self) -> Float[np.ndarray, "order count"]:
-        """Rate in each random order: their spread is that of the choice of heads, not of the windows."""
+        """Rate in each random order. Their spread comes from the choice of heads, not of windows."""
         return self.random_memorized.mean(axis=-1)
 
     def random_log_probs(self) -> Float[np.ndarray, "order count"]:
@@ -77,7 +77,7 @@ class CumulativeAblation(Brief):
         return self.random_log_prob.mean(axis=-1)
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
-        """One row a metric and number of heads: what is left as an estimate, and what random orders leave.
+        """One row per metric and number of heads: what is left (an estimate), and what random orders leave.
 
         Columns ``metric`` (``rate`` or ``log_prob``), ``n_ablated``, those of an estimate (``interp.stats.columns``),
         and ``random_mean``, ``random_min`` and ``random_max`` over the random orders.
@@ -113,20 +113,20 @@ def cumulative_ablation(
     seed: int = 0,
     progress: bool = False,
 ) -> CumulativeAblation:
-    """Ablate the first heads of a ranking together, for more and more of them.
+    """Ablate the first heads of a ranking together, for growing numbers of heads.
 
     Args:
         model: a booted model.
-        windows: what is tested; other windows than the ranking was made on.
-        ranking: (layer, head) pairs, most important first; random orders are of the same heads.
-        n_ablated: numbers of heads to ablate; 0, 1, 2, 3, 4, 6, 8, 12 ... up to all unless given.
-        n_random: random orders, at least 1.
+        windows: the tested windows, different from those of the ranking.
+        ranking: (layer, head) pairs, most important first. Random orders use the same heads.
+        n_ablated: numbers of heads to ablate. Default: 0, 1, 2, 3, 4, 6, 8, 12 ... up to all.
+        n_random: number of random orders, at least 1.
         ablation, batch_size, memory_budget: as in ``ablate_heads``.
-        seed: draws the random orders.
+        seed: seed of the random orders.
         progress: show a progress bar.
 
     Raises:
-        AblationError: a number of heads beyond the ranking, and as ``ablate_sets``.
+        AblationError: a number of heads exceeds the ranking, or as ``ablate_sets``.
     """
     check_heads(model, list(ranking))
     heads: Heads = tuple((int(layer), int(head)) for layer, head in ranking)
@@ -134,9 +134,7 @@ def cumulative_ablation(
     if counts[0] < 0 or counts[-1] > len(heads):
         raise AblationError(f"numbers of heads {counts}: the ranking has {len(heads)}")
     if n_random < 1:
-        raise AblationError(
-            f"n_random={n_random}: a curve without random orders beside it says little; draw at least 1"
-        )
+        raise AblationError(f"n_random={n_random}: a curve needs random orders as a control; draw at least 1")
     rng = generator(seed)
     orders = [heads, *([heads[i] for i in rng.permutation(len(heads))] for _ in range(n_random))]
     result = ablate_sets(

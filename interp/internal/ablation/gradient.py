@@ -1,17 +1,17 @@
 """The fast estimate of head importance: the gradient in place of the ablation.
 
-Every head has a gate g. At g = 0 the head is as it is; at g = 1 its stand-in has replaced it
-(``interp.internal.ablation.replacement``). Ablating a head alone takes its gate from 0 to 1. To first order the
+Every head has a gate g. At g = 0 the head is unchanged; at g = 1 it is replaced
+(``interp.internal.ablation.replacement``). Ablating one head moves its gate from 0 to 1. To first order, the
 log-probability then falls by minus its derivative at g = 0 (attribution patching: Nanda 2023; Syed, Rager and Conmy
 2023, arXiv 2310.10348). One forward and one backward pass estimate all heads.
 
-With more steps the derivative is averaged along the line on which all gates open together (integrated gradients:
-Sundararajan, Taly and Yan 2017, arXiv 1703.01365; on heads, ours). The estimates then sum to what ablating all heads
-together costs. Each is a head's share of that, not its effect alone. A norm follows the attention in OLMo2 and OLMo3.
-With ``zero``, scaling down all heads of a layer together is undone by that norm until they are almost zero, and a few
-steps miss that last drop. Integrate ``mean`` instead.
+With more steps, the derivative is averaged along the line on which all gates open together (integrated gradients:
+Sundararajan, Taly and Yan 2017, arXiv 1703.01365; on heads, ours). The estimates then sum to the cost of ablating all
+heads together. Each is a head's share of that cost, not its effect alone. In OLMo2 and OLMo3 a norm follows the
+attention. With ``zero``, the norm undoes the scaling of all heads of a layer until they are almost zero, and a few
+steps miss the last drop. Integrate ``mean`` instead.
 
-How far to trust it is measured, not assumed: ``interp.internal.comparison.agreement``.
+``interp.internal.comparison.agreement`` measures the accuracy of the estimate.
 """
 
 from __future__ import annotations
@@ -51,19 +51,19 @@ class HeadEstimate(Brief):
     method: Method
     steps: int
     fall: Float[np.ndarray, "layer head window"]
-    """Estimate of clean minus ablated mean log-probability, nats a token."""
+    """Estimate of clean minus ablated mean log-probability, nats per token."""
     provenance: Provenance
 
     def importance(self) -> Float[np.ndarray, "layer head"]:
-        """Mean estimated fall over the windows, nats a token."""
+        """Mean estimated fall over the windows, nats per token."""
         return self.fall.mean(axis=-1)
 
     def importance_intervals(self, *, seed: int = 0) -> list[list[Estimate]]:
-        """The same with bootstrap intervals by document. They say nothing of the error of the estimate itself."""
+        """The same with bootstrap intervals by document. They do not include the error of the estimate itself."""
         return head_estimates(self.fall, self.windows.document, seed=seed, trials=0)
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
-        """One row a head: ``layer``, ``head``, ``metric`` (``log_prob``) and the estimated fall with its interval."""
+        """One row per head: ``layer``, ``head``, ``metric`` (``log_prob``) and the estimated fall with its interval."""
         return head_frame(self.importance_intervals(seed=seed)).assign(metric="log_prob")
 
 
@@ -78,20 +78,20 @@ def estimate_heads(
     memory_budget: Size | None = None,
     progress: bool = False,
 ) -> HeadEstimate:
-    """Estimate what ablating each head alone would cost in log-probability.
+    """Estimate the fall in log-probability when each head alone is ablated.
 
     Args:
         model: a booted model.
-        windows: what is tested.
+        windows: the tested windows.
         ablation: as in ``ablate_heads``.
-        steps: 1 for the gradient of the clean model; more for integrated gradients by the midpoint rule.
-        batch_size: windows in a pass; all activations of a batch are held for the backward pass.
-        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
-            smaller where they must be. Changes no value beyond rounding.
+        steps: 1 for the gradient of the clean model, more for integrated gradients by the midpoint rule.
+        batch_size: windows per pass. All activations of a batch are held for the backward pass.
+        memory_budget: approximate bytes of activations to hold at a time, or a text such as ``"2GiB"``. Batches
+            shrink to fit. Values change only by rounding.
         progress: show a bar with the time left.
 
     Raises:
-        WindowError, AblationError, ActivationError: as ``ablate_heads``; fewer than one step.
+        WindowError, AblationError, ActivationError: as ``ablate_heads``, or fewer than one step.
     """
     check_windows(model, windows)
     ablation = Ablation.of(ablation)
@@ -100,7 +100,7 @@ def estimate_heads(
     blocks = take_apart(model, windows.tokens[:1])
     replacement = ablation.prepared(model, windows, blocks.head_outputs, batch_size=batch_size)
     fall = np.zeros((len(blocks.layers), blocks.n_heads, len(windows)))
-    # The clean model itself for the plain gradient; the middles of equal steps from 0 to 1 otherwise.
+    # The clean model for the plain gradient; otherwise the midpoints of equal steps from 0 to 1.
     openings = [0.0] if steps == 1 else [(i + 0.5) / steps for i in range(steps)]
     n_layers = len(blocks.layers)
     batch_size = rows_at_once(
@@ -146,7 +146,7 @@ def gated_log_prob(
     prefix_len: int,
     donors: list[Tensor] | None = None,
 ) -> Float[Tensor, " batch"]:
-    """Mean log-probability of the continuation with every head moved to its stand-in by its gate."""
+    """Mean log-probability of the continuation with every head moved towards its replacement by its gate."""
     positions = blocks.positions(0, tokens.shape[1] - 1)
     residual = blocks.embed(tokens[:, :-1])
     for layer in range(len(blocks.layers)):

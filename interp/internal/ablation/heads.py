@@ -1,10 +1,9 @@
 """Head ablation: how much of the memorized text each attention head carries.
 
-Each head in turn is replaced, at ``hook_z`` and at all positions, by the stand-in of a method
-(``interp.internal.ablation.replacement``). Its importance is what the windows lose: rate, mean M, or mean
-log-probability of the continuation (arXiv 2603.21658, the internal level). The paper's method is ``peer_mean``. Run it
-on unmemorized windows as well (ours): that tells a head that matters for all text from one that matters for memorized
-text.
+Each head in turn is replaced at ``hook_z``, at all positions, by one of several methods
+(``interp.internal.ablation.replacement``). Its importance is the fall in rate, mean M, or mean log-probability of the
+continuation (arXiv 2603.21658, the internal level). The paper's method is ``peer_mean``. Measure unmemorized windows as
+well (ours): this separates heads that matter for all text from heads that matter for memorized text.
 
     >>> result = ablate_heads(model, windows, metrics=("log_prob", "rate"))
     >>> result.importance("log_prob"), result.top(5)
@@ -40,27 +39,27 @@ from interp.stats.ranks import ranked
 
 @dataclass(frozen=True, repr=False, eq=False)
 class HeadAblation(Brief):
-    """What each window gives, clean and with each head ablated alone."""
+    """Results of each window, clean and with each head ablated alone."""
 
     windows: Windows
     method: Method
     log_prob_clean: Float[np.ndarray, " window"]
     """Mean log-probability of a continuation token given the true tokens before it, nats, at most 0."""
     log_prob: Float[np.ndarray, "layer head window"]
-    """The same with the head ablated; NaN for a head that was not."""
+    """The same with the head ablated. NaN for heads that were not ablated."""
     memorized_clean: Bool[np.ndarray, " window"]
-    """M = 1: the argmax is right at every continuation position, which greedy decoding then also is."""
+    """M = 1: the argmax is correct at every continuation position, and so is greedy decoding."""
     memorized: Bool[np.ndarray, "layer head window"]
-    """The same with the head ablated; false for a head that was not."""
+    """The same with the head ablated. False for heads that were not ablated."""
     score_clean: Float[np.ndarray, " window"]
-    """M by greedy decoding, 0 to 1; NaN where not asked for."""
+    """M by greedy decoding, 0 to 1. NaN if not requested."""
     score: Float[np.ndarray, "layer head window"]
-    """The same, decoded with the head ablated at every position, generated ones included."""
+    """The same with the head ablated at every position, generated ones included."""
     provenance: Provenance
     token_log_prob_clean: Float[np.ndarray, "window continuation"] | None = None
-    """Log-probability of each continuation token, nats, in float32; kept where ``by_token`` was asked for."""
+    """Log-probability of each continuation token, nats, in float32. Kept with ``by_token``."""
     token_log_prob: Float[np.ndarray, "layer head window continuation"] | None = None
-    """The same with the head ablated; NaN for a head that was not."""
+    """The same with the head ablated. NaN for heads that were not ablated."""
 
     def found(self) -> str:
         """The heads of largest importance, for ``repr``."""
@@ -69,9 +68,9 @@ class HeadAblation(Brief):
         return f"{self.method}, most important heads: {', '.join(strongest)} nats a token"
 
     def falls(self, metric: Metric) -> Float[np.ndarray, "layer head window"]:
-        """What each window loses by each ablation: clean minus ablated.
+        """Fall of each window for each head: clean minus ablated.
 
-        Nats a token for ``log_prob``; between -1 and 1 for ``rate`` and ``score``.
+        In nats per token for ``log_prob``, -1 to 1 for ``rate`` and ``score``.
         """
         match metric:
             case "log_prob":
@@ -84,25 +83,25 @@ class HeadAblation(Brief):
         raise AblationError(f"unknown metric {metric!r}; choose from {', '.join(get_args(Metric))}")
 
     def token_falls(self) -> Float[np.ndarray, "layer head window continuation"]:
-        """What each continuation token loses by each ablation, nats.
+        """Fall of each continuation token for each head, nats.
 
         Its mean over the tokens is the fall in ``log_prob``.
 
         Raises:
-            AblationError: a sweep that did not keep its tokens.
+            AblationError: the sweep did not keep its tokens.
         """
         if self.token_log_prob is None or self.token_log_prob_clean is None:
-            raise AblationError("the sweep kept no tokens: ablate with by_token=True")
+            raise AblationError("the sweep kept no tokens; ablate with by_token=True")
         return self.token_log_prob_clean - self.token_log_prob
 
     def importance(self, metric: Metric = "log_prob") -> Float[np.ndarray, "layer head"]:
-        """Mean fall over the windows; above 0 where the head helps. NaN where not measured."""
+        """Mean fall over the windows. Above 0 if the head helps, NaN if not measured."""
         return self.falls(metric).mean(axis=-1)
 
     def importance_intervals(self, metric: Metric = "log_prob", *, seed: int = 0) -> list[list[Estimate]]:
         """Importance of each head (by layer, then head), with its bootstrap interval by document.
 
-        The same documents are drawn for all heads.
+        All heads use the same resampled documents.
         """
         clean = self.score_clean if metric == "score" else self.memorized_clean
         return head_estimates(
@@ -114,9 +113,9 @@ class HeadAblation(Brief):
         )
 
     def top(self, k: int, metric: Metric = "log_prob", *, seed: int = 0) -> list[tuple[int, int]]:
-        """The k (layer, head) pairs of largest importance, most important first, of those that were measured.
+        """The k most important of the measured heads, as (layer, head) pairs, most important first.
 
-        Equal heads come in a random order of ``seed``; see ``interp.stats.ranks``.
+        ``seed`` breaks ties at random; see ``interp.stats.ranks``.
         """
         if k < 1:
             raise AblationError(f"k={k}: ask for at least one head")
@@ -125,7 +124,7 @@ class HeadAblation(Brief):
         return [(int(i) // importance.shape[1], int(i) % importance.shape[1]) for i in order]
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
-        """One row a metric that was measured and a head: ``metric``, ``layer``, ``head``, and the fall as an estimate.
+        """One row per measured metric and head: ``metric``, ``layer``, ``head``, and the fall as an estimate.
 
         See ``interp.stats.columns`` for the columns of the estimate. NaN for a head that was not ablated.
         """
@@ -148,31 +147,31 @@ def ablate_heads(
     memory_budget: Size | None = None,
     progress: bool | Progress = False,
 ) -> HeadAblation:
-    """Ablate every head in turn and see what the windows lose.
+    """Ablate every head in turn, and measure what the windows lose.
 
-    Right for multi-head, grouped and multi-query attention: z is a query head's own. The true tokens are fed in, except
-    for ``score``, where what the ablated model writes is.
+    Works for multi-head, grouped and multi-query attention: z belongs to one query head. The input is the true text,
+    except for ``score``, where it is the text generated by the ablated model.
 
     Args:
         model: a booted model.
-        windows: what is tested; memorized ones for the paper's importance.
-        ablation: what stands in for a head: an ``Ablation``, or the name of a method that needs nothing more.
-        metrics: ``log_prob`` and ``rate`` come from one pass; ``score`` takes greedy decoding as well.
-        heads: (layer, head) pairs; all heads unless given.
-        by_token: keep what every continuation token loses, as the explorer shows it: 4 bytes for each token, window
-            and head, 8 MiB for 1,024 heads and 64 windows of 32 tokens.
-        batch_size: windows in a batch; fewer where the memory budget asks for it. Changes no value beyond rounding.
-        memory_budget: bytes of activations to hold at a time, roughly; weights and residual streams come on top. 64 MiB
-            unless given, twice that for ``score``.
-        progress: show a progress bar; or a function that is told how many windows were done since the last call, and
-            ends the sweep by raising.
+        windows: the tested windows. Memorized ones give the paper's importance.
+        ablation: the replacement of a head: an ``Ablation``, or the name of a method without further settings.
+        metrics: ``log_prob`` and ``rate`` come from one pass. ``score`` also needs greedy decoding.
+        heads: (layer, head) pairs. Default: all heads.
+        by_token: whether to keep the fall of every continuation token, for the explorer. Takes 4 bytes for each token,
+            window and head: 8 MiB for 1,024 heads and 64 windows of 32 tokens.
+        batch_size: windows per batch, fewer if the memory budget requires it. Values change only by rounding.
+        memory_budget: approximate bytes of activations to hold at a time, in addition to weights and residual streams.
+            Default: 64 MiB, and twice that for ``score``.
+        progress: show a progress bar. Or a function that is called with the number of windows done since the last call;
+            it can stop the sweep by raising.
 
     Raises:
-        WindowError: windows that the model cannot take.
-        AblationError: a method that cannot be applied, reference windows that overlap the tested ones, an unknown
-            metric, a head that does not exist.
-        ActivationError: NaN or infinite activations, with layer and window.
-        RestartError: a hooked model, or one whose blocks do not give what the whole gives.
+        WindowError: the model cannot take the windows.
+        AblationError: the method cannot be applied, reference windows overlap the tested ones, a metric is unknown, or
+            a head does not exist.
+        ActivationError: activations are NaN or infinite (names layer and window).
+        RestartError: the model has hooks, or its blocks do not give the whole model's logits.
     """
     check_windows(model, windows)
     ablation, metrics = Ablation.of(ablation), metrics_asked(metrics)

@@ -1,6 +1,6 @@
-"""Head ablation the plain way, kept as the reference that the fast sweep is tested and timed against.
+"""Simple head ablation: the reference for tests and timings of the fast sweep.
 
-One hooked pass of the bridge for each head; for ``score``, whole passes token by token under the hook.
+It runs one hooked pass of the bridge per head. For ``score`` it runs one whole pass per generated token.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def ablate_heads_plainly(
     metrics: Metric | Sequence[Metric] = ("log_prob", "rate"),
     batch_size: int = 64,
 ) -> HeadAblation:
-    """As ``interp.internal.ablation.heads.ablate_heads``, by one hooked pass for each head.
+    """As ``interp.internal.ablation.heads.ablate_heads``, with one hooked pass per head.
 
     Raises:
-        WindowError, AblationError, HookError: as there, and as ``checked_hooks``.
+        WindowError, AblationError, HookError: as ``ablate_heads`` and ``checked_hooks``.
     """
     ablation, metrics = Ablation.of(ablation), metrics_asked(metrics)
     names = [hook_name("hook_z", layer) for layer in range(model.cfg.n_layers)]

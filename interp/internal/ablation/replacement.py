@@ -1,6 +1,6 @@
-"""What an ablated head's output z is replaced by: the one place where ablation methods are defined.
+"""The replacement of an ablated head's output z. All ablation methods are defined here.
 
-``zero`` by nothing; ``mean`` by the head's mean over reference windows, at each position or over all of them;
+``zero`` replaces z by zero; ``mean`` by the head's mean over reference windows, per position or over all positions;
 ``resample`` by the same head's z on another window; ``peer_mean`` by the mean of the other heads of its layer at the
 same position (arXiv 2603.21658, the internal level; the others are common practice).
 """
@@ -26,18 +26,18 @@ from interp.models.identity import check_windows
 from interp.seeds import check_seed, generator
 
 HeadOutputs = Callable[[Int[Tensor, "batch pos"]], list[Tensor]]
-"""Gives z of every layer, each (batch, pos, head, d_head), on some windows."""
+"""From token ids, z of every layer, each (batch, pos, head, d_head)."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Replacement(Brief):
-    """What stands in for ablated heads of one model on some tested windows; see ``Ablation.prepared``."""
+    """The replacements of ablated heads of one model on the tested windows; see ``Ablation.prepared``."""
 
     method: Method
     mean: Float[Tensor, "layer pos head d_head"] | None = None
     """For ``mean``."""
     donors: Int[Tensor, "window pos"] | None = None
-    """For ``resample``: tokens of the window that stands in for each tested window, in their order."""
+    """For ``resample``: tokens of the donor of each tested window, in their order."""
 
     def alone(
         self,
@@ -45,7 +45,7 @@ class Replacement(Brief):
         z: Float[Tensor, "batch pos head d_head"],
         donor_z: Float[Tensor, "batch pos head d_head"] | None = None,
     ) -> Float[Tensor, "batch pos head d_head"]:
-        """For each head, what replaces its z where it alone of its layer is ablated."""
+        """Replacement of z for each head, if it alone is ablated."""
         if self.method == "peer_mean":
             total = reduce(z, "batch pos head d_head -> batch pos 1 d_head", "sum")
             return (total - z) / (z.shape[2] - 1)
@@ -62,17 +62,17 @@ class Replacement(Brief):
     ) -> Float[Tensor, "batch pos head d_head"]:
         """Outputs z of a layer, from a position on, with the heads of a set replaced.
 
-        A peer mean is over the other heads of the layer (ours).
+        A peer mean is over the heads of the layer outside the set (ours).
 
         Raises:
-            AblationError: ``peer_mean`` with no head of the layer outside the set.
+            AblationError: ``peer_mean`` has no head of the layer outside the set.
         """
         if not ablated.any():
             return z
         if self.method == "peer_mean":
             if ablated.all():
                 raise AblationError(
-                    f"peer_mean of all {len(ablated)} heads of layer {layer}: no head is left to take the mean of; "
+                    f"peer_mean of all {len(ablated)} heads of layer {layer}: no head is left for the mean; "
                     "leave one out or use another method"
                 )
             value = reduce(z[:, :, ~ablated], "batch pos kept d_head -> batch pos 1 d_head", "mean")
@@ -92,23 +92,23 @@ class Replacement(Brief):
 
 @dataclass(frozen=True, repr=False)
 class Ablation(Brief):
-    """How heads are ablated: one setting for the sweep, its reference, sets of heads, the estimate and screening.
+    """How heads are ablated. Used by the sweep, its reference, sets of heads, the estimate and screening.
 
-    ``Ablation("mean", reference=windows)``; a method that needs nothing more can be given by its name alone.
+    For example ``Ablation("mean", reference=windows)``. A method without further settings can be given by name.
 
     Raises:
-        AblationError: an unknown method, or one without the windows it needs or with windows it does not take.
+        AblationError: the method is unknown, lacks the windows it needs, or has windows it does not use.
     """
 
     method: Method = "zero"
-    """What stands in for a head; see the module."""
+    """The replacement of a head; see the module docstring."""
     reference: Windows | None = None
-    """Windows for ``mean`` (required) and ``resample``. Unless given, the tested windows of ``resample`` stand in for
-    one another, but none that shares 32 tokens in a row with the tested one, or all of a shorter window."""
+    """Windows for ``mean`` (required) and ``resample``. By default, the tested windows of ``resample`` replace one
+    another, except those that share 32 tokens in a row (or a whole shorter window) with the tested one."""
     mean_over: MeanOver = "position"
-    """For ``mean``: at each position, or over all positions of the reference windows."""
+    """For ``mean``: per position, or over all positions of the reference windows."""
     seed: int = 0
-    """For ``resample``: with a window's id, fixes its donor."""
+    """For ``resample``: determines each window's donor, together with its id."""
 
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
@@ -116,19 +116,19 @@ class Ablation(Brief):
         if self.mean_over not in get_args(MeanOver):
             raise AblationError(f"unknown mean_over {self.mean_over!r}; choose from {', '.join(get_args(MeanOver))}")
         if self.reference is not None and self.method in {"zero", "peer_mean"}:
-            raise AblationError(f"{self.method} takes no reference windows")
+            raise AblationError(f"{self.method} uses no reference windows; omit them")
         if self.reference is None and self.method == "mean":
-            raise AblationError("mean needs reference windows, other than the tested ones: give reference=")
+            raise AblationError("mean needs reference windows other than the tested ones; give reference=")
         check_seed(self.seed)
 
     @classmethod
     def of(cls, ablation: Ablation | Method) -> Ablation:
-        """The setting, where a method may stand for it by its name."""
+        """The setting, from itself or from the name of a method."""
         return ablation if isinstance(ablation, Ablation) else cls(ablation)
 
     @property
     def settings(self) -> dict[str, object]:
-        """What provenance keeps of it."""
+        """The settings for provenance."""
         return {
             "method": self.method,
             "reference": None if self.reference is None else self.reference.described,
@@ -139,23 +139,22 @@ class Ablation(Brief):
     def prepared(
         self, model: TransformerBridge, windows: Windows, head_outputs: HeadOutputs, *, batch_size: int = 64
     ) -> Replacement:
-        """Check that the method can be applied to a model and windows, and make what it needs.
+        """Check that the method can be applied to a model and windows, and prepare it.
 
         Args:
             model: the model whose heads are ablated.
             windows: the tested windows.
-            head_outputs: gives z on windows.
-            batch_size: reference windows in a pass.
+            head_outputs: computes z from token ids.
+            batch_size: reference windows per pass.
 
         Raises:
-            WindowError: windows that the model cannot take.
-            AblationError: a method without the heads or windows it needs, or reference windows that overlap the
-                tested ones.
+            WindowError: the model cannot take the windows.
+            AblationError: the method lacks the heads or windows it needs, or reference windows overlap the tested ones.
         """
         check_windows(model, windows)
         if self.method == "peer_mean" and model.cfg.n_heads < 2:
             raise AblationError(
-                f"peer_mean needs other heads in the layer; {model.cfg.model_name} has one head a layer"
+                f"peer_mean needs other heads in the layer; {model.cfg.model_name} has one head per layer"
             )
         if self.reference is not None:
             _check_reference(model, windows, self.reference)
@@ -177,7 +176,7 @@ def _check_reference(model: TransformerBridge, windows: Windows, reference: Wind
     if shared:
         raise AblationError(
             f"{len(shared)} reference windows share {run_length(reference, windows)} tokens in a row with tested ones "
-            f"(first: window {shared[0]}); a head would be replaced by what it does on the tested text itself. Leave "
+            f"(first: window {shared[0]}); a head would be replaced by its output on the tested text itself. Leave "
             "them out (interp.data.disjoint.overlapping names them)"
         )
 
@@ -187,7 +186,7 @@ def _mean(
 ) -> Float[Tensor, "layer pos head d_head"]:
     total: Tensor | float = 0.0
     for _, tokens in reference.batches(batch_size):
-        # Summed in float64, so that the batch size leaves no trace.
+        # Summed in float64, so that the batch size does not matter.
         total = total + torch.stack([z.double().sum(dim=0) for z in head_outputs(tokens)])
     mean = torch.as_tensor(total) / len(reference)
     if mean_over == "all":
@@ -198,9 +197,9 @@ def _mean(
 
 
 def _donors(windows: Windows, reference: Windows | None, seed: int) -> Int[Tensor, "window pos"]:
-    """Tokens of each window's donor, drawn from (seed, window id) alone among those that share no text with it."""
+    """Tokens of each window's donor, drawn by (seed, window id) from the windows that share no text with it."""
     pool = windows if reference is None else reference
-    # Windows of a reference share nothing with the tested ones: that is checked before.
+    # Reference windows share no text with the tested ones; this was checked before.
     barred = sharing(windows) if reference is None else [np.empty(0, dtype=np.int64)] * len(windows)
     drawn = np.empty(len(windows), dtype=np.int64)
     for i, (window, own) in enumerate(zip(windows.window, barred, strict=True)):
@@ -221,13 +220,15 @@ def check_heads(model: TransformerBridge, heads: Sequence[tuple[int, int]]) -> B
     """A set of (layer, head) pairs as a mask.
 
     Raises:
-        AblationError: a layer or head that the model does not have, one named twice, or what is no pair.
+        AblationError: the model does not have the layer or head, a head is named twice, or an entry is not a pair.
     """
     n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
     mask = torch.zeros(n_layers, n_heads, dtype=torch.bool)
     for pair in heads:
         if np.shape(pair) != (2,):
-            raise AblationError(f"{pair!r} is no head: give (layer, head) pairs, [(0, 1)] for head 1 of layer 0 alone")
+            raise AblationError(
+                f"{pair!r} is not a head: give (layer, head) pairs, [(0, 1)] for head 1 of layer 0 alone"
+            )
         layer, head = pair
         if not (0 <= layer < n_layers and 0 <= head < n_heads):
             raise AblationError(

@@ -1,12 +1,12 @@
-"""Exact importance of the heads that could be in the top set, found by the fast estimate.
+"""Exact importance of the heads that could be in the top set, selected by the fast estimate.
 
-All heads are estimated in one backward pass; the most important by estimate, and some spread over the others, are
-ablated. The largest amount by which the estimate fell short among them becomes the margin: every head whose estimate
-plus margin reaches the top set is ablated too, until none is left. The margin is observed, not proved: a head whose
-estimate falls short by more than any that was measured can be missed. (Ours.)
+One backward pass estimates all heads. The most important heads by estimate are ablated, and some of the others. The
+margin is the largest amount by which the estimate was too low among them. Every head whose estimate plus margin reaches
+the top set is ablated too, until none is left. The margin is observed, not proved: a head that is underestimated by
+more than all measured ones can be missed. (Ours.)
 
-It spares heads only where the estimate is good: a first layer whose heads it underrates by far makes a margin that
-brings in all of them, as on memorized windows of the small models.
+Screening saves time only if the estimate is good. On memorized windows of the small models, it underestimates
+first-layer heads so much that all heads are ablated.
 """
 
 from __future__ import annotations
@@ -33,34 +33,34 @@ from interp.sizes import Size
 from interp.stats.ranks import ranked, top_size
 
 N_PROBES = 6
-"""Heads ablated first beside the top ones, spread over the lower ranks: the margin is not of top heads alone."""
+"""Number of heads from the lower ranks that are ablated first with the top ones, so that the margin covers both."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Screening(Brief):
-    """The top heads, exactly, and the estimate of all."""
+    """The exact top heads, and the estimate of all heads."""
 
     estimate: HeadEstimate
     exact: HeadAblation
-    """NaN for the heads that were not ablated."""
+    """NaN for heads that were not ablated."""
     top: tuple[tuple[int, int], ...]
     """(layer, head) pairs of the top set by exact importance in log-probability, most important first."""
     margin: float
-    """Largest fall that an ablated head showed beyond its estimate, nats a token; 0 if none did."""
+    """Largest amount by which an ablated head exceeded its estimate, nats per token; 0 if none did."""
     provenance: Provenance
 
     @property
     def n_ablated(self) -> int:
-        """Heads that the exact sweep was run on."""
+        """Number of heads ablated exactly."""
         return int((~np.isnan(self.exact.importance())).sum())
 
     def agreement(self, *, seed: int = 0) -> Agreement:
-        """Of the estimate with the exact sweep, on the heads that were ablated."""
+        """Agreement of the estimate with the exact sweep, over the ablated heads."""
         documents = self.exact.windows.document
         return agreement(self.estimate.fall, self.exact.falls("log_prob"), documents=documents, seed=seed)
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
-        """The rows of the exact sweep and those of the estimate, told apart by ``by``, with ``in_top_set``.
+        """Rows of the exact sweep and of the estimate (column ``by``), with ``in_top_set``.
 
         ``by`` is ``ablation`` or ``gradient``.
         """
@@ -83,14 +83,14 @@ def screen_heads(
     seed: int = 0,
     progress: bool = False,
 ) -> Screening:
-    """Find the ``share`` most important heads by log-probability without ablating every head.
+    """Find the ``share`` of heads most important for log-probability, without ablating every head.
 
     Args:
         model: a booted model.
-        windows: what is tested.
-        share: of all heads, rounded, at least one.
+        windows: the tested windows.
+        share: share of all heads, rounded, at least one.
         ablation, metrics, batch_size, memory_budget, progress: as in ``ablate_heads``.
-        seed: the order of heads that are equal.
+        seed: breaks ties between heads.
 
     Raises:
         WindowError, AblationError, ActivationError: as ``ablate_heads``.
@@ -102,7 +102,7 @@ def screen_heads(
     estimate = estimate_heads(model, windows, ablation, batch_size=min(batch_size, 16), **how)
     guess = estimate.importance()
     order = ranked(guess, seed=seed)
-    # The top by estimate, and some spread evenly over the rest.
+    # The top heads by estimate, and some spread evenly over the rest.
     rest = order[n_top:]
     probes = rest[np.linspace(0, len(rest) - 1, min(N_PROBES, len(rest))).round().astype(int)] if len(rest) else rest
     wanted = np.isin(np.arange(guess.size), np.concatenate([order[:n_top], probes])).reshape(guess.shape)

@@ -1,7 +1,7 @@
-"""Chosen sets of heads ablated together: a few heads, a whole layer, or all above a rank.
+"""Ablation of sets of heads: a few heads, a whole layer, or all above a rank.
 
-Each set is run from its lowest layer on, at ``hook_z`` and at all positions, by the methods of single heads
-(``interp.internal.ablation.replacement``); a peer mean is over the heads of the layer outside the set.
+Each set is run from its lowest layer on. Heads are replaced at ``hook_z``, at all positions, with the methods of single
+heads (``interp.internal.ablation.replacement``). A peer mean is over the heads of the layer outside the set.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Heads = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, repr=False, eq=False)
 class SetAblation(Brief):
-    """What each window gives with each set of heads ablated. The empty set is the clean model."""
+    """Results of each window with each set of heads ablated. The empty set is the clean model."""
 
     windows: Windows
     method: Method
@@ -50,7 +50,7 @@ class SetAblation(Brief):
     memorized: Bool[np.ndarray, "set window"]
     """M = 1."""
     generated: Int[np.ndarray, "set window continuation"] | None
-    """Greedy tokens, decoded with the set ablated at every position; ``None`` where ``score`` was not asked for."""
+    """Greedy tokens, decoded with the set ablated at every position; ``None`` if ``score`` was not requested."""
     provenance: Provenance
 
     @property
@@ -60,13 +60,13 @@ class SetAblation(Brief):
 
     @property
     def score(self) -> Float[np.ndarray, "set window"]:
-        """M by greedy decoding, 0 to 1; NaN where not asked for."""
+        """M by greedy decoding, 0 to 1; NaN if not requested."""
         if self.generated is None:
             return np.full(self.memorized.shape, np.nan)
         return (self.generated == self.windows.continuation.numpy()).mean(axis=-1)
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
-        """One row a metric and set: ``metric``, ``set``, ``n_heads``, ``heads``, and what is left as an estimate.
+        """One row per metric and set: ``metric``, ``set``, ``n_heads``, ``heads``, and what is left, as an estimate.
 
         See ``interp.stats.columns`` for the columns of the estimate.
         """
@@ -110,12 +110,12 @@ def ablate_sets(
 
     Args:
         model: a booted model.
-        windows: what is tested.
-        sets: (layer, head) pairs of each set; an empty set gives the clean model.
+        windows: the tested windows.
+        sets: (layer, head) pairs of each set. An empty set gives the clean model.
         ablation, metrics, batch_size, memory_budget, progress: as in ``ablate_heads``.
 
     Raises:
-        WindowError, AblationError, ActivationError: as ``ablate_heads``; ``peer_mean`` of a whole layer.
+        WindowError, AblationError, ActivationError: as ``ablate_heads``, or ``peer_mean`` of a whole layer.
     """
     check_windows(model, windows)
     ablation, metrics = Ablation.of(ablation), metrics_asked(metrics)
@@ -166,7 +166,7 @@ def ablate_sets(
 
 
 def _residuals(blocks: Blocks, tokens: Int[Tensor, "batch pos"]) -> list[Float[Tensor, "batch shorter d_model"]]:
-    """Residual stream before each layer, without the last token, which predicts nothing that is asked for."""
+    """Residual stream before each layer, without the last token, whose prediction is not needed."""
     positions = blocks.positions(0, tokens.shape[1] - 1)
     residuals = [blocks.embed(tokens[:, :-1])]
     for layer in range(len(blocks.layers) - 1):
@@ -186,9 +186,9 @@ class _SetRun(Brief):
     def forced(
         self, clean: list[Float[Tensor, "batch pos d_model"]], *, with_store: bool
     ) -> tuple[Float[Tensor, "batch pos d_model"], list[tuple[Tensor, Tensor]]]:
-        """Residual stream after the last layer with the true tokens fed in, and all keys and values for decoding."""
+        """Residual stream after the last layer under teacher forcing, and all keys and values for decoding."""
         store = Recorder() if with_store else None
-        # Without decoding, nothing below the lowest ablated layer is needed again.
+        # Without decoding, the layers below the lowest ablated one are not needed.
         touched = self.mask.any(dim=1).nonzero().flatten()
         first = int(touched[0]) if len(touched) and store is None else 0
         positions = self.blocks.positions(0, clean[0].shape[1])
@@ -208,7 +208,7 @@ class _SetRun(Brief):
         truth: Int[Tensor, "batch continuation"],
         prefix_len: int,
     ) -> Int[Tensor, "batch continuation"]:
-        """Greedy text, run on from each window's first miss."""
+        """Greedy text, continued from each window's first miss."""
         miss = first_misses(predicted == truth)
         order = miss.argsort(stable=True)
 

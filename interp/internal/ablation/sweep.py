@@ -1,10 +1,10 @@
-"""The fast exact sweep: every head ablated in turn, with nothing computed twice that need not be.
+"""The fast exact sweep: every head ablated in turn, without repeated computations.
 
 The residual stream before each layer is computed once for a batch of windows, and so is each layer's attention. An
-ablated head changes the attention's output by (stand-in - z) times its slice of the output projection, so the heads
-of a layer are stacked on the batch axis and only what lies above the attention is run for them; the positions that
-predict the continuation alone go through the last MLP and the unembedding. Same values as one hooked pass for each
-head (``interp.internal.ablation.reference``), in another order of summation.
+ablated head changes the attention's output by (replacement - z) times its slice of the output projection. So the heads
+of a layer are stacked on the batch axis, and only the computations above the attention are run for them. Only the
+positions that predict the continuation go through the last MLP and the unembedding. The values equal those of one
+hooked pass per head (``interp.internal.ablation.reference``), up to the order of summation.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from interp.sizes import Size
 
 @dataclass(frozen=True, repr=False, eq=False)
 class SweepValues(Brief):
-    """What each window gives, clean and with each head ablated."""
+    """Results of each window, clean and with each head ablated."""
 
     log_prob_clean: Float[np.ndarray, " window"]
     memorized_clean: Bool[np.ndarray, " window"]
@@ -48,7 +48,7 @@ class SweepValues(Brief):
 
     @classmethod
     def empty(cls, n_layers: int, n_heads: int, n_windows: int, *, by_token: int | None = None) -> SweepValues:
-        """Nothing measured yet; with room for ``by_token`` tokens of each window where these are to be kept."""
+        """Values without measurements, with room for ``by_token`` tokens per window if these are kept."""
         heads = (n_layers, n_heads, n_windows)
         return cls(
             np.full(n_windows, np.nan),
@@ -62,7 +62,7 @@ class SweepValues(Brief):
         )
 
     def enter(self, log_prob: Float[np.ndarray, "*row token"], *at: Any) -> None:
-        """Enter log-probabilities of tokens at (layer, heads, windows), or at (windows,) those of the clean model."""
+        """Enter token log-probabilities at (layer, heads, windows), or those of the clean model at (windows,)."""
         clean = len(at) == 1
         mean, tokens = (
             (self.log_prob_clean, self.token_log_prob_clean) if clean else (self.log_prob, self.token_log_prob)
@@ -92,26 +92,26 @@ def sweep_heads(
     memory_budget: Size | None = None,
     progress: Progress = lambda _: None,
 ) -> SweepValues:
-    """Ablate each of the chosen heads alone; NaN for the others.
+    """Ablate each of the chosen heads alone. The others are NaN.
 
     Args:
         model: the model, for messages.
-        windows: what it is tested on.
+        windows: the tested windows.
         blocks: the model taken apart.
-        replacement: what stands in for a head.
-        heads: which heads.
-        with_score: decode greedily as well.
-        by_token: keep the log-probability of every token.
-        batch_size: windows in a batch, fewer where the budget asks for it.
+        replacement: the replacement of a head.
+        heads: mask of the heads to ablate.
+        with_score: whether to decode greedily as well.
+        by_token: whether to keep the log-probability of every token.
+        batch_size: windows per batch, fewer if the budget requires it.
         memory_budget: bytes of activations; see ``interp.engine.budget``.
-        progress: told how many heads a batch has done since the last call.
+        progress: called with the number of heads done since the last call.
 
     Raises:
-        ActivationError: NaN or infinite activations, with layer and window.
+        ActivationError: activations are NaN or infinite (names layer and window).
     """
-    n_pos = windows.tokens.shape[1] - 1  # The last token predicts nothing that is asked for.
+    n_pos = windows.tokens.shape[1] - 1  # The last token's prediction is not needed.
     n_bytes = budget(memory_budget, with_score=with_score)
-    # Rows that wait are held twice, once in the order in which they are run on; the more go together the better.
+    # Waiting rows are held twice, once sorted for decoding. Larger groups are faster.
     n_rows = rows_within(blocks, n_pos, n_bytes // 4 if with_score else n_bytes, n_stores=int(with_score))
     capacity = rows_within(blocks, n_pos, n_bytes * 3 // 4, activations=False, n_stores=2)
     positions = blocks.positions(0, n_pos)
@@ -154,7 +154,7 @@ def sweep_heads(
                     store=store,
                     keep=keep,
                 )
-                # Where the model itself fails above this layer, that layer is named.
+                # If the model itself fails above this layer, the error names that layer.
                 by_window = rearrange(last, "(head batch) ... -> batch head ...", batch=n)
                 name = f"the end of the model with a head of layer {layer} ablated,"
                 check_computed(by_window, model, tokens, name=name, windows=ids)
@@ -207,25 +207,25 @@ def _run_ablated(
     store: Recorder | None,
     keep: slice,
 ) -> Float[Tensor, "row continuation d_model"]:
-    """Residual stream after the last layer with each of the heads ablated alone; rows by head, then window.
+    """Residual stream after the last layer with each of the heads ablated alone. Rows are by head, then window.
 
     Args:
         blocks: the model.
-        layer: of the heads.
-        heads: which of them.
-        residual: before the layer.
-        projected: what the layer's heads sum to.
-        change: stand-in minus z.
-        positions: of the pass.
+        layer: layer of the heads.
+        heads: the ablated heads.
+        residual: residual stream before the layer.
+        projected: projected sum of the layer's heads.
+        change: replacement minus z.
+        positions: positions of the pass.
         store: keeps the keys and values of the layers above.
-        keep: positions that are asked for.
+        keep: positions to return.
     """
     part = blocks.layers[layer]
-    # Above the last layer no position sees another, so the others are let go before its MLP.
+    # After the last attention, positions are independent, so the others are dropped before its MLP.
     view = keep if layer == len(blocks.layers) - 1 else slice(None)
     by_head = torch.einsum("bphd,hdm->hbpm", change[:, view, heads], blocks.output_weight(layer)[heads])
     middle = residual[:, view] + part.post_norm1(projected[:, view] + by_head)
-    # A parallel MLP does not see the attention of its own layer: one is right for all heads.
+    # A parallel MLP does not see the attention of its own layer, so one result serves all heads.
     mlp = blocks.mlp(layer, residual[:, view] if part.parallel else middle)
     after = rearrange(middle + mlp, "head batch pos d_model -> (head batch) pos d_model")
     if layer == len(blocks.layers) - 1:

@@ -1,7 +1,7 @@
-"""Scores under ablation: rows whose greedy text is still to be run on wait until there are enough of them.
+"""Batches greedy decoding under ablation, for scores.
 
-Rows of all heads and layers go together, each with its own head ablated, since a decoding step costs nearly the same
-for one row as for many.
+Rows (one window, one ablated head) that still have tokens to generate are pooled across heads and layers, because a
+decoding step costs about the same for one row as for many.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ CLEAN = -1
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Waiting(Brief):
-    """Rows with a teacher-forced pass behind them."""
+    """Rows after their teacher-forced pass."""
 
     layer: Int[Tensor, " row"]
     """Layer of the ablated head, or ``CLEAN``."""
     head: Int[Tensor, " row"]
     window: Int[Tensor, " row"]
-    """Position of the window among those tested."""
+    """Position of the window among the tested ones."""
     predicted: Int[Tensor, "row continuation"]
     truth: Int[Tensor, "row continuation"]
     first_miss: Int[Tensor, " row"]
     stand_in: Float[Tensor, "row pos d_head"]
-    """What the ablated head is replaced by at each position, where that is fixed beforehand."""
+    """Replacement of the ablated head at each position, if known beforehand."""
     keys: tuple[Float[Tensor, "row key_head pos d_head"], ...]
     """Of each layer."""
     values: tuple[Float[Tensor, "row key_head pos d_head"], ...]
 
     @classmethod
     def by_first_miss(cls, many: list[Waiting]) -> Waiting:
-        """All rows of several, those that miss first in front."""
+        """The rows of several batches, sorted by their first miss."""
         order = torch.cat([w.first_miss for w in many]).argsort(stable=True)
 
         def joined(name: str) -> Any:
@@ -59,7 +59,7 @@ class Waiting(Brief):
 
 
 class WaitingRows:
-    """Collects up to ``capacity`` rows, runs them on before there are more, and hands each score to ``report``."""
+    """Collects up to ``capacity`` rows, decodes them when full, and passes each score to ``report``."""
 
     def __init__(
         self,
@@ -87,13 +87,13 @@ class WaitingRows:
         clean: dict[int, tuple[Tensor, Tensor]],
         ablated: dict[int, tuple[Tensor, Tensor]],
     ) -> None:
-        """Rows (head, window) of one teacher-forced pass; ``clean`` has the keys and values of the layers below."""
+        """Add the rows (head, window) of one teacher-forced pass. ``clean`` has the keys and values of lower layers."""
         n = len(stand_in)
         right = predicted == truth
         first_miss = first_misses(right)
         row = torch.arange(len(predicted), device=predicted.device)
         by_row = rearrange(stand_in, "batch pos head d_head -> (head batch) pos d_head")
-        # After a miss at the last token there is nothing to decode.
+        # After a miss at the last token, nothing is left to decode.
         decided = first_miss >= right.shape[1] - 1
         everything = {
             "layer": torch.full_like(row, layer),
@@ -128,7 +128,7 @@ class WaitingRows:
             self._n_waiting += len(left)
 
     def flush(self) -> None:
-        """Run on all that wait."""
+        """Decode all waiting rows."""
         if not self._waiting:
             return
         rows = Waiting.by_first_miss(self._waiting)
@@ -146,7 +146,7 @@ class WaitingRows:
                 value = others / (z.shape[2] - 1)
             else:
                 value = rows.stand_in[edited, position]
-            z[edited, 0, head] = value  # z is this step's own.
+            z[edited, 0, head] = value  # z belongs to this step only.
             return z
 
         kept = list(zip(rows.keys, rows.values, strict=True))

@@ -1,1 +1,1 @@
-"""Head maps compared: across methods, text and families."""
+"""Comparison of head maps: across methods, texts and families."""

@@ -1,9 +1,9 @@
-"""How far two importance maps of a model agree: the estimate with the exact sweep, or two ablation methods.
+"""Agreement of two importance maps of one model: the estimate with the exact sweep, or two ablation methods.
 
-Spearman's rank correlation over heads, and the Jaccard index of the two top sets (20 % of the heads) beside what random
-sets would give. The interval is over documents: both maps are averaged over the same resampled windows (ours).
-What these windows have in common, drawn twice, raises the agreement of a resample, so that with few documents the
-interval lies high and may even begin above the estimate. Ties count as ``interp.stats.ranks`` says.
+Measures Spearman's rank correlation over heads, and the Jaccard index of the two top sets (20 % of the heads) beside
+its value for random sets. The interval is over documents: both maps are averaged over the same resampled windows
+(ours). Resampling repeats documents, and repeats inflate agreement. With few documents the interval is biased upward
+and may lie wholly above the estimate. Ties count as in ``interp.stats.ranks``.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from interp.stats.ranks import ComparisonError, membership, top_size
 
 @dataclass(frozen=True, repr=False)
 class Agreement(Brief):
-    """Of two maps of the same heads."""
+    """Agreement of two maps of the same heads."""
 
     spearman: Estimate
-    """Rank correlation of the importances, -1 to 1; NaN where a map is constant."""
+    """Rank correlation of the importances, -1 to 1. NaN if a map is constant."""
     jaccard: Estimate
-    """Of the two top sets, 0 to 1; NaN where a map is constant."""
+    """Jaccard index of the two top sets, 0 to 1. NaN if a map is constant."""
     expected_jaccard: float
-    """For two random sets of that size."""
+    """Expected Jaccard index of two random sets of that size."""
     share: float
-    """Of the heads in a top set."""
+    """Share of the heads in a top set."""
     n_heads: int
 
 
@@ -44,18 +44,19 @@ def agreement(
     seed: int = 0,
     n_resamples: int | None = None,
 ) -> Agreement:
-    """Compare the mean falls of two maps on the same windows, over the heads that both have measured.
+    """Compare the mean falls of two maps on the same windows, over the heads measured in both.
 
     Args:
-        one: fall of each window for each head (``HeadAblation.falls``, ``HeadEstimate.fall``); NaN where not measured.
+        one: fall of each window for each head (``HeadAblation.falls``, ``HeadEstimate.fall``); NaN if not measured.
         other: the same from another method.
         documents: the document of each window.
-        share: of the heads in a top set.
+        share: share of the heads in a top set.
         seed: fixes the resamples.
-        n_resamples: number of resamples; as many as the documents ask for unless given.
+        n_resamples: number of resamples. By default it follows from the number of documents.
 
     Raises:
-        ComparisonError: maps of different shapes, fewer than two heads in both, no window, or a share outside 0 to 1.
+        ComparisonError: the maps differ in shape, fewer than two heads are in both, there is no window, or ``share`` is
+            outside 0 to 1.
     """
     if one.shape != other.shape or one.shape[-1] != len(documents):
         raise ComparisonError(

@@ -1,15 +1,15 @@
-"""What heads look at: where the attention goes from which the continuation is predicted (ours).
+"""What heads attend to while they predict the continuation (ours).
 
-For each head, from every position whose next token is a continuation token, the attention that goes to:
+For each head, from every position whose next token is a continuation token, the attention to:
 
-``first``      the first position of the window, where attention often rests that has nothing to do;
+``first``      the first position of the window, a common attention sink;
 ``start``      the four positions after it, the start of the prefix;
 ``rare``       rare tokens: the least frequent types of a corpus that together make up 10 % of its tokens;
 ``induction``  the token that followed the previous occurrence of the current one (Olsson et al. 2022), from
                positions whose token has occurred before; NaN for a window without one.
 
-Beside each stands what attention spread evenly over all earlier positions would give. ``entropy`` is that of the
-attention distribution, in nats. ``correlation`` relates each to the importance of heads.
+Each is given beside its value for attention spread evenly over all positions up to the current one. ``entropy`` is the
+entropy of the attention distribution, in nats. ``correlation`` relates each quantity to the importance of heads.
 """
 
 from __future__ import annotations
@@ -44,42 +44,42 @@ from interp.stats.ranks import Importance, membership
 TARGETS = ("first", "start", "rare", "induction")
 ENTROPY = "entropy"
 START = 4
-"""Positions after the first that count as the start of the prefix."""
+"""Number of positions after the first that count as the start of the prefix."""
 RARE_SHARE = 0.1
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class AttentionTargets(Brief):
-    """Attention of each head to each target, mean over the predicting positions of a window."""
+    """Attention of each head to each target: the mean over the predicting positions of a window."""
 
     share: Float[np.ndarray, "target layer head window"]
     """Attention to each of ``TARGETS``, 0 to 1."""
     uniform: Float[np.ndarray, "target window"]
     """The same for attention spread evenly over all positions up to the current one."""
     entropy: Float[np.ndarray, "layer head window"]
-    """Entropy of attention, nats; 0 looks at one position."""
+    """Entropy of attention, nats. 0: all attention is on one position."""
     windows: Windows
     provenance: Provenance
 
     def of(self, quantity: str) -> Float[np.ndarray, "layer head window"]:
-        """A target's attention or the entropy, by name."""
+        """Attention to a target, or the entropy, by name."""
         return self.entropy if quantity == ENTROPY else self.share[TARGETS.index(quantity)]
 
     def mean(self, quantity: str) -> Float[np.ndarray, "layer head"]:
-        """Mean over the windows where it is defined; NaN where none is."""
+        """Mean over the windows where it is defined. NaN if there are none."""
         values = self.of(quantity)
         measured = ~np.isnan(values)
         total = np.where(measured, values, 0).sum(axis=-1)
         return np.divide(total, measured.sum(axis=-1), out=np.full(total.shape, np.nan), where=measured.any(axis=-1))
 
     def evenly(self, quantity: str) -> float:
-        """What even attention would give a target, mean over the windows that have it; NaN for none and the entropy."""
+        """Mean value for even attention, over the windows with the target. NaN if there are none, and for entropy."""
         values = np.full(1, np.nan) if quantity == ENTROPY else self.uniform[TARGETS.index(quantity)]
         known = values[~np.isnan(values)]
         return float(known.mean()) if known.size else float("nan")
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
-        """One row a head and quantity.
+        """One row per head and quantity.
 
         Columns ``layer``, ``head``, ``target``, ``value`` with its interval by document, and ``uniform`` (NaN for the
         entropy).
@@ -97,14 +97,15 @@ class AttentionTargets(Brief):
         return pd.DataFrame(rows)
 
     def top_against_rest(self, importance: Importance, *, share: float = 0.2, seed: int = 0) -> pd.DataFrame:
-        """Mean attention of the most important heads beside that of the others, with intervals by document.
+        """Mean attention of the most important heads, and of the others, with intervals by document.
 
         Returns:
-            One row a quantity and ``heads`` (``top``, ``other``): ``value``, ``low``, ``high``, ``n``, ``n_documents``;
-            NaN for ``other`` where all heads are top ones.
+            One row per quantity and ``heads`` (``top``, ``other``): ``value``, ``low``, ``high``, ``n``,
+            ``n_documents``. NaN for ``other`` if all heads are top ones.
 
         Raises:
-            ComparisonError: as ``membership``, by which heads that tie for the last places count in both means.
+            ComparisonError: as ``membership``. Heads that tie for the last places count in both means, with its
+                weights.
         """
         top = membership(importance, share=share)
         weights = [w / w.sum() if w.any() else np.full_like(w, np.nan) for w in (top, 1 - top)]
@@ -120,13 +121,13 @@ class AttentionTargets(Brief):
     def correlation(self, importance: Importance, *, seed: int = 0, n_resamples: int | None = None) -> pd.DataFrame:
         """Spearman correlation of head importance with each quantity, over heads.
 
-        ``within_layers`` compares each head with the others of its layer only (ranks within a layer, less their mean):
-        importance and attention both change with depth, which alone correlates them. Intervals are of a bootstrap over
-        heads, and are too narrow as far as heads depend on one another.
+        ``within_layers`` compares each head only with the others of its layer (ranks within a layer, minus their mean).
+        Importance and attention both change with depth, and this alone correlates them. Intervals come from a bootstrap
+        over heads. They are too narrow if heads depend on one another.
 
         Returns:
-            One row a quantity and ``over`` (``all_heads``, ``within_layers``): ``value``, ``low``, ``high``, and ``n``,
-            the heads.
+            One row per quantity and ``over`` (``all_heads``, ``within_layers``): ``value``, ``low``, ``high``, and
+            ``n`` (heads).
         """
         layers = np.repeat(np.arange(importance.shape[0]), importance.shape[1])
         rows = []
@@ -143,8 +144,8 @@ class AttentionTargets(Brief):
 
 
 def spearman(pair: Float[np.ndarray, "2 head"], strata: Int[np.ndarray, " head"]) -> float:
-    """Spearman correlation of two rows, ranked within strata, less each stratum's mean; NaN where one is constant."""
-    # Ranks of (stratum, value), less their mean in the stratum, are ranks within it: no loop over strata.
+    """Spearman correlation of two rows, ranked within strata, minus each stratum's mean. NaN if one is constant."""
+    # Ranks of (stratum, value), minus their mean in the stratum, are ranks within it. This needs no loop over strata.
     ranks = rankdata(rankdata(pair, axis=1) + strata * (pair.shape[1] + 1), axis=1)
     sizes = np.maximum(np.bincount(strata), 1)
     ranks -= np.stack([(np.bincount(strata, row) / sizes)[strata] for row in ranks])
@@ -159,9 +160,9 @@ def _resampled_spearman(
 
 
 def rare_types(tokens: Int[Tensor, "window pos"], *, d_vocab: int, share: float) -> Bool[np.ndarray, " d_vocab"]:
-    """The least frequent token types that together make up at most ``share`` of the tokens; unseen types are rare.
+    """The least frequent token types that together make up at most ``share`` of the tokens. Unseen types are rare.
 
-    Types that occur equally often are all rare or none is.
+    Of types that occur equally often, all or none are rare.
     """
     counts = np.bincount(tokens.numpy().ravel(), minlength=d_vocab)
     occurs, which, n_types = np.unique(counts, return_inverse=True, return_counts=True)
@@ -179,7 +180,7 @@ def target_masks(
     start = ((key >= 1) & (key <= START)).expand(n_pos, n_pos)
     is_rare = torch.from_numpy(rare)[tokens][:, None, :].expand(-1, n_pos, -1)
     earlier = (tokens[:, :, None] == tokens[:, None, :]) & (key[:, None] > key)
-    # Position after the latest earlier occurrence; 0, before any such, where there is none.
+    # Position after the latest earlier occurrence; 0 if there is none.
     after = torch.where(earlier.any(-1), (earlier * key).amax(-1) + 1, -1)
     induction = after[:, :, None] == key
     masks = torch.stack([m.float().expand(len(tokens), -1, -1) for m in (first, start, is_rare, induction)])
@@ -196,21 +197,21 @@ def attention_targets(
     memory_budget: Size | None = None,
     progress: bool = False,
 ) -> AttentionTargets:
-    """Measure what each head looks at while the continuation is predicted (teacher-forced).
+    """Measure what each head attends to while the continuation is predicted (teacher-forced).
 
     Args:
-        model: the booted model.
+        model: a booted model.
         windows: windows with their true continuation.
-        corpus: windows that say which tokens are rare; the tested ones unless given.
-        batch_size: windows in a forward pass.
-        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
-            smaller where they must be. Changes no value beyond rounding.
+        corpus: windows that define which tokens are rare. Default: the tested windows.
+        batch_size: windows per forward pass.
+        memory_budget: approximate bytes of activations to hold at a time, or a text such as ``"2GiB"``. Batches
+            shrink to fit. Values change only by rounding.
         progress: show a bar with the time left.
 
     Raises:
-        WindowError: windows that the model cannot take.
-        ActivationError: attention that is not finite.
-        HookError: a model that does not show its attention pattern.
+        WindowError: the model cannot take the windows.
+        ActivationError: attention is not finite.
+        HookError: the model does not give its attention pattern.
     """
     for checked in (windows, corpus or windows):
         check_windows(model, checked)
@@ -221,15 +222,15 @@ def attention_targets(
     uniform = np.empty((len(TARGETS), len(windows)))
     entropy = np.empty((n_layers, n_heads, len(windows)))
     at = predicting(windows)
-    # The patterns of all layers, and a layer's in float64 against every target.
+    # The patterns of all layers, and those of one layer in float64 for every target.
     patterns = n_layers + 2 * (1 + len(TARGETS))
     batch_size = rows_at_once(model, windows.tokens.shape[1], batch_size, memory_budget, patterns=patterns)
     for where, tokens in in_batches(windows.batches(batch_size), len(windows), "attention", progress):
         masks = target_masks(tokens, rare, at)
-        # Only induction can be without a target: elsewhere no attention to it is a measured 0.
+        # Only induction can lack a target. For the others, no attention is a measured 0.
         has_target = torch.ones(masks.shape[:3], dtype=torch.float64)
         has_target[TARGETS.index("induction")] = masks[TARGETS.index("induction")].sum(-1).double()
-        n_queries = has_target.sum(-1)  # 0 / 0 below is the NaN of a window without any target
+        n_queries = has_target.sum(-1)  # 0 / 0 below gives the NaN of a window without a target
         seen = torch.arange(at.start + 1, at.stop + 1, dtype=torch.float64)
         uniform[:, where] = ((masks.sum(-1) / seen * has_target).sum(-1) / n_queries).numpy()
         patterns = activations(model, tokens.to(model.cfg.device), names, windows=windows.window[where])

@@ -1,15 +1,15 @@
-"""Overlap of important heads: do different kinds of memorized text rest on the same heads?
+"""Overlap of important heads: do different kinds of memorized text use the same heads?
 
-The top set of a domain is its 20 % most important heads; two domains are compared by the Jaccard index of their sets,
-and universal heads are in the top set of every domain (definitions, "overlap"; arXiv 2603.21658, internal level: 1 to
-5 %). Random sets of 20 % have an expected Jaccard of about 0.11, so each value stands beside what chance gives (ours),
-in two forms: sets drawn from all heads, and sets drawn within layers, each domain keeping how many heads of each layer
-it has. The second asks whether the same heads are shared, and not only the same layers.
+The top set of a domain is its 20 % most important heads. Two domains are compared by the Jaccard index of their top
+sets. Universal heads are in the top set of every domain (definitions, "overlap"; arXiv 2603.21658, internal level: 1 to
+5 %). Random sets of 20 % have an expected Jaccard index of about 0.11, so each value is given beside that of random
+sets (ours). There are two kinds: sets drawn from all heads, and sets drawn within layers, which keep each domain's
+number of heads per layer. The second kind tests whether domains share heads, and not only layers.
 
-Heads that tie for the last places of a top set are in it with a chance each (``interp.stats.ranks``). The Jaccard
-index is then that of the expected numbers, shared heads over heads in either with ties broken at random and apart in
-each domain; the random sets of the p-values carry the same chances, dealt to other heads. A p-value counts the observed
-sets among the random ones, so that it is never 0 (Phipson and Smyth 2010). (Ours.)
+Heads that tie for the last places of a top set are members with a probability (``interp.stats.ranks``). The Jaccard
+index is then that of the expected numbers: shared heads over heads in either set, with ties broken at random and
+independently in each domain. The random sets of the p-values carry the same probabilities, assigned to other heads. A
+p-value counts the observed sets among the random ones, so it is never 0 (Phipson and Smyth 2010). (Ours.)
 """
 
 from __future__ import annotations
@@ -34,33 +34,33 @@ Null = Literal["all_heads", "within_layers"]
 
 
 def jaccard(one: Shaped[np.ndarray, "*heads"], other: Shaped[np.ndarray, "*heads"]) -> float:
-    """Heads in both sets over heads in either, 0 to 1, of sets or of memberships; NaN if both are empty."""
+    """Heads in both sets over heads in either, 0 to 1, for sets or memberships. NaN if both are empty."""
     both = float((one * 1.0 * other).sum())
     either = float(one.sum() + other.sum()) - both
     return both / either if either else float("nan")
 
 
 def expected_jaccard(n_heads: int, n_one: int, n_other: int) -> float:
-    """Exact expected Jaccard of two random sets of these sizes among ``n_heads`` heads."""
+    """Exact expected Jaccard index of two random sets of these sizes among ``n_heads`` heads."""
     shared = np.arange(min(n_one, n_other) + 1)
     return float((hypergeom.pmf(shared, n_heads, n_one, n_other) * shared / (n_one + n_other - shared)).sum())
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Overlap(Brief):
-    """Top sets of several domains of one model, compared."""
+    """Comparison of the top sets of several domains of one model."""
 
     domains: tuple[str, ...]
     membership: Float[np.ndarray, "domain layer head"]
-    """Chance of each head to be in the domain's top set: 1 or 0, and between where heads tie for the last places."""
+    """Probability that each head is in the domain's top set: 1 or 0, or between if heads tie for the last places."""
     share: float
     pairs: pd.DataFrame
-    """One row a pair: ``one``, ``other``, ``jaccard``, and for each null ``expected_<null>`` and ``p_<null>``, the
-    share of random sets with at least that Jaccard."""
+    """One row per pair: ``one``, ``other``, ``jaccard``, and for each null ``expected_<null>`` and ``p_<null>``, the
+    share of random sets with at least that Jaccard index."""
     universal: Bool[np.ndarray, "layer head"]
-    """In the top set of every domain, however ties are broken."""
+    """Whether a head is in the top set of every domain, however ties are broken."""
     universal_share: Estimate
-    """Share of all heads, 0 to 1, with Wilson's interval over heads."""
+    """Share of universal heads, 0 to 1, with Wilson's interval over heads."""
     universal_expected: dict[Null, float]
     """The same share for random sets."""
     universal_p: dict[Null, float]
@@ -68,7 +68,7 @@ class Overlap(Brief):
 
     @property
     def top(self) -> Bool[np.ndarray, "domain layer head"]:
-        """Heads that are in the domain's top set however ties are broken."""
+        """Heads in the domain's top set, however ties are broken."""
         return _sure(self.membership)
 
     def to_frame(self) -> pd.DataFrame:
@@ -77,7 +77,7 @@ class Overlap(Brief):
 
 
 def _jaccards(member: Float[np.ndarray, "domain layer head"]) -> Float[np.ndarray, "domain domain"]:
-    """``jaccard`` of every two domains."""
+    """``jaccard`` of every pair of domains."""
     flat = member.reshape(len(member), -1)
     both = flat @ flat.T
     sizes = flat.sum(axis=1)
@@ -108,16 +108,16 @@ def overlap(
 
     Args:
         importance: importance of each head, by domain.
-        share: of the heads that make a top set.
-        n_permutations: random top sets behind each p-value; the observed ones count as one more, so none is 0.
-        seed: of the random sets.
+        share: share of the heads in a top set.
+        n_permutations: random top sets behind each p-value. The observed sets are added, so no p-value is 0.
+        seed: seed of the random sets.
 
     Raises:
-        ComparisonError: fewer than two domains, maps of different shapes, a head that was not measured, or a map that
-            gives all heads the same importance.
+        ComparisonError: there are fewer than two domains, maps differ in shape, a head was not measured, or all heads
+            of a map have the same importance.
     """
     if len(importance) < 2:
-        raise ComparisonError(f"an overlap needs two domains, there is {list(importance)}")
+        raise ComparisonError(f"an overlap needs two domains, not {list(importance)}")
     shapes = {name: values.shape for name, values in importance.items()}
     if len(set(shapes.values())) > 1:
         raise ComparisonError(
@@ -141,11 +141,11 @@ def overlap(
             drawn[i] = _jaccards(random)[one, other]
             shared[i] = _in_all(random).sum()
         table[f"expected_{null}"] = drawn.mean(axis=0)
-        # Jaccards of sets of one size take few values, and equal ones must not differ by rounding.
+        # Jaccard indices of sets of one size take few values. Equal ones must not differ by rounding.
         table[f"p_{null}"] = ((drawn >= observed - 1e-9).sum(axis=0) + 1) / (n_permutations + 1)
         expected[null] = float(shared.mean()) / universal.size
         p[null] = (int((shared >= universal.sum()).sum()) + 1) / (n_permutations + 1)
-    # Over all heads both expectations are known exactly.
+    # Over all heads, both expectations are known exactly.
     n_top = round(float(member[0].sum()))
     table["expected_all_heads"] = expected_jaccard(universal.size, n_top, n_top)
     expected["all_heads"] = float(_sure(member).mean(axis=(1, 2)).prod())

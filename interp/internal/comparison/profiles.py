@@ -1,8 +1,9 @@
-"""How one model's importance is spread over depth and over heads, with intervals by document.
+"""Distribution of one model's importance over depth and over heads, with intervals by document.
 
-The profiles that ``similarity`` compares, each as shares of the model's whole importance, and its concentration (Gini).
-The same documents are drawn for all heads. A sorted curve of noisy importance falls more steeply than the true one, and
-a resample's more steeply still: its band lies above the curve at the first heads, and so does that of Gini (ours).
+These are the profiles that ``similarity`` compares, as shares of the model's whole importance, and their concentration
+(Gini). All heads use the same resampled documents. Sorting noisy values exaggerates the slope, and resampling adds
+noise. The band of a sorted curve, and of Gini, is therefore biased upward and can lie above the curve at the first
+heads (ours).
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from interp.stats.estimates import Estimate, from_resamples, resampled_means, re
 
 
 def shares(importance: Importance, representation: Representation) -> Float[np.ndarray, " point"]:
-    """A profile over its sum of absolute values: shares of the importance; 1 / ``N_POINTS`` where it is even."""
+    """A profile divided by its sum of absolute values: shares of the importance.
+
+    An even profile is 1 / ``N_POINTS``.
+    """
     profile = depth_profile(importance) if representation == "depth" else sorted_curve(importance)
     total = float(np.abs(profile).sum())
     return profile / total if total else np.full(len(profile), np.nan)
@@ -44,17 +48,17 @@ def importance_profile(
     seed: int = 0,
     n_resamples: int | None = None,
 ) -> pd.DataFrame:
-    """Shares of importance over relative depth or over the heads from the most important, with 95 % intervals.
+    """Shares of importance over relative depth, or over heads sorted by importance, with 95 % intervals.
 
     Args:
-        falls: what each window loses by each head's ablation, all measured.
-        documents: of each window; whole documents are drawn.
+        falls: fall of each window for each head. All must be measured.
+        documents: the document of each window; the bootstrap resamples whole documents.
         representation: ``depth`` or ``sorted``.
-        seed: of the bootstrap.
-        n_resamples: number of resamples, as many as the documents ask for unless given.
+        seed: seed of the bootstrap.
+        n_resamples: number of resamples. By default it follows from the number of documents.
 
     Returns:
-        One row a point: ``at`` (0 to 1), ``value``, ``low``, ``high``, ``n`` (windows), ``n_documents``.
+        One row per point: ``at`` (0 to 1), ``value``, ``low``, ``high``, ``n`` (windows), ``n_documents``.
     """
     value = shares(falls.mean(axis=-1), representation)
     drawn = np.stack(
@@ -73,6 +77,6 @@ def concentration(
     seed: int = 0,
     n_resamples: int | None = None,
 ) -> Estimate:
-    """Gini coefficient of the heads' importance with its interval by document; see ``gini``."""
+    """Gini coefficient of the heads' importance, with its interval by document; see ``gini``."""
     drawn = np.array([gini(each) for each in _resampled(falls, documents, seed=seed, n_resamples=n_resamples)])
     return from_resamples(gini(falls.mean(axis=-1)), drawn, **resting_on(documents))

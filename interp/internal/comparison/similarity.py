@@ -1,11 +1,11 @@
-"""Family similarity: do models of one family spread memorization over their heads in the same way?
+"""Family similarity: do models of one family distribute memorization over their heads in the same way?
 
-Models differ in layers and heads, so what is comparable is compared (definitions, "family similarity"): the profile of
-importance over relative depth, the sorted importance curve, and concentration (Gini). Models are compared by the
-cosine of profiles or curves, within a family against across, with a permutation test of the family labels and
+Models differ in layers and heads, so the comparison uses the profile of importance over relative depth, the sorted
+importance curve, and concentration (Gini) (definitions, "family similarity"). Models are compared by the cosine of
+profiles or curves, within a family against across families, with a permutation test of the family labels and
 hierarchical clustering (arXiv 2603.21658, internal level: cosine about 0.9 within Pythia). Importance is mostly above
-zero and sorted curves all fall, so cosines are high between any two models, 0.99 between maps of random numbers: read
-the difference, not the level (ours).
+zero, and all sorted curves fall. So cosines are high between any two models, 0.99 between maps of random numbers:
+interpret the difference, not the level (ours).
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ from interp.stats.ranks import ComparisonError, Importance
 Representation = Literal["depth", "sorted"]
 REPRESENTATIONS: tuple[Representation, ...] = ("depth", "sorted")
 N_POINTS = 20
-"""Points of a profile or curve; more than most small models have layers, so interpolation loses nothing."""
+"""Points of a profile or curve. Small models have fewer layers, so interpolation loses nothing."""
 
 
 def depth_profile(importance: Importance, *, n_points: int = N_POINTS) -> Float[np.ndarray, " point"]:
-    """Mean importance of a layer's heads over relative depth, layer l of L at (l + 0.5) / L, interpolated linearly."""
+    """Mean importance of a layer's heads over relative depth (layer l of L at (l + 0.5) / L), interpolated linearly."""
     n_layers = len(importance)
     at = (np.arange(n_layers) + 0.5) / n_layers
     return np.interp((np.arange(n_points) + 0.5) / n_points, at, importance.mean(axis=1))
 
 
 def sorted_curve(importance: Importance, *, n_points: int = N_POINTS) -> Float[np.ndarray, " point"]:
-    """Importance from the most to the least important head over the share of heads passed, interpolated linearly."""
+    """Importance, from the most to the least important head, over the share of heads, interpolated linearly."""
     n = importance.size
     at = (np.arange(n) + 0.5) / n
     return np.interp((np.arange(n_points) + 0.5) / n_points, at, np.sort(importance, axis=None)[::-1])
 
 
 def gini(importance: Importance) -> float:
-    """Gini coefficient of the heads' importance: 0 if all share alike, (n - 1) / n if one has all.
+    """Gini coefficient of the heads' importance: 0 if all are equal, (n - 1) / n if one has all.
 
-    A head whose ablation helps has no importance here: below 0 counts as 0 (ours). NaN where no head has any.
+    Negative importance (ablation helps) counts as 0 (ours). NaN if no head has positive importance.
     """
     x = np.sort(np.clip(importance, 0, None), axis=None)
     n = len(x)
@@ -59,14 +59,14 @@ def gini(importance: Importance) -> float:
 
 
 def cosine(one: Float[np.ndarray, " point"], other: Float[np.ndarray, " point"]) -> float:
-    """Cosine of two profiles, -1 to 1; NaN where one is all zero."""
+    """Cosine of two profiles, -1 to 1. NaN if one is all zero."""
     norms = float(np.linalg.norm(one) * np.linalg.norm(other))
     return float(one @ other) / norms if norms else float("nan")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class FamilySimilarity(Brief):
-    """Cosines between models, and whether families hold together."""
+    """Cosines between models, within families and across them."""
 
     models: tuple[str, ...]
     family: tuple[str, ...]
@@ -75,28 +75,28 @@ class FamilySimilarity(Brief):
     cosine: Float[np.ndarray, "model model"]
     gini: Float[np.ndarray, " model"]
     within: Estimate
-    """Mean cosine of two compared models of one family; bootstrap over models, or families."""
+    """Mean cosine of compared pairs within a family; bootstrap over models, or families."""
     across: Estimate
-    """Mean cosine of two compared models of different families."""
+    """Mean cosine of compared pairs across families."""
     difference: Estimate
-    """Within less across."""
+    """``within`` minus ``across``."""
     p_value: float
-    """Share of random assignments of the family labels with at least that difference, the observed one among them
-    (Phipson and Smyth 2010). Assignments without a pair of each kind to compare are left out, above and below."""
+    """Share of random assignments of the family labels with at least that difference, the observed one included
+    (Phipson and Smyth 2010). Assignments without a compared pair of each kind are left out of both counts."""
     by_family: dict[str, float]
-    """Mean cosine within each family that has two models to compare."""
+    """Mean cosine within each family that has a compared pair."""
     compared: Bool[np.ndarray, "model model"]
-    """Pairs of different strata."""
+    """Pairs that are compared: those of different strata."""
     linkage: Float[np.ndarray, "merge 4"]
     """Average linkage on 1 - cosine, in scipy's form."""
 
     @property
     def order(self) -> Int[np.ndarray, " model"]:
-        """Models in the order of the dendrogram's leaves."""
+        """Models, ordered like the leaves of the dendrogram."""
         return leaves_list(self.linkage).astype(np.int64)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a pair, models as the clustering orders them: ``one other cosine same_family compared``."""
+        """One row per pair, ordered by the clustering: ``one other cosine same_family compared``."""
         i, j = (self.order[index] for index in np.triu_indices(len(self.models), 1))
         family, names = np.asarray(self.family), np.asarray(self.models)
         return pd.DataFrame(
@@ -118,15 +118,15 @@ def _contrast(
     *,
     whole_families: bool,
 ) -> tuple[float, float]:
-    """Mean cosine within and across families over the compared pairs of the models drawn.
+    """Mean cosine within and across families, over the compared pairs of the resampled models.
 
-    A model drawn twice is not compared with itself. Where whole families are drawn, one drawn twice is two families of
-    equal numbers: its own pairs count twice, and those between the two are left out.
+    A model drawn twice is not compared with itself. When families are resampled, one drawn twice counts as two
+    families: its within-family pairs weigh 2, and pairs between its two copies are ignored.
     """
     times = np.bincount(sample, minlength=len(cosines)).astype(np.float64)
     weight = np.outer(times, times) * compared
     weights = (times[:, None] * compared if whole_families else weight) * same, weight * ~same
-    # Without a pair of a kind its mean is not known: NaN, and the resample is left out.
+    # Without a pair of one kind its mean is NaN, and the resample is left out.
     within, across = (float((w * cosines).sum() / w.sum()) if w.any() else float("nan") for w in weights)
     return within, across
 
@@ -140,7 +140,7 @@ def _permuted_difference(
     n_permutations: int,
     seed: int,
 ) -> Float[np.ndarray, " permutation"]:
-    """Within less across for random assignments of the labels, each stratum keeping its own; those that have both."""
+    """Within minus across for random assignments of labels within strata. Only assignments with pairs of both kinds."""
     rng = generator(seed)
     shuffled = np.tile(codes, (n_permutations, 1))
     for stratum in np.unique(strata):
@@ -153,7 +153,7 @@ def _permuted_difference(
     pairs = compared.astype(np.float64)
     total, n_within = within(cosines * pairs), within(pairs)
     n_across = pairs.sum() - n_within
-    says = (n_within > 0) & (n_across > 0)  # without a pair of each kind an assignment says nothing
+    says = (n_within > 0) & (n_across > 0)  # the difference needs a pair of each kind
     return total[says] / n_within[says] - ((cosines * pairs).sum() - total[says]) / n_across[says]
 
 
@@ -171,23 +171,25 @@ def family_similarity(
     Args:
         importance: importance of each head, by model; shapes may differ.
         family: family of each model.
-        strata: the kind of each model that could pass for a family, such as its number of layers. Models of one
-            stratum are not compared with one another, labels are exchanged within strata only, and the bootstrap draws
-            whole families (ours): profiles of one depth are alike whatever the family, and pairs of equal depth would
-            stand on the side of ``across``.
+        strata: a property of each model that could be confused with its family, such as its number of layers. Models of
+            one stratum are not compared, labels are permuted only within strata, and the bootstrap resamples whole
+            families (ours). Without this, profiles of equal depth, which are similar in any family, would raise
+            ``across``.
         representation: ``depth`` (profile over relative depth) or ``sorted`` (sorted curve).
-        n_permutations: random assignments of the labels behind the p-value.
-        seed: of the permutations and the bootstrap.
+        n_permutations: number of random assignments behind the p-value.
+        seed: seed of the permutations and the bootstrap.
 
     Raises:
-        ComparisonError: no family with two models, fewer than two families, no such pair of different strata, or a map
-            that is incomplete or all zero.
+        ComparisonError: no family has two models, there are fewer than two families, no pair of either kind has
+            different strata, or a map is incomplete or all zero.
     """
     models = tuple(importance)
     labels = tuple(family[model] for model in models)
     _, codes = np.unique(np.asarray(labels), return_inverse=True)
     if codes.max(initial=0) < 1 or np.bincount(codes).max() < 2:
-        raise ComparisonError(f"two families, one with two models, are needed to compare within and across: {labels}")
+        raise ComparisonError(
+            f"a comparison within and across needs two families, one of them with two models: {labels}"
+        )
     for model, values in importance.items():
         if not np.isfinite(values).all() or not values.any():
             raise ComparisonError(f"the importance map of {model} is incomplete (NaN), infinite or zero throughout")
@@ -212,7 +214,7 @@ def family_similarity(
         pairs = np.triu(same & compared & (codes == code), 1)
         if pairs.any():
             by_family[str(name)] = float(cosines[pairs].mean())
-    # Over models the draw would mostly be one of strata, which differ more than families do.
+    # A bootstrap over models would mostly resample strata, which differ more than families.
     clusters = None if strata is None else np.asarray(labels)
     drawn_again = partial(bootstrap, n=len(models), seed=seed, clusters=clusters)
     distance = 1 - cosines

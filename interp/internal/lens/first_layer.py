@@ -1,11 +1,11 @@
 """First layer from which the true token's probability stays above a threshold, with censoring.
 
-For each token of a continuation: the first point of the residual stream from which p > threshold holds at every
-later point up to the last (definitions, "layer decoding"; paper, threshold 0.5). Where p does not exceed the threshold
-at the last point it never holds, and the token is censored: NaN here, not "the last layer". Averages over the
-tokens that do hold would compare different tokens in different groups, so the summary gives the share that ever
-holds, the share by layer, and the median of all tokens, infinite where fewer than half ever hold (ours). All tokens are
-followed to the same last layer, so the Kaplan-Meier curve is one minus the share by layer, and its median is this one.
+For each continuation token, this is the first point of the residual stream from which p > threshold holds at all later
+points (definitions, "layer decoding"; the paper's threshold is 0.5). If p does not exceed the threshold at the last
+point, the token is censored: NaN here, not "the last layer". Averages over the tokens that do hold would compare
+different tokens in different groups. So the summary gives the share of tokens that hold, the share by layer, and the
+median over all tokens, infinite if fewer than half hold (ours). All tokens are followed to the same last layer, so one
+minus the share by layer is the Kaplan-Meier curve, and its median is this one.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from interp.stats.estimates import (
 def first_holding(
     probability: Float[np.ndarray, "point window continuation"], depth: Float[np.ndarray, " point"], threshold: float
 ) -> Float[np.ndarray, "window continuation"]:
-    """Depth of the first point from which ``probability > threshold`` holds up to the last; NaN where it never does."""
+    """Depth of the first point from which ``probability > threshold`` holds up to the last. NaN if it never does."""
     above = probability > threshold
     holds = np.logical_and.accumulate(above[::-1], axis=0)[::-1]
-    # Points from which it holds are the last ones, so their number gives the first of them.
+    # The points from which it holds are the last ones, so their number gives the first.
     first = len(depth) - holds.sum(axis=0)
     return np.where(holds[-1], depth[np.minimum(first, len(depth) - 1)], np.nan)
 
@@ -46,18 +46,18 @@ class FirstLayer(Brief):
     """Where each token of the continuations is decided."""
 
     layer: Float[np.ndarray, "window continuation"]
-    """Layers passed when p > threshold starts to hold: 0 (embeddings) to ``n_layers``; NaN where it never holds."""
+    """Layers passed when p > threshold starts to hold: 0 (embeddings) to ``n_layers``. NaN if it never holds."""
     threshold: float
     n_layers: int
     windows: Windows
 
     def _decided(self) -> Float[np.ndarray, "window depth"]:
-        """Tokens of each window that are decided by each depth, 0 to ``n_layers``."""
+        """Share of each window's tokens decided by each depth, 0 to ``n_layers``."""
         with np.errstate(invalid="ignore"):
             return (self.layer[:, :, None] <= np.arange(self.n_layers + 1)).sum(axis=1).astype(np.float64)
 
     def _median(self, mask: Bool[np.ndarray, " window"], *, seed: int) -> Estimate:
-        """Depth by which half of the tokens are decided; a censored token is, beyond every layer that was seen."""
+        """Depth by which half of the tokens are decided. Censored tokens count as decided beyond the last layer."""
         if not mask.any():
             return NOT_MEASURED
         decided, documents = self._decided()[mask], self.windows.document[mask]
@@ -67,11 +67,11 @@ class FirstLayer(Brief):
         return from_resamples(float(median[0]), median[1:], **resting_on(documents))
 
     def summary(self, groups: Groups | None = None, *, seed: int = 0) -> pd.DataFrame:
-        """Share of tokens that ever hold, that hold before the last layer, and the median over all tokens.
+        """Share of tokens that hold, share that hold before the last layer, and the median over all tokens.
 
         Returns:
-            One row a group and ``statistic`` (``holds``, ``holds_before_last``, ``median``): ``value``, ``low``,
-            ``high``, ``n`` (windows), ``n_documents``. A median is in layers, infinite where fewer than half hold.
+            One row per group and ``statistic`` (``holds``, ``holds_before_last``, ``median``): ``value``, ``low``,
+            ``high``, ``n`` (windows), ``n_documents``. The median is in layers, and infinite if fewer than half hold.
         """
         rows = []
         for group, mask in group_masks(groups, len(self.windows)).items():

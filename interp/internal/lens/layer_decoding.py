@@ -1,4 +1,4 @@
-"""Result of layer decoding, with its curves and first layers. Measured by ``lens`` and ``tuned_lens``."""
+"""Result of layer decoding, with its curves and first layers. ``logit_lens`` and ``tuned_lens`` measure it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class LayerDecoding(Brief):
     """Decoded next-token distributions at the points of the residual stream."""
 
     point: tuple[str, ...]
-    """Hook name of each point, in the order of the computation; the last is the output of the last layer."""
+    """Hook name of each point, in order of computation. The last is the output of the last layer."""
     depth: Float[np.ndarray, " point"]
     """Layers passed: 0 for the embeddings, l + 0.5 after the attention of layer l (0-based), l + 1 after layer l."""
     log_prob: Float[np.ndarray, "point window continuation"]
-    """Log-probability of the true token, nats, at most 0. NaN at a point that the model does not have."""
+    """Log-probability of the true token, nats, at most 0. NaN at points that the model lacks."""
     rank: Float[np.ndarray, "point window continuation"]
-    """Tokens with a higher logit than the true one, and half of those with the same: 0 (top) to d_vocab - 1."""
+    """Number of tokens with a higher logit than the true one, plus half of the ties: 0 (top) to d_vocab - 1."""
     entropy: Float[np.ndarray, "point window continuation"]
     """Entropy of the decoded distribution, nats, 0 to log(d_vocab)."""
     kl: Float[np.ndarray, "point window continuation"]
@@ -55,31 +55,31 @@ class LayerDecoding(Brief):
 
     @property
     def probability(self) -> Float[np.ndarray, "point window continuation"]:
-        """Probability of the true token, 0 to 1; 1 / d_vocab is what a uniform guess gives."""
+        """Probability of the true token, 0 to 1. A uniform guess gives 1 / d_vocab."""
         return np.exp(self.log_prob)
 
     @property
     def after_layer(self) -> Bool[np.ndarray, " point"]:
-        """Points before the first layer and after a whole layer, without those after attention."""
+        """Mask of the points before the first layer and after whole layers, without those after attention."""
         return self.depth == np.floor(self.depth)
 
     def curves(self, quantity: Quantity, *, groups: Groups | None = None, seed: int = 0) -> pd.DataFrame:
         """Mean of a quantity over continuation tokens and windows, by group and point, with intervals by document.
 
         Args:
-            quantity: one of ``QUANTITIES``. Ranks span orders of magnitude: their mean is geometric, of rank + 1.
-            groups: masks over the windows by name, as ``memorization_groups`` returns; all windows unless given.
-            seed: of the bootstrap.
+            quantity: one of ``QUANTITIES``. Ranks span orders of magnitude, so their mean is geometric, of rank + 1.
+            groups: masks over the windows by name, as from ``memorization_groups``. Default: all windows.
+            seed: seed of the bootstrap.
 
         Returns:
-            One row a group and point: ``group``, ``point``, ``depth``, ``relative_depth``, ``value``, ``low``,
+            One row per group and point: ``group``, ``point``, ``depth``, ``relative_depth``, ``value``, ``low``,
             ``high``, ``n``, ``n_documents``.
         """
         points: Points = {"point": self.point, "depth": self.depth, "relative_depth": self.depth / self.n_layers}
         return self._means(quantity, self._averaged(quantity).mean(axis=2).T, points, groups, seed)
 
     def curves_by_position(self, quantity: Quantity, *, groups: Groups | None = None, seed: int = 0) -> pd.DataFrame:
-        """As ``curves``, with a mean for each continuation token: the column ``position`` is its place, 0 the first."""
+        """As ``curves``, for each continuation token separately: ``position`` counts from 0."""
         values = self._averaged(quantity)
         n_points, _, n_tokens = values.shape
         depth = np.repeat(self.depth, n_tokens)
@@ -110,16 +110,16 @@ class LayerDecoding(Brief):
         return frame
 
     def first_layer(self, threshold: float = 0.5) -> FirstLayer:
-        """First layer from which p > ``threshold`` holds up to the last, for each token; see ``FirstLayer``.
+        """First layer from which p > ``threshold`` holds to the end, for each token; see ``FirstLayer``.
 
         Raises:
-            WindowError: a threshold that is not a probability below 1, or log-probabilities that were not measured.
+            WindowError: the threshold is not a probability below 1, or log-probabilities were not measured.
         """
         if not 0 <= threshold < 1:
             raise WindowError(f"threshold={threshold} is not a probability below 1")
         layers = self.after_layer
         if np.isnan(self.log_prob[layers]).any():
-            raise WindowError("log-probabilities after a whole layer are NaN: whether they hold there is not known")
+            raise WindowError("log-probabilities after a whole layer are NaN, so the first layer is not known")
         return FirstLayer(
             layer=first_holding(self.probability[layers], self.depth[layers], threshold),
             threshold=threshold,
@@ -128,7 +128,7 @@ class LayerDecoding(Brief):
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a point, window and continuation token, with every quantity."""
+        """One row per point, window and continuation token, with every quantity."""
         at = np.indices(self.log_prob.shape).reshape(3, -1)
         index = {
             "point": np.asarray(self.point, dtype=object)[at[0]],

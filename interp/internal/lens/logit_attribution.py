@@ -1,10 +1,10 @@
 """Direct logit attribution: what each part of the model adds to the logit of the true token.
 
-The residual stream after the last layer is a sum of embedding, positions, heads, attention biases and MLPs; the final
-norm, with its scale held at that of the run, and the unembedding are linear in it. So each part has a share of the
-logit, and the shares sum to it (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Wang et al.
-2022, arXiv 2211.00593). Where a norm follows the attention (OLMo2, OLMo3) its scale too is held at that of the run and
-heads are told apart through it. Only direct paths count: what a head does by way of later layers is their share.
+The residual stream after the last layer is the sum of embedding, positions, heads, attention biases and MLPs. The
+unembedding is linear, and so is the final norm if its scale is fixed at that of the run. So each part has a share of
+the logit, and the shares sum to it (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Wang et
+al. 2022, arXiv 2211.00593). If a norm follows the attention (OLMo2, OLMo3), its scale is fixed too, so that heads can
+be separated through it. Only direct paths count: the effect of a head through later layers belongs to those layers.
 
     >>> result = logit_attribution(model, windows)
     >>> result.to_frame().nlargest(5, "value")
@@ -40,7 +40,7 @@ from interp.stats.curves import column_estimates
 
 
 class AttributionError(InterpError, RuntimeError):
-    """Parts that do not sum to the logit."""
+    """The shares do not sum to the logit."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -49,16 +49,16 @@ class LogitAttribution(Brief):
 
     windows: Windows
     logit: Float[np.ndarray, "window continuation"]
-    """Of each true continuation token, given the true tokens before it; what the shares sum to."""
+    """Logit of each true continuation token given the true tokens before it: the sum of all shares."""
     embedding: Float[np.ndarray, "window continuation"]
     position: Float[np.ndarray, "window continuation"]
-    """Learned position embedding; 0 in models without one."""
+    """Learned position embedding; 0 in models without it."""
     head: Float[np.ndarray, "layer head window continuation"]
     attention_bias: Float[np.ndarray, "layer window continuation"]
-    """Bias of the output projection; 0 where there is none."""
+    """Bias of the output projection; 0 if there is none."""
     mlp: Float[np.ndarray, "layer window continuation"]
     bias: Float[np.ndarray, "window continuation"]
-    """Bias of the final norm and of the unembedding."""
+    """Biases of the final norm and the unembedding."""
     provenance: Provenance
 
     def total(self) -> Float[np.ndarray, "window continuation"]:
@@ -78,7 +78,7 @@ class LogitAttribution(Brief):
         yield "logit", None, None, self.logit
 
     def to_frame(self, *, seed: int = 0) -> pd.DataFrame:
-        """One row a part, and one for the logit: mean share of a continuation token, 95 % by document."""
+        """One row per part, and one for the logit: mean share per continuation token, with its interval."""
         parts = list(self._shares())
         means = np.stack([share.mean(axis=1) for *_, share in parts], axis=1)
         estimates, _ = column_estimates(means, self.windows.document, seed=seed, trials=0)
@@ -95,30 +95,30 @@ def logit_attribution(
     memory_budget: Size | None = None,
     progress: bool = False,
 ) -> LogitAttribution:
-    """Split the logit of each true continuation token into what each part of the model adds.
+    """Split the logit of each true continuation token into the shares of all parts of the model.
 
     Args:
         model: a booted model.
-        windows: whose true tokens are fed in.
-        batch_size: windows in a pass.
-        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
-            smaller where they must be. Changes no value beyond rounding.
+        windows: windows with their true continuation.
+        batch_size: windows per pass.
+        memory_budget: approximate bytes of activations to hold at a time, or a text such as ``"2GiB"``. Batches
+            shrink to fit. Values change only by rounding.
         progress: show a bar with the time left.
 
     Raises:
-        WindowError: windows that the model cannot take.
-        AttributionError: shares that do not sum to the logit, a norm that is neither RMS nor layer norm, or a model in
+        WindowError: the model cannot take the windows.
+        AttributionError: the shares do not sum to the logit, a norm is neither RMS nor layer norm, or the model is in
             half precision.
-        ActivationError: NaN or infinite logits, with the window.
+        ActivationError: logits are NaN or infinite (names the window).
     """
     check_windows(model, windows)
     blocks = take_apart(model, windows.tokens[:1])
     if blocks.dtype not in {torch.float32, torch.float64}:
         raise AttributionError(
-            f"shares in {blocks.dtype} would miss the logit by their rounding; load {model.cfg.model_name} in float32"
+            f"shares in {blocks.dtype} would not sum to the logit; load {model.cfg.model_name} in float32"
         )
     batches = []
-    # What every head, MLP and bias adds is kept.
+    # The contributions of every head, MLP and bias are kept.
     residuals = len(blocks.layers) * (blocks.n_heads + 3)
     batch_size = rows_at_once(model, windows.tokens.shape[1], batch_size, memory_budget, residuals=residuals)
     for where, tokens in in_batches(windows.batches(batch_size), len(windows), "attribution", progress):
@@ -127,7 +127,7 @@ def logit_attribution(
         check_computed(residual, model, tokens, name="the last residual stream", windows=windows.window[where])
         shares = _shares(blocks, tokens, keep, residual, added)
         batches.append({name: share.double().cpu().numpy() for name, share in shares.items()})
-    # The windows are the last axis but one of every share.
+    # The windows are the second-to-last axis of every share.
     result = LogitAttribution(
         windows=windows,
         **{name: np.concatenate([batch[name] for batch in batches], axis=-2) for name in batches[0]},
@@ -135,24 +135,24 @@ def logit_attribution(
     )
     error = float(np.abs(result.total() - result.logit).max())
     size = max(1.0, float(np.abs(result.head).max()), float(np.abs(result.mlp).max()))
-    # Rounding of many terms; some norms compute in float32 even in a float64 model.
+    # Rounding of many terms. Some norms compute in float32 even in a float64 model.
     allowed = 100 * max(torch.finfo(blocks.dtype).eps, torch.finfo(torch.float32).eps) * size * len(blocks.layers)
     if not error <= allowed:
         raise AttributionError(
             f"the shares of {model.cfg.model_name} miss the logit by {error:.3g} (at most {allowed:.3g} is rounding); "
-            "a part of this model is not accounted for"
+            "some part of this model is missing from the sum"
         )
     return result
 
 
 Added = list[tuple[Float[Tensor, "batch continuation head d_head"], Tensor, Tensor]]
-"""Of each layer: z, its projection, and what the MLP adds, each (batch, continuation, ...)."""
+"""For each layer: z, its projection, and the MLP's contribution, each (batch, continuation, ...)."""
 
 
 def _run(
     blocks: Blocks, tokens: Int[Tensor, "batch pos"], keep: slice
 ) -> tuple[Float[Tensor, "batch continuation d_model"], Added]:
-    """The last residual stream at the predicting positions, and what each layer added to it."""
+    """The last residual stream at the predicting positions, and each layer's contributions to it."""
     positions = blocks.positions(0, tokens.shape[1] - 1)
     residual = blocks.embed(tokens[:, :-1])
     added: Added = []
@@ -173,7 +173,7 @@ def _shares(
     last: Float[Tensor, "batch continuation d_model"],
     added: Added,
 ) -> dict[str, Float[Tensor, ...]]:
-    """All shares on some windows; axes as in ``LogitAttribution``."""
+    """All shares of a batch, with axes as in ``LogitAttribution``."""
     truth = tokens[:, keep.start + 1 :].to(blocks.device)
     embedding = blocks.embed_module(tokens[:, :-1].to(blocks.device))
     unembed = blocks.unembed_module
@@ -202,11 +202,11 @@ def _shares(
 def _through(
     norm: nn.Module, x: Float[Tensor, "batch pos d_model"], direction: Float[Tensor, "batch pos d_model"]
 ) -> tuple[Float[Tensor, "batch pos d_model"], Float[Tensor, "batch pos"]]:
-    """Pull a direction back through a norm whose scale is held at that of ``x``.
+    """Pull a direction back through a norm with its scale fixed at that of ``x``.
 
     Returns:
-        The direction d such that <direction, norm(c)> = <d, c> + constant for every part c of x, and the constant,
-        which is that of the norm's bias.
+        The direction d such that <direction, norm(c)> = <d, c> + constant for every part c of x, and the constant, from
+        the norm's bias.
     """
     if isinstance(norm, nn.Identity):
         return direction, torch.zeros_like(direction[..., 0])
@@ -217,7 +217,7 @@ def _through(
     for centred in (False, True):
         plain = x - x.mean(dim=-1, keepdim=True) if centred else x
         plain = plain if weight is None else plain * weight
-        # The scale that makes the norm linear, read off its output, so that each norm's own epsilon is in it.
+        # The scale is computed from the norm's output, so it contains each norm's own epsilon.
         scale = (out * plain).sum(dim=-1, keepdim=True) / (plain * plain).sum(dim=-1, keepdim=True)
         if torch.allclose(scale * plain, out, rtol=1e-3, atol=1e-3 * float(out.detach().abs().max())):
             pulled = scale * weighted

@@ -1,9 +1,9 @@
-"""Layer decoding: what each layer's residual stream already says about the next token.
+"""Layer decoding: the next token as decoded from each layer's residual stream.
 
 The model's own final norm and unembedding are applied to the residual stream before the first layer and after every
-layer (logit lens, nostalgebraist 2020; paper arXiv 2603.21658, internal level; definitions, "layer decoding"). For each
-true token of the continuation: its log-probability and rank, the entropy of the decoded distribution, and
-the divergence KL(final || layer), in nats. At the last point all equal the model's own output.
+layer (logit lens, nostalgebraist 2020; paper arXiv 2603.21658, internal level; definitions, "layer decoding"). This
+gives, for each true continuation token, its log-probability and rank, the entropy of the decoded distribution, and the
+divergence KL(final || layer), in nats. The last point equals the model's own output.
 
     decoding = logit_lens(model, windows)
     decoding.curves("probability", groups={"memorized": score == 1, "unmemorized": score == 0})
@@ -33,13 +33,13 @@ from interp.results import Provenance
 from interp.sizes import Size
 
 Translate = Callable[[int, Float[Tensor, "..."]], Float[Tensor, "..."]]
-"""Moves the residual stream of a point, given its index, before it is decoded."""
+"""Transforms the residual stream of a point, given its index, before it is decoded."""
 
 
 def lens_points(model: TransformerBridge, *, after_attention: bool = False) -> dict[str, float]:
-    """Points of the residual stream in order, with their depth in layers; the names are hook names.
+    """Points of the residual stream in order: hook names with their depth in layers.
 
-    Points after attention are named also where the model has none (parallel blocks, as Pythia's).
+    Points after attention are listed even if the model has none (parallel blocks, as in Pythia).
     """
     points = {hook_name("hook_resid_pre", 0): 0.0}
     for layer in range(model.cfg.n_layers):
@@ -55,10 +55,10 @@ def predicting(windows: Windows) -> slice:
 
 
 def lens_logits(model: TransformerBridge, residual: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_vocab"]:
-    """The model's own final norm and unembedding on any residual stream; at least float32.
+    """The model's own final norm and unembedding on any residual stream, in float32 or better.
 
     Raises:
-        HookError: a model without a final norm.
+        HookError: the model has no final norm.
     """
     if not hasattr(model, "ln_final"):
         raise HookError(f"{model.cfg.model_name} has no norm before its unembedding; the lens would be wrong")
@@ -71,12 +71,12 @@ def decode(
     final: Float[Tensor, "batch continuation d_vocab"],
     truth: Int[Tensor, "batch continuation"],
 ) -> dict[str, Float[Tensor, "batch continuation"]]:
-    """Quantities of one point from its logits, the final logits and the true tokens."""
+    """Quantities of one point, from its logits, the final logits and the true tokens."""
     log_p, log_final = lens.log_softmax(-1), final.log_softmax(-1)
     true_logit = lens.gather(-1, truth[..., None])
     return {
         "log_prob": log_p.gather(-1, truth[..., None])[..., 0],
-        # The true token itself is among the equal ones.
+        # The true token itself is one of the ties.
         "rank": (lens > true_logit).sum(-1).to(lens.dtype) + ((lens == true_logit).sum(-1) - 1) / 2,
         "entropy": -(log_p.exp() * log_p).sum(-1),
         "kl": (log_final.exp() * (log_final - log_p)).sum(-1),
@@ -84,15 +84,15 @@ def decode(
 
 
 def check_lens(model: TransformerBridge, windows: Windows) -> None:
-    """Refuse a model whose logits are not its final norm and unembedding on its last residual stream.
+    """Refuse a model whose logits differ from final norm and unembedding of its last residual stream.
 
     Args:
         model: a booted model.
-        windows: what is to be decoded; the first one is tried.
+        windows: the windows to be decoded. The first one is tested.
 
     Raises:
-        HookError: logits that differ.
-        ActivationError: a residual stream that is not finite.
+        HookError: the logits differ.
+        ActivationError: a residual stream is not finite.
     """
     tokens = windows.tokens[:1].to(model.cfg.device)
     points = [hook_name("hook_resid_post", layer) for layer in range(model.cfg.n_layers)]
@@ -119,22 +119,22 @@ def logit_lens(
     """Decode every layer's residual stream at the true continuation tokens (teacher-forced).
 
     Args:
-        model: the booted model.
+        model: a booted model.
         windows: windows with their true continuation.
         after_attention: also decode between attention and MLP of each layer (``hook_resid_mid``). Parallel blocks
-            (Pythia) have no such point: NaN there.
+            (Pythia) have no such point: the values are NaN.
         batch_size: windows in one forward pass; bounds the memory, batch_size x continuation x d_vocab logits.
-        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
-            smaller where they must be. Changes no value beyond rounding.
+        memory_budget: approximate bytes of activations to hold at a time, or a text such as ``"2GiB"``. Batches
+            shrink to fit. Values change only by rounding.
         progress: show a bar with the time left.
 
     Returns:
         Values at ``n_layers + 1`` points (``2 n_layers + 1`` with ``after_attention``).
 
     Raises:
-        WindowError: windows that the model cannot take.
-        ActivationError: a residual stream that is not finite.
-        HookError: a point that does not fire, or a model whose output is not its final norm and unembedding.
+        WindowError: the model cannot take the windows.
+        ActivationError: a residual stream is not finite.
+        HookError: a point does not fire, or the model's output is not its final norm and unembedding.
     """
     points = lens_points(model, after_attention=after_attention)
     batch_size = windows_at_once(model, windows, batch_size, memory_budget, n_points=len(points))
@@ -151,8 +151,8 @@ def logit_lens(
 def windows_at_once(
     model: TransformerBridge, windows: Windows, batch_size: int, memory_budget: Size | None, *, n_points: int
 ) -> int:
-    """Windows of a pass that keeps the residual stream of each point, and decodes one point at a time."""
-    # Logits of the point and of the end, their log-probabilities and probabilities.
+    """Windows per pass, if all residual streams are kept and decoded one point at a time."""
+    # Logits of the point and of the last one, their log-probabilities and probabilities.
     unembedded = 6 * windows.continuation_len
     n_pos = windows.tokens.shape[1]
     return rows_at_once(model, n_pos, batch_size, memory_budget, residuals=n_points, unembedded=unembedded)
@@ -168,7 +168,7 @@ def decode_points(
     progress: bool = False,
     provenance: Provenance,
 ) -> LayerDecoding:
-    """Decode the residual stream at some points, after a translator where one is given; see ``logit_lens``."""
+    """Decode the residual stream at some points, after a translator if given; see ``logit_lens``."""
     check_windows(model, windows)
     check_lens(model, windows)
     present = [name for name in points if not name.endswith("hook_resid_mid") or name in model.hook_dict]

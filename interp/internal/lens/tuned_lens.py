@@ -1,10 +1,10 @@
-"""Tuned lens: an affine translator for each layer, so that early layers are read in the final layer's terms.
+"""Tuned lens: an affine translator per layer, which maps early layers to the representation of the final layer.
 
 Translator l maps a residual stream h to h + W_l h + b_l before the final norm and unembedding (Belrose et al. 2023,
-arXiv 2303.08112). It starts as the identity, where it is the plain lens, and is trained to give the final layer's
-distribution: KL(final || translated), at all positions of training windows that share no 32-token run with the tested
-ones. The last point needs none and stays the identity. Of the steps that are checked, the best on a held-out tenth of
-the training windows' documents is kept, the identity among them, so it is no worse than the plain lens there.
+arXiv 2303.08112). It starts as the identity, which is the plain lens. Training minimises KL(final || translated) at all
+positions of training windows that share no run of 32 tokens with the tested ones. The last point stays the identity. A
+tenth of the training windows' documents is held out. Of the steps that are checked on it (the identity included), the
+best is kept, so the lens is no worse than the plain one there.
 
     lens = train_tuned_lens(model, training_windows, tested=windows)
     lens.save(path); tuned_lens(model, windows, lens)
@@ -48,7 +48,7 @@ _TENSORS = "translators.safetensors"
 
 
 class TunedLensError(InterpError, ValueError):
-    """A saved lens that is damaged."""
+    """A saved lens is damaged, or belongs to another model."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -57,22 +57,23 @@ class TunedLens(Brief):
 
     point: tuple[str, ...]
     weight: Float[Tensor, "point d_model d_model"]
-    """W of each point; 0 leaves the plain lens."""
+    """W of each point. 0 gives the plain lens."""
     bias: Float[Tensor, "point d_model"]
     held_out_kl: Float[np.ndarray, "check point"]
-    """KL(final || translated) on held-out training windows, nats a token, at each check; first the plain lens."""
+    """KL(final || translated) on held-out training windows, nats per token, at each check. The first is the plain
+    lens."""
     trained_on: Int[Tensor, "window pos"]
-    """Tokens of the training windows, so that the lens is not used on them."""
+    """Tokens of the training windows, to refuse them in tests."""
     provenance: Provenance
 
     def translate(self, i: int, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
-        """The residual stream at point ``i`` in the final layer's terms."""
+        """The translated residual stream at point ``i``."""
         weight, bias = self.weight[i].to(residual), self.bias[i].to(residual)
         return residual + residual @ weight.T + bias
 
     @property
     def digest(self) -> str:
-        """Hash of the translators, for the provenance of what is read through them."""
+        """Hash of the translators, for the provenance of their results."""
         found = xxh3_128(" ".join(self.point).encode())
         for values in (self.weight, self.bias):
             found.update(values.detach().cpu().contiguous().numpy().data)
@@ -90,18 +91,20 @@ class TunedLens(Brief):
 
     @classmethod
     def load(cls, folder: Path) -> TunedLens:
-        """Read what ``save`` wrote.
+        """Load a lens that ``save`` wrote.
 
         Raises:
-            TunedLensError: translators that are damaged, or of another training than ``cfg.json`` is.
+            TunedLensError: the translators are damaged, or do not belong to ``cfg.json``.
         """
         try:
             cfg = json.loads((folder / "cfg.json").read_text(encoding="utf-8"))
             digest = cfg["sha256"]
         except (ValueError, LookupError, TypeError) as error:
-            raise TunedLensError(f"{folder / 'cfg.json'} describes no tuned lens; train the lens again") from error
+            raise TunedLensError(
+                f"{folder / 'cfg.json'} does not describe a tuned lens; train the lens again"
+            ) from error
         if sha256(folder / _TENSORS) != digest:
-            raise TunedLensError(f"{folder / _TENSORS} is not what cfg.json beside it describes; train the lens again")
+            raise TunedLensError(f"{folder / _TENSORS} does not match its cfg.json; train the lens again")
         return cls(
             point=tuple(cfg["point"]),
             held_out_kl=np.asarray(cfg["held_out_kl"], dtype=np.float64),
@@ -111,10 +114,10 @@ class TunedLens(Brief):
 
 
 def refuse_overlap(training: Windows, tested: Windows) -> None:
-    """Refuse training windows that share a 32-token run (or all of a shorter window) with a tested one.
+    """Refuse training windows that share a run of 32 tokens (or a whole shorter window) with a tested one.
 
     Raises:
-        WindowError: with the first such window.
+        WindowError: names the first such window.
     """
     shared = overlapping(training, tested)
     if shared:
@@ -142,24 +145,25 @@ def train_tuned_lens(
     seed: int = 0,
     progress: bool = False,
 ) -> TunedLens:
-    """Train the translators on windows that share nothing with the tested ones.
+    """Train the translators on windows that share no text with the tested ones.
 
     Args:
-        model: the booted model; its weights are not changed.
-        training: windows to train on; a tenth of their documents is held out to choose the step.
-        tested: windows that the lens will be used on, to refuse an overlap.
-        n_steps: optimiser steps (Adam, the rate falling linearly to zero).
-        learning_rate: of the first step.
-        batch_size: windows in a step.
-        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. The windows of a
-            step are read in parts where they must be. Changes no value beyond rounding.
+        model: a booted model. Its weights are not changed.
+        training: windows to train on. A tenth of their documents is held out to choose the step.
+        tested: windows on which the lens will be used, to refuse an overlap.
+        n_steps: optimiser steps (Adam, with a rate that falls linearly to zero).
+        learning_rate: rate of the first step.
+        batch_size: windows per step.
+        memory_budget: approximate bytes of activations to hold at a time, or a text such as ``"2GiB"``. Steps are split
+            to fit. Values change only by rounding.
         seed: draws the batches and the held-out documents.
         progress: show a bar with the time left.
 
     Raises:
-        WindowError: windows that the model cannot take, overlap with the tested ones, or fewer than two documents.
-        ActivationError: a residual stream that is not finite.
-        HookError: a model whose output is not its final norm and unembedding.
+        WindowError: the model cannot take the windows, they overlap with the tested ones, or have fewer than two
+            documents.
+        ActivationError: a residual stream is not finite.
+        HookError: the model's output is not its final norm and unembedding.
     """
     check_windows(model, training)
     refuse_overlap(training, tested)
@@ -167,9 +171,7 @@ def train_tuned_lens(
     units = by_text(training)
     documents = rng.permutation(np.unique(units))
     if len(documents) < 2:
-        raise WindowError(
-            "a tuned lens needs training windows of two documents that share no text: one is held out to choose by"
-        )
+        raise WindowError("a tuned lens needs training windows of two documents that share no text: one is held out")
     held_out = np.isin(units, documents[: max(1, len(documents) // 10)])
     fit, check = training.select(~held_out), training.select(held_out)
 
@@ -183,7 +185,7 @@ def train_tuned_lens(
     optimizer = torch.optim.Adam([weight, bias], lr=learning_rate)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=n_steps)
 
-    # The gradient keeps the logits of every point and position until it is taken.
+    # The backward pass needs the logits of every point and position.
     n_pos = training.tokens.shape[1]
     at_once = rows_at_once(
         model, n_pos, batch_size, memory_budget, residuals=4 * len(points), unembedded=4 * len(points) * n_pos
@@ -215,14 +217,14 @@ def train_tuned_lens(
             part = rows[start : start + at_once]
             with torch.enable_grad():
                 loss = divergence(fit.tokens[torch.from_numpy(part)], fit.window[part]).sum() * (len(part) / len(rows))
-            # Of the translators alone: backward() would leave gradients on the model, and on what is hooked to it.
+            # Only the translators' gradients: backward() would leave gradients on the model and on its hooks.
             torch._foreach_add_(slopes, torch.autograd.grad(loss, (weight, bias)))
         weight.grad, bias.grad = slopes
         optimizer.step()
         schedule.step()
         if step % max(1, n_steps // N_CHECKS) == 0 or step == n_steps:
             history.append(held_out_kl())
-            # Each point keeps its own best step: translators do not depend on one another.
+            # Each point keeps its own best step, because translators are independent.
             better = history[-1] < best
             best = torch.where(better, history[-1], best)
             kept[0][better], kept[1][better] = weight.detach()[better], bias.detach()[better]
@@ -248,17 +250,17 @@ def tuned_lens(
     memory_budget: Size | None = None,
     progress: bool = False,
 ) -> LayerDecoding:
-    """Layer decoding through the translators; the same result as ``logit_lens``, and equal to it at the last point.
+    """Layer decoding through the translators. The result is like that of ``logit_lens``, and equal at the last point.
 
     Args:
-        model: the booted model.
+        model: a booted model.
         windows: windows with their true continuation.
-        lens: its translators.
+        lens: the model's translators.
         batch_size, memory_budget, progress: as in ``logit_lens``.
 
     Raises:
-        TunedLensError: translators of another model: of another shape or other weights.
-        WindowError: windows that share 32 tokens in a row with those the lens was trained on.
+        TunedLensError: the translators belong to a model of another shape or with other weights.
+        WindowError: windows share 32 tokens in a row with the training windows of the lens.
         WindowError, ActivationError, HookError: as ``logit_lens``.
     """
     points = lens_points(model)
@@ -281,7 +283,7 @@ def tuned_lens(
     differences = provenance.differences(lens.provenance, of=("weights",))
     if differences:
         raise TunedLensError(
-            f"the lens was trained on other weights than this {identity.model}'s: {differences}; train it again"
+            f"the lens was trained on other weights than those of this {identity.model}: {differences}; train it again"
         )
     refuse_overlap(Windows.from_tokens(lens.trained_on, prefix_len=1), windows)
     return decode_points(

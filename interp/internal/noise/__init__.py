@@ -1,1 +1,1 @@
-"""Noise and substituted tokens: what the model heals."""
+"""Noise and substituted tokens: which disturbances the model recovers from."""

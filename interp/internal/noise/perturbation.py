@@ -1,4 +1,4 @@
-"""What noise did: recovery by layer and scores, with their summaries by group of windows. Measured by ``noise``."""
+"""Result of ``perturb``: recovery by layer and scores under noise, with summaries by group of windows."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ class Perturbation(Brief):
     """Clean against noisy residual stream, and the text under noise, at each alpha."""
 
     alphas: Float[np.ndarray, " alpha"]
-    """Noise relative to the rms of the activation."""
+    """Noise, relative to the rms of the activation."""
     point: tuple[str, ...]
-    """Hook names: the noisy site first where it is on the residual stream, then the output of each layer above it."""
+    """Hook names: the noisy site first (if it is on the residual stream), then the output of each layer above it."""
     depth: Float[np.ndarray, " point"]
     """Layers passed at each point."""
     n_layers: int
     cosine: Float[np.ndarray, "alpha point window"]
-    """Cosine of clean and noisy residual, mean over continuation positions, -1 to 1; 1 is full recovery."""
+    """Cosine of clean and noisy residual stream, mean over continuation positions, -1 to 1. 1 is full recovery."""
     centred_cosine: Float[np.ndarray, "alpha point window"]
-    """The same after subtracting the mean clean residual of the point from both; NaN where the clean one is that mean
-    at every position, as in a single window of one continuation token."""
+    """The same after the point's mean clean residual is subtracted from both. NaN if the clean residual equals that
+    mean at every position, as in a single window with one continuation token."""
     lens_kl: Float[np.ndarray, "alpha point window"]
-    """KL(clean || noisy) of the decoded distributions, nats, mean over continuation positions; NaN if not asked for."""
+    """KL(clean || noisy) of the decoded distributions, nats, mean over continuation positions. NaN if not requested."""
     score: Float[np.ndarray, "alpha window"]
-    """M by greedy decoding under the noise, 0 to 1."""
+    """M by greedy decoding under noise, 0 to 1."""
     memorized: Bool[np.ndarray, "alpha window"]
-    """M = 1: the argmax under noise and teacher forcing is right at every continuation position."""
+    """M = 1: under noise and teacher forcing, the argmax is correct at every continuation position."""
     log_prob: Float[np.ndarray, "alpha window"]
     """Mean log-probability of a true continuation token under noise, nats."""
     windows: Windows
@@ -55,8 +55,8 @@ class Perturbation(Brief):
         """Mean recovery by group, alpha and point, with intervals by document.
 
         Returns:
-            One row a group, alpha and point: ``alpha``, ``group``, ``point``, ``depth``, ``relative_depth``, ``value``,
-            ``low``, ``high``, ``n``, ``n_documents``.
+            One row per group, alpha and point: ``alpha``, ``group``, ``point``, ``depth``, ``relative_depth``,
+            ``value``, ``low``, ``high``, ``n``, ``n_documents``.
         """
         points: Points = {"point": self.point, "depth": self.depth, "relative_depth": self.depth / self.n_layers}
         tables = [
@@ -66,21 +66,21 @@ class Perturbation(Brief):
         return pd.concat(tables, ignore_index=True)
 
     def regained(self, quantity: Recovery = "cosine", *, groups: Groups | None = None, seed: int = 0) -> pd.DataFrame:
-        """Recovery as one number: the quantity at the last point less that at the first; contrasts of groups (ours).
+        """Recovery as one number: the quantity at the last point minus that at the first, and group contrasts (ours).
 
-        For cosines a positive number says that later layers take the noise back; for ``lens_kl`` a negative one does.
-        A contrast is the first group's mean less that of each other group, on the same resampled documents; it
-        rests on as many documents as the group that has fewer.
+        Positive numbers mean that later layers remove the noise. For ``lens_kl``, negative numbers mean this. A
+        contrast is the first group's mean minus that of another group, on the same resampled documents. Its
+        ``n_documents`` is that of the smaller group.
 
         Returns:
-            One row an alpha and group or contrast (``memorized - unmemorized``): ``value``, ``low``, ``high``, ``n``,
+            One row per alpha and group or contrast (``memorized - unmemorized``): ``value``, ``low``, ``high``, ``n``,
             ``n_documents``.
         """
         named = group_masks(groups, len(self.windows))
         rows = []
         for alpha, values in zip(self.alphas, getattr(self, quantity), strict=True):
             gain = values[-1] - values[0]
-            # One column a group, so that a resampled document counts in all groups that it has windows in.
+            # One column per group, so that a resampled document counts in all its groups.
             columns = np.stack([np.where(mask, gain, np.nan) for mask in named.values()], axis=1)
             estimates, means = column_estimates(columns, self.windows.document, seed=seed, trials=0)
             first, *others = named
@@ -106,13 +106,13 @@ class Perturbation(Brief):
         """Rate of M = 1, mean M, log-probability and structural share at each alpha.
 
         Args:
-            groups: masks over the windows by name; all windows unless given.
-            structural: domains of structural text. The share is of windows with M = 1 under that noise, so it depends
-                on how many windows of each domain were tested; NaN where none with M = 1 has a known domain.
-            seed: of the bootstrap.
+            groups: masks over the windows by name. Default: all windows.
+            structural: domains of structural text. The share is among windows with M = 1 under that noise, so it
+                depends on the number of tested windows of each domain. NaN if no window with M = 1 has a known domain.
+            seed: seed of the bootstrap.
 
         Returns:
-            One row an alpha, group and ``statistic`` (``rate``, ``score``, ``log_prob``, ``structural_share``).
+            One row per alpha, group and ``statistic`` (``rate``, ``score``, ``log_prob``, ``structural_share``).
         """
         text = is_structural(self.windows.domain, several(structural))
         rows = []
@@ -142,7 +142,7 @@ class Perturbation(Brief):
         return pd.DataFrame(rows)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row an alpha, point and window; ``score``, ``memorized`` and ``log_prob`` are the same at every point."""
+        """One row per alpha, point and window. ``score``, ``memorized`` and ``log_prob`` are equal at all points."""
         a, p, w = np.indices(self.cosine.shape).reshape(3, -1)
         index = {
             "alpha": self.alphas[a],

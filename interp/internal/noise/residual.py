@@ -1,11 +1,12 @@
-"""Noise and recovery: how the residual stream takes back a disturbance, and whether the text survives it.
+"""Noise and recovery: how the residual stream recovers from a disturbance, and whether the text survives it.
 
-h' = h + alpha * rms(h) * e at one site, rms over d_model at each position, e ~ N(0, I) (arXiv 2603.21658, internal
-level; definitions, "noise"). The draw depends on (seed, window id, alpha) alone (ours), so neither the batch
-size nor the other windows change it. By layer, over the continuation positions, teacher-forced: the cosine between
-the clean and the noisy residual stream; the same after subtracting from both the mean clean residual of that layer,
-since a large common direction can hide a difference (ours); KL(clean || noisy) of what the lens decodes (ours). Beside
-it M by greedy decoding under the same noise, with noise on the tokens decoded as well.
+h' = h + alpha * rms(h) * e at one site, with the rms over d_model at each position and e ~ N(0, I) (arXiv 2603.21658,
+internal level; definitions, "noise"). The draw depends only on (seed, window id, alpha), so neither the batch size nor
+the other windows change it (ours). Three quantities are measured by layer, over the continuation positions, with
+teacher forcing: the cosine between the clean and the noisy residual stream; the same after the layer's mean clean
+residual is subtracted from both, because a large common direction can hide a difference (ours); and KL(clean || noisy)
+of the lens' distributions (ours). In addition, M is measured by greedy decoding under the same noise, with noise on the
+generated tokens too.
 
     noisy = perturb(model, windows, alphas=(0.0, 0.2, 0.4))
     noisy.curves("cosine", groups=memorization_groups(score))
@@ -43,20 +44,20 @@ from interp.sizes import Size
 
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 Site = Literal["hook_resid_pre", "hook_resid_post", "hook_attn_out", "hook_mlp_out"]
-"""Sites that take noise. Not ``hook_resid_mid``: in the bridge an edit there reaches the MLP, not the stream."""
+"""Sites for noise. Not ``hook_resid_mid``: in the bridge, an edit there reaches the MLP but not the stream."""
 
 
 class NoiseError(InterpError, ValueError):
-    """Levels of noise that cannot be measured."""
+    """The levels of noise cannot be measured."""
 
 
 def noise(
     windows: Int[np.ndarray, " batch"], alpha: float, *, n_pos: int, d_model: int, seed: int
 ) -> Float[Tensor, "batch pos d_model"]:
-    """Standard normal draws, each window's from a generator of its own keyed by (seed, window id, alpha)."""
+    """Standard normal draws. Each window has its own generator, keyed by (seed, window id, alpha)."""
     key = round(alpha * 1_000_000)
     draws = [
-        # A window id may be negative, an entropy word may not.
+        # A window id may be negative, but an entropy word may not.
         generator(seed, int(window) % 2**63, key).standard_normal((n_pos, d_model), dtype=np.float32)
         for window in windows
     ]
@@ -64,7 +65,7 @@ def noise(
 
 
 def _adding(draw: Float[Tensor, "batch pos d_model"], alpha: float) -> HookFn:
-    """Hook that adds the draw's next positions: a decoding pass with a cache sees only what is new."""
+    """Hook that adds the draw at the next positions: a pass with a cache sees only new positions."""
     done = 0
 
     def fn(h: Float[Tensor, "batch new d_model"], hook: HookPoint) -> Float[Tensor, "batch new d_model"]:
@@ -77,7 +78,7 @@ def _adding(draw: Float[Tensor, "batch pos d_model"], alpha: float) -> HookFn:
 
 
 def _points(model: TransformerBridge, layer: int, site: Site) -> dict[str, float]:
-    """Points from the noise on, with their depth; the noisy site itself first where it is on the residual stream."""
+    """Points from the noise on, with their depth. The noisy site is first if it is on the residual stream."""
     after = {name: depth for name, depth in lens_points(model).items() if depth > layer + (site == "hook_resid_post")}
     on_stream = {"hook_resid_pre": float(layer), "hook_resid_post": layer + 1.0}
     return ({hook_name(site, layer): on_stream[site]} if site in on_stream else {}) | after
@@ -86,7 +87,7 @@ def _points(model: TransformerBridge, layer: int, site: Site) -> dict[str, float
 def _mean_residual(
     model: TransformerBridge, windows: Windows, names: Sequence[str], *, batch_size: int, progress: bool
 ) -> dict[str, Float[Tensor, " d_model"]]:
-    """Mean clean residual of each point over all windows and continuation positions."""
+    """Mean clean residual of each point, over all windows and continuation positions."""
     totals: dict[str, Tensor] = {}
     at = predicting(windows)
     for where, tokens in in_batches(windows.batches(batch_size), len(windows), "mean residuals", progress):
@@ -102,7 +103,7 @@ def _cosine(
     noisy: Float[Tensor, "batch continuation d_model"],
     origin: Float[Tensor, " d_model"],
 ) -> Float[np.ndarray, " batch"]:
-    """Cosine as seen from an origin. A position that lies at it has no direction and is left out."""
+    """Cosine about an origin. A position at the origin has no direction and is left out."""
     from_origin = clean.double() - origin
     cosines = torch.cosine_similarity(from_origin, noisy.double() - origin, dim=-1)
     has_direction = from_origin.norm(dim=-1) > 1e-6 * clean.double().norm(dim=-1)
@@ -127,28 +128,28 @@ def perturb(
     """Add relative Gaussian noise at one site and measure recovery by layer, and M, at each alpha.
 
     Args:
-        model: the booted model.
+        model: a booted model.
         windows: windows with their true continuation.
         alphas: noise relative to the rms of the activation, each at least 0.
-        layer: where the noise is added, 0-based.
-        site: at which site of the layer.
-        positions: of the window, 0-based, that get noise; all of them unless given (``range(prefix_len)``: the prefix).
-        lens: also decode every point; the dearest part for a large vocabulary. NaN without.
-        batch_size: windows in a pass; bounds the memory, (alphas x points) residuals of the continuation.
-        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
-            smaller where they must be. Changes no value beyond rounding.
-        seed: of the noise.
+        layer: layer of the noise, 0-based.
+        site: site of the noise in the layer.
+        positions: positions of the window that get noise, 0-based (``range(prefix_len)``: the prefix). Default: all.
+        lens: whether to decode every point, the most expensive part for a large vocabulary. False gives NaN.
+        batch_size: windows per pass. Memory grows with it: (alphas x points) residuals of the continuation.
+        memory_budget: approximate bytes of activations to hold at a time, or a text such as ``"2GiB"``. Batches
+            shrink to fit. Values change only by rounding.
+        seed: seed of the noise.
         progress: show a bar with the time left.
 
     Returns:
         Recovery and scores at each alpha. Cosines are means over the continuation positions of a window.
 
     Raises:
-        WindowError: windows that the model cannot take, or positions beyond the window.
-        NoiseError: an alpha that is negative, not finite or given twice.
-        HookError: a layer that the model does not have, a site that does not take noise, or a model whose output is
-            not its final norm and unembedding.
-        ActivationError: activations that are not finite.
+        WindowError: the model cannot take the windows, or positions are beyond the window.
+        NoiseError: an alpha is negative, not finite or given twice.
+        HookError: the model does not have the layer, the site cannot have noise, or the model's output is not its final
+            norm and unembedding.
+        ActivationError: activations are not finite.
     """
     check_windows(model, windows)
     n_pos, n_layers = windows.tokens.shape[1], model.cfg.n_layers
@@ -161,8 +162,8 @@ def perturb(
         raise HookError(f"layer {layer} is out of range: {model.cfg.model_name} has layers 0 to {n_layers - 1}")
     if site not in get_args(Site):
         raise HookError(
-            f"site {site!r} does not take noise; choose from {', '.join(get_args(Site))} (an edit at hook_resid_mid "
-            "would reach the MLP and not the residual stream)"
+            f"site {site!r} cannot have noise; choose from {', '.join(get_args(Site))} (an edit at hook_resid_mid "
+            "would reach the MLP but not the residual stream)"
         )
     chosen = torch.zeros(n_pos, 1, dtype=torch.float32)
     if positions is not None and not all(0 <= p < n_pos for p in positions):
@@ -243,7 +244,7 @@ def perturb(
 def _decoded_right(
     model: TransformerBridge, tokens: Int[Tensor, "batch pos"], n_tokens: int, hook: dict[str, HookFn]
 ) -> Bool[np.ndarray, "batch continuation"]:
-    """Right tokens by greedy decoding under a hook; windows without a miss need none."""
+    """Correct tokens by greedy decoding under a hook. Windows without a miss need no decoding."""
     with checked_hooks(model, hook, n_calls=n_tokens):
         written = greedy_decode(model, tokens[:, :-n_tokens], n_tokens=n_tokens).token
     return (written == tokens[:, -n_tokens:].cpu()).numpy()

@@ -1,10 +1,9 @@
 """Token substitution: which prefix tokens carry the memory (ours; a discrete companion of noise).
 
-A prefix token is replaced by another one, never itself, drawn from the unigram distribution of the windows or of a
-corpus. Measured is the fall in the continuation's mean log-probability under teacher forcing, true minus substituted,
-averaged over a few draws. Where one token of the prefix carries the memory, a memorized window falls at that position
-alone. Where other tokens can stand in for a lost one, a set of positions replaced together takes more than its
-positions do one by one.
+A prefix token is replaced by a different one, drawn from the unigram distribution of the windows or of a corpus. The
+result is the fall in the continuation's mean log-probability under teacher forcing (true minus substituted), averaged
+over a few draws. If one prefix token carries the memory, a memorized window falls at that position only. If other
+tokens can compensate for a lost one, replacing a set of positions together costs more than replacing them one by one.
 
     >>> substitute(model, windows).curves(groups=memorization_groups(score))
     >>> substitute_sets(model, windows, ends(windows.prefix_len, sizes=(1, 2, 4, 8))).curves("memorized")
@@ -41,25 +40,25 @@ from interp.sizes import Size
 from interp.stats.curves import Groups, group_curves
 
 Loss = Literal["fall", "memorized"]
-"""What a substitution takes: log-probability, or the share of draws after which M is still 1."""
+"""Result of a substitution: the fall in log-probability, or the share of draws after which M is still 1."""
 
 
 class SubstitutionError(InterpError, ValueError):
-    """A substitution that cannot be made."""
+    """The substitution cannot be made."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Substitution(Brief):
-    """What the continuation loses when the tokens at some prefix positions are others."""
+    """What the continuation loses when the tokens at some prefix positions are replaced."""
 
     name: tuple[str, ...]
-    """Of each set of positions; where each is a single one, the position."""
+    """Name of each set of positions. For a single position, its number."""
     positions: tuple[tuple[int, ...], ...]
     """Substituted positions of the prefix in each set, 0-based."""
     log_prob: Float[np.ndarray, " window"]
     """Mean log-probability of a continuation token after the true prefix, nats."""
     fall: Float[np.ndarray, "window set"]
-    """Its fall after the substitution, mean over the draws, nats a continuation token."""
+    """Fall after the substitution, mean over the draws, nats per continuation token."""
     memorized: Float[np.ndarray, "window set"]
     """Share of the draws after which M is 1."""
     windows: Windows
@@ -67,14 +66,14 @@ class Substitution(Brief):
 
     @property
     def position(self) -> Int[np.ndarray, " set"] | None:
-        """The position of each set, where all are of a single one; else None."""
+        """The position of each set, if all sets have a single one; otherwise None."""
         single = all(len(positions) == 1 for positions in self.positions)
         return np.array([positions[0] for positions in self.positions]) if single else None
 
     def curves(self, quantity: Loss = "fall", *, groups: Groups | None = None, seed: int = 0) -> pd.DataFrame:
         """Mean by group and set, with intervals by document; see ``group_curves``.
 
-        ``set`` and ``n_positions`` say which, and ``position`` where all sets are of a single one.
+        The columns ``set`` and ``n_positions`` give the set, and ``position`` if all sets have a single one.
         """
         points: dict[str, Any] = {"set": self.name, "n_positions": [len(positions) for positions in self.positions]}
         if self.position is not None:
@@ -85,9 +84,9 @@ class Substitution(Brief):
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a window and set: ``window``, ``set``, ``n_positions``, ``fall``, ``memorized``.
+        """One row per window and set: ``window``, ``set``, ``n_positions``, ``fall``, ``memorized``.
 
-        Where all sets are of a single position also ``position`` and ``token``, the one that was replaced.
+        If all sets have a single position, also ``position`` and ``token``, the replaced one.
         """
         w, i = np.indices(self.fall.shape).reshape(2, -1)
         frame = pd.DataFrame(
@@ -106,10 +105,10 @@ class Substitution(Brief):
 
 
 def ends(prefix_len: int, *, sizes: int | Sequence[int]) -> dict[str, range]:
-    """The first and the last so many positions of a prefix, by the names ``first 4``, ``last 4`` ...
+    """The first and the last positions of a prefix, for each size, named ``first 4``, ``last 4`` ...
 
     Raises:
-        SubstitutionError: a size that is no number of the prefix's tokens.
+        SubstitutionError: a size is not between 1 and the prefix length.
     """
     sizes = several(sizes)
     wrong = [size for size in sizes if not 1 <= size <= prefix_len]
@@ -120,7 +119,7 @@ def ends(prefix_len: int, *, sizes: int | Sequence[int]) -> dict[str, range]:
 
 
 def blocks(prefix_len: int, *, size: int) -> dict[str, range]:
-    """The prefix cut into blocks of so many positions, the last shorter if it must be; ``0-7``, ``8-15`` ..."""
+    """The prefix cut into blocks of ``size`` positions, named ``0-7``, ``8-15`` ... The last may be shorter."""
     starts = range(0, prefix_len, size)
     found = [range(start, min(start + size, prefix_len)) for start in starts]
     return {f"{block[0]}-{block[-1]}": block for block in found}
@@ -129,7 +128,7 @@ def blocks(prefix_len: int, *, size: int) -> dict[str, range]:
 def draw_substitutes(
     windows: Windows, position: int, *, n_draws: int, unigrams: Float[np.ndarray, " d_vocab"], seed: int
 ) -> Int[Tensor, "window draw"]:
-    """Tokens that replace the one at ``position``, each window's drawn from (seed, window id, position) alone.
+    """Tokens that replace the one at ``position``. Each window's draw depends only on (seed, window id, position).
 
     Raises:
         WindowError: the distribution has no other token.
@@ -139,10 +138,12 @@ def draw_substitutes(
         weights = unigrams.copy()
         weights[token] = 0
         if weights.sum() == 0:
-            raise WindowError(f"window {window}: token {token} is the only one there is, nothing can replace it")
+            raise WindowError(
+                f"window {window}: token {token} is the only token of the distribution, nothing can replace it"
+            )
         rng = generator(seed, int(window) % 2**63, position)
         cumulative = np.cumsum(weights)
-        # side="right" passes over tokens of weight 0, the token itself among them.
+        # side="right" skips tokens of weight 0, among them the token itself.
         drawn[i] = np.searchsorted(cumulative, rng.random(n_draws) * cumulative[-1], side="right")
     return torch.from_numpy(drawn)
 
@@ -155,12 +156,12 @@ def _continued(
     *,
     batch_size: int,
 ) -> tuple[Float[np.ndarray, " sequence"], Bool[np.ndarray, " sequence"]]:
-    """Mean log-probability of the continuation, and whether the argmax is right at all of it (M = 1)."""
+    """Mean log-probability of the continuation, and whether the argmax is correct at all its positions (M = 1)."""
     n = windows.continuation_len
     values, memorized = np.empty(len(tokens)), np.empty(len(tokens), dtype=bool)
     for start in range(0, len(tokens), batch_size):
         batch = tokens[start : start + batch_size].to(model.cfg.device)
-        # The last token predicts nothing, and only the continuation is unembedded.
+        # The last token predicts nothing. Only the continuation is unembedded.
         logits = decoder.logits(decoder.hidden(batch[:, :-1])[:, -n:])
         owners = windows.window[np.arange(start, start + len(batch)) % len(windows)]
         check_computed(logits, model, batch, name="the logits", windows=owners)
@@ -183,12 +184,12 @@ def substitute(
     seed: int = 0,
     progress: bool = False,
 ) -> Substitution:
-    """Replace each prefix token in turn and measure what the continuation loses.
+    """Replace each prefix token in turn, and measure what the continuation loses.
 
     Args:
-        model: the booted model.
+        model: a booted model.
         windows: windows with their true continuation.
-        positions: of the prefix, 0-based; all of them unless given.
+        positions: positions of the prefix, 0-based. Default: all.
         n_draws, corpus, batch_size, memory_budget, seed, progress: as in ``substitute_sets``.
 
     Raises:
@@ -222,29 +223,30 @@ def substitute_sets(
     seed: int = 0,
     progress: bool = False,
 ) -> Substitution:
-    """Replace all tokens of each set of prefix positions and measure what the continuation loses.
+    """Replace all tokens of each set of prefix positions, and measure what the continuation loses.
 
     Args:
-        model: the booted model.
+        model: a booted model.
         windows: windows with their true continuation.
-        sets: positions of the prefix, 0-based, by a name; ``ends`` and ``blocks`` give the usual ones. An empty set
+        sets: sets of prefix positions, 0-based, by name. ``ends`` and ``blocks`` make the usual ones. An empty set
             replaces nothing.
-        n_draws: substitutes for each window and position.
-        corpus: windows whose tokens give the unigram distribution; the tested ones unless given.
-        batch_size: windows in a forward pass.
-        memory_budget: bytes of activations to hold at a time, roughly, or a text such as ``"2GiB"``. Batches are made
-            smaller where they must be. Changes no value beyond rounding.
-        seed: of the draws; a position's substitutes are the same in every set that it stands in.
+        n_draws: number of substitutes for each window and position.
+        corpus: windows whose tokens give the unigram distribution. Default: the tested windows.
+        batch_size: windows per forward pass.
+        memory_budget: approximate bytes of activations to hold at a time, or a text such as ``"2GiB"``. Batches
+            shrink to fit. Values change only by rounding.
+        seed: seed of the draws. A position has the same substitutes in every set.
         progress: show a bar with the time left.
 
     Raises:
-        WindowError: windows that the model cannot take, no set, a position outside the prefix or named twice in a set.
-        SubstitutionError: fewer than one draw.
-        ActivationError: logits that are not finite.
+        WindowError: the model cannot take the windows, there is no set, or a position is outside the prefix or twice in
+            a set.
+        SubstitutionError: there is no draw.
+        ActivationError: logits are not finite.
     """
     positions = tuple(tuple(int(p) for p in several(chosen)) for chosen in sets.values())
     if not positions:
-        raise WindowError("no set of positions is given: nothing would be substituted")
+        raise WindowError("no set of positions is given, so nothing would be substituted")
     for name, chosen in zip(sets, positions, strict=True):
         if len(set(chosen)) < len(chosen):
             raise WindowError(f"set {name!r} names a position twice: {list(chosen)}")

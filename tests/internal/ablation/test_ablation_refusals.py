@@ -111,7 +111,7 @@ def test_refusals(llama: TransformerBridge, settings: dict, message: str) -> Non
 def test_an_ablation_that_cannot_be_is_refused_before_any_model(llama: TransformerBridge) -> None:
     with pytest.raises(AblationError, match="mean needs reference windows"):
         Ablation("mean")
-    with pytest.raises(AblationError, match="zero takes no reference"):
+    with pytest.raises(AblationError, match="zero uses no reference"):
         Ablation("zero", reference=random_windows(2, seed=9))
     with pytest.raises(AblationError, match="mean needs reference windows"):
         ablate_heads(llama, random_windows(2, seed=1), "mean")
@@ -145,7 +145,7 @@ def test_peer_mean_in_a_one_head_layer(tmp_path: Path) -> None:
         max_position_embeddings=64, bos_token_id=0, eos_token_id=0,
     )  # fmt: skip
     model = load_model(write_checkpoint(config, tmp_path), device="cpu")
-    with pytest.raises(AblationError, match="has one head a layer"):
+    with pytest.raises(AblationError, match="has one head per layer"):
         ablate_heads(model, random_windows(3, seed=1), "peer_mean")
 
 

@@ -47,10 +47,10 @@ def test_training(model: TransformerBridge, windows: Windows, training: Windows,
     np.testing.assert_array_equal(loaded.held_out_kl, lens.held_out_kl)
     translators = tmp_path / "lens" / "translators.safetensors"
     translators.write_bytes(translators.read_bytes()[:-1] + b"?")
-    with pytest.raises(TunedLensError, match="is not what cfg.json beside it describes"):
+    with pytest.raises(TunedLensError, match="does not match its cfg.json"):
         TunedLens.load(tmp_path / "lens")
     (tmp_path / "lens" / "cfg.json").write_text("[]")
-    with pytest.raises(TunedLensError, match="describes no tuned lens"):
+    with pytest.raises(TunedLensError, match="does not describe a tuned lens"):
         TunedLens.load(tmp_path / "lens")
 
 

@@ -219,7 +219,7 @@ def test_a_site_that_takes_no_noise_is_refused(models: dict[str, TransformerBrid
     # Without the tests' own type checks, which would refuse it first and are not there in use.
     config.update("jaxtyping_disable", True)
     try:
-        with pytest.raises(HookError, match="site 'hook_resid_mid' does not take noise; choose from hook_resid_pre"):
+        with pytest.raises(HookError, match="site 'hook_resid_mid' cannot have noise; choose from hook_resid_pre"):
             perturb(models["OLMo1"], windows, site="hook_resid_mid")
     finally:
         config.update("jaxtyping_disable", False)

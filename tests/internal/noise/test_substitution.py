@@ -69,7 +69,7 @@ def test_refusals(models: dict[str, TransformerBridge], windows: Windows) -> Non
         substitute(model, windows, positions=[32])
     with pytest.raises(ValueError, match="n_draws=0"):
         substitute(model, windows, n_draws=0)
-    with pytest.raises(WindowError, match="the only one there is"):
+    with pytest.raises(WindowError, match="the only token of the distribution"):
         substitute(model, Windows.from_tokens(torch.ones(2, 4, dtype=torch.int64), prefix_len=2))
     with pytest.raises(WindowError, match="no windows"):
         substitute(model, windows.select(np.array([], dtype=int)))
