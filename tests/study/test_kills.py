@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ import pytest
 from interp.study.config import read_study
 from interp.study.engines import local, ray, slurm
 from interp.study.plan import plan
+from interp.study.run import run
 from interp.study.store import Store
 from interp.study.work import Job, jobs
 
@@ -73,24 +77,50 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[st
 def test_a_study_killed_at_random_moments_gives_the_same_bytes(
     undisturbed: tuple[Path, dict[str, bytes], float], tmp_path: Path
 ) -> None:
+    path, wanted, _ = undisturbed
+    draw, kills, studies, longest = random.Random(0), 0, 0, 4.0
+    while kills < 20:
+        store, finished = tmp_path / f"store-{studies}", set[str]()
+        studies += 1
+        while len(finished) < 8:
+            child = multiprocessing.get_context("fork").Process(target=run_alone, args=(path, store))
+            started = time.monotonic()
+            child.start()
+            child.join(draw.uniform(0.0, longest))
+            if child.is_alive():
+                child.kill()
+                kills += 1
+            else:
+                longest = time.monotonic() - started
+            child.join()
+            now = {record.key for record in Store(store).records()} if (store / "store.json").exists() else set()
+            assert finished <= now, "something finished was lost"
+            finished = now
+        run_alone(path, store)
+        assert tables(store) == wanted
+        assert clean(store)
+    assert studies < kills, "most runs were not disturbed"
+
+
+def run_alone(path: Path, store: Path) -> None:
+    run(read_study(path, store=store), workers=1)
+
+
+def test_no_process_outlives_a_study_that_is_killed(
+    undisturbed: tuple[Path, dict[str, bytes], float], tmp_path: Path
+) -> None:
     path, wanted, seconds = undisturbed
-    store, draw, finished = tmp_path / "store", random.Random(0), set[str]()
-    for _ in range(20):
+    store = tmp_path / "store"
+    for share in (0.4, 0.6, 0.7):
         process = subprocess.Popen(command(path, store), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        children = psutil.Process(process.pid)
-        try:
-            process.wait(draw.uniform(0.3, 1.0) * seconds)
-        except subprocess.TimeoutExpired:
-            family = children.children(recursive=True)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            _, alive = psutil.wait_procs(family, timeout=10)
-            assert not alive, "a child outlived its parent"
-        now = {record.key for record in Store(store).records()} if (store / "store.json").exists() else set()
-        assert finished <= now, "something finished was lost"
-        finished = now
-        if len(finished) == 8:
-            break
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(share * seconds)
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        process.wait()
+        assert family
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert not alive
     subprocess.run(command(path, store), check=True, capture_output=True)
     assert tables(store) == wanted
     assert clean(store)
@@ -135,8 +165,6 @@ def killed_once(store: Path, name: str, before: set[int]) -> int:
 def test_a_worker_that_is_killed_is_replaced(
     engine: str, undisturbed: tuple[Path, dict[str, bytes], float], tmp_path: Path
 ) -> None:
-    import threading
-
     path, wanted, _ = undisturbed
     store = tmp_path / "store"
     work = made(path, store, workers=2)
