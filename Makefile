@@ -9,7 +9,8 @@ help:  ## what can be made
 	@grep -E "^[a-z-]+:.*##" $(MAKEFILE_LIST) | sed -E "s/:[^#]*## /\t/" | expand -t 14
 
 demo: .venv/ready  ## weights to report: figures/demo/report.html
-	$(BIN)/interp demo
+	$(BIN)/interp run experiments/demo.yaml --store figures/demo/store
+	$(BIN)/interp report experiments/demo.yaml --store figures/demo/store --out figures/demo/report.html
 
 test: check  ## linting, types and tests
 	@echo "== tests"

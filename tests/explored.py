@@ -71,7 +71,7 @@ def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
     wrong: list[str] = []
     contexts = []
 
-    def open_page(path: Path, *, width: int = 1400, scheme: str = "light") -> Page:
+    def open_page(path: Path, *, width: int = 1400, scheme: str = "light", shows: str = "td.hx-cell") -> Page:
         context = browser.new_context(viewport={"width": width, "height": 1000}, color_scheme=scheme, offline=True)
         contexts.append(context)
         context.set_default_timeout(10_000)
@@ -80,7 +80,7 @@ def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda asked: None if asked.url.startswith("file://") else wrong.append(asked.url))
         page.goto(path.as_uri())
-        page.locator("td.hx-cell").first.wait_for()
+        page.locator(shows).first.wait_for()
         return page
 
     yield open_page

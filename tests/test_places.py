@@ -57,7 +57,6 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # First, since what is imported while the other is replaced would keep it.
     monkeypatch.setattr("interp.explore.tables.read_table", reached)
     monkeypatch.setattr("interp.results.read_table", reached)
-    monkeypatch.setattr("interp.demo.measure", reached)
     monkeypatch.setattr("interp.data.counts.build.build_index", reached)
     shutil.copytree(WEIGHTS / "pythia-small-0.2m", tmp_path / "model")
     shutil.copytree(TOKENIZER, tmp_path / "tokenizer")

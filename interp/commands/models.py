@@ -1,15 +1,12 @@
-"""Commands of the models: what is known by name, and the demo."""
+"""The command of the models: what is known by name."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from interp.commands.places import check_places
 
 app = typer.Typer()
 
@@ -42,18 +39,3 @@ def models(
             corpus = re.split(r" [(/+]|,", spec.corpus)[0]
             table.add_row(spec.name, size, shape, f"{spec.n_ctx:,}", corpus)
     console.print(table)
-
-
-@app.command()
-def demo(
-    out: Annotated[Path, typer.Option(help="folder for the report and its tables")] = Path("figures/demo"),
-    quick: Annotated[bool, typer.Option("--quick", help="two sizes and fewer windows: under a minute")] = False,
-) -> None:
-    """Run the whole path on the small families and write report.html."""
-    check_places({"out": out}, folders=["out"])
-    from interp.demo import FULL, QUICK, measure, write_tables
-    from interp.demo_report import write_demo_report
-
-    results = measure(QUICK if quick else FULL)
-    write_tables(results, out)
-    typer.echo(f"report: {write_demo_report(results, out)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
     from interp.study.run import Ran, Told
 
 app = typer.Typer()
+
+
+class Export(StrEnum):
+    """Formats of figures as files."""
+
+    png = "png"
+    svg = "svg"
+    pdf = "pdf"
+
 
 StudyArgument = Annotated[Path, typer.Argument(help="study file; `interp init` writes an example")]
 PlaceArgument = Annotated[Path, typer.Argument(help="study file, or the folder of a store")]
@@ -277,3 +287,39 @@ def _store_of(place: Path) -> Path:
     from interp.study.config import read_study
 
     return place if place.is_dir() else read_study(place).store
+
+
+@app.command()
+def report(
+    places: Annotated[list[Path], typer.Argument(help="study files, or folders of stores")],
+    out: Annotated[Path | None, typer.Option(help="the page; report.html in the first store unless given")] = None,
+    store: StoreOption = None,
+    export: Annotated[
+        list[Export] | None, typer.Option(help="write every figure as a file too, beside the page; needs a browser")
+    ] = None,
+) -> None:
+    """Make one page of what studies have measured: questions, answers, figures and tables."""
+    from interp.files import PAGE_SUFFIXES, check_outputs, check_suffix
+    from interp.report.export import export_figures
+    from interp.report.study import Results, write_study_report
+    from interp.study.config import read_study
+    from interp.study.store import Store, StoreError
+
+    if out is not None:
+        check_suffix(out, PAGE_SUFFIXES, option="--out")
+        check_outputs({"--out": out}, {"a study": [place for place in places if place.is_file()]})
+    results = []
+    for place in places:
+        opened = Store.open(place) if place.is_dir() else None
+        files = [place] if opened is None else opened.studies()
+        if not files:
+            raise StoreError(f"no study was run in {place}; name the study file, or run one there")
+        for file in files:
+            asked = read_study(file, store=store if opened is None else place)
+            results.append(Results.of(asked, opened or Store.open(asked.store)))
+    page = out or results[0].store.root / "report.html"
+    typer.echo(f"report: {write_study_report(results, page)}")
+    if export:
+        folder = page.parent / f"{page.stem}-figures"
+        figures = {name: figure for result in results for name, figure in result.figures()}
+        typer.echo(f"{export_figures(figures, folder, [kind.value for kind in export])} files in {folder}")

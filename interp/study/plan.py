@@ -162,7 +162,7 @@ def plan(study: Study, *, only: Sequence[str] = (), fetch: bool = False) -> list
         InterpError: ``only`` leaves nothing, or a unit would be another one's double.
     """
     facts = Facts(fetch=fetch)
-    planned = [_planned(unit, facts) for unit in units(study, facts) if _wanted(unit, only)]
+    planned = [_planned(unit, facts) for unit in units(study, facts) if wanted(unit, only)]
     if not planned:
         names = sorted({name for unit in units(study, None) for name in unit.names})
         raise InterpError(f"nothing in the study is called {' and '.join(only)}; it has {', '.join(names)}")
@@ -215,5 +215,6 @@ def _planned(unit: Unit, facts: Facts) -> Planned:
         return Planned(unit, None, " ".join(str(error).split()))
 
 
-def _wanted(unit: Unit, only: Sequence[str]) -> bool:
+def wanted(unit: Unit, only: Sequence[str]) -> bool:
+    """Whether each pattern fits the measurement, the model or the windows of a unit."""
     return all(any(fnmatch(name, pattern) for name in unit.names) for pattern in only)

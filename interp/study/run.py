@@ -15,7 +15,7 @@ import torch
 from interp.models.registry import known
 from interp.study.config import Engine, Study
 from interp.study.engines import local, n_gpus, ray, slurm
-from interp.study.plan import Planned, plan
+from interp.study.plan import Planned, plan, wanted
 from interp.study.store import Record, Store, StoreError
 from interp.study.work import Job, JobDone, Outcome, State, jobs
 
@@ -62,7 +62,11 @@ def run(
     """
     store = Store.open(study.store, write=True)
     store.clear_leavings()
-    planned = plan(study, only=only)
+    every = plan(study)
+    planned = [p for p in every if wanted(p.unit, only)]
+    if not planned:
+        planned = plan(study, only=only)  # which refuses
+    _note(store, study, every, ())
     there = [p for p in planned if p.key is not None and store.record(p.key) is not None]
     missing = [p for p in planned if p not in there]
     n = workers or default_workers()
@@ -76,7 +80,24 @@ def run(
             outcomes += done.outcomes
             if done.broken:
                 raise StoreError(done.broken)
+    _note(store, study, every, outcomes)
     return Ran(tuple(outcomes))
+
+
+def _note(store: Store, study: Study, planned: Sequence[Planned], outcomes: Sequence[Outcome]) -> None:
+    """Keep the keys of the study's units; some are known only when a model has been fetched."""
+    found = {outcome.unit: outcome.key for outcome in outcomes}
+    units = [
+        {
+            "measurement": p.unit.entry,
+            "model": p.unit.model.label,
+            "windows": p.unit.windows_name,
+            "seed": p.unit.windows.seed,
+            "key": p.key or found.get(p.unit, ""),
+        }
+        for p in planned
+    ]
+    store.note_study(study.path, units)
 
 
 def default_workers() -> int:

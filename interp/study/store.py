@@ -4,6 +4,7 @@
     units/KEY.json      what the unit is, and digests of its tables: written last, so a unit with it is finished
     staging/KEY/        where a unit's files are written before they take their places
     locks/KEY.lock      held by the process that measures the unit
+    studies/            files of the studies that were run here, and the keys of their units
     log.jsonl           a line for each unit that was measured, or could not be
 
 A kill leaves a unit either finished or to be done again. Nothing here goes by the clock.
@@ -292,6 +293,32 @@ class Store:
                 frames.setdefault(name, []).append(read_table(path).drop(columns=list(UNIT_COLUMNS)))
         seed = int(records[0].facts["seed"]) if records else 0
         return Finished({name: pd.concat(rows, ignore_index=True) for name, rows in frames.items()}, provenance, seed)
+
+    def note_study(self, path: Path, units: Sequence[Mapping[str, Any]]) -> None:
+        """Keep a study file and which units are its own, so that a report can be made without its models."""
+        try:
+            write_text(self.root / "studies" / f"{path.stem}.yaml", path.read_text(encoding="utf-8"))
+            write_text(self.root / "studies" / f"{path.stem}.json", json.dumps(list(units), indent=1) + "\n")
+        except OSError as error:
+            raise StoreError(f"the store {self.root} cannot be written: {error.strerror or error}") from error
+
+    def studies(self) -> list[Path]:
+        """Files of the studies that were run here."""
+        return sorted((self.root / "studies").glob("*.yaml"))
+
+    def units_of(self, study: str) -> list[dict[str, Any]]:
+        """The units of a study that was run here: measurement, model, windows, seed, and key where it is known.
+
+        Raises:
+            StoreError: it was not run here.
+        """
+        path = self.root / "studies" / f"{study}.json"
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise StoreError(f"no study {study} was run in {self.root}") from error
+        except ValueError as error:
+            raise StoreError(f"{path} is damaged; `interp run` writes it again") from error
 
     def verify(self) -> Iterator[Damage]:
         """Everything in the store that is not as it was written: each file is read and compared with its digest."""
