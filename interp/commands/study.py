@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from interp.commands.places import check_places
 from interp.study.config import Engine
 
 if TYPE_CHECKING:
@@ -292,22 +293,21 @@ def _store_of(place: Path) -> Path:
 @app.command()
 def report(
     places: Annotated[list[Path], typer.Argument(help="study files, or folders of stores")],
-    out: Annotated[Path | None, typer.Option(help="the page; report.html in the first store unless given")] = None,
+    page: Annotated[
+        Path | None, typer.Option("--out", help="the page; report.html in the first store unless given")
+    ] = None,
     store: StoreOption = None,
     export: Annotated[
         list[Export] | None, typer.Option(help="write every figure as a file too, beside the page; needs a browser")
     ] = None,
 ) -> None:
     """Make one page of what studies have measured: questions, answers, figures and tables."""
-    from interp.files import PAGE_SUFFIXES, check_outputs, check_suffix
     from interp.report.export import export_figures
     from interp.report.study import Results, write_study_report
     from interp.study.config import read_study
     from interp.study.store import Store, StoreError
 
-    if out is not None:
-        check_suffix(out, PAGE_SUFFIXES, option="--out")
-        check_outputs({"--out": out}, {"a study": [place for place in places if place.is_file()]})
+    check_places({"page": page})
     results = []
     for place in places:
         opened = Store.open(place) if place.is_dir() else None
@@ -317,7 +317,7 @@ def report(
         for file in files:
             asked = read_study(file, store=store if opened is None else place)
             results.append(Results.of(asked, opened or Store.open(asked.store)))
-    page = out or results[0].store.root / "report.html"
+    page = page or results[0].store.root / "report.html"
     typer.echo(f"report: {write_study_report(results, page)}")
     if export:
         folder = page.parent / f"{page.stem}-figures"
