@@ -165,7 +165,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded on first use: torch and transformers take seconds, and `interp --help` needs neither.
+    # Names are loaded on first use: torch and transformers take seconds, and `interp --help` needs neither.
     if name == "__version__":
         from importlib.metadata import version
 

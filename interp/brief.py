@@ -1,4 +1,4 @@
-"""Short reprs: what a notebook shows of a result is a line or two, never its arrays."""
+"""Short reprs: a notebook shows a result in one or two lines, never its arrays."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 _LONGEST = 400
 _LONGEST_FACT = 60
 _WRITTEN_OUT = 4
-"""Longest sequence or mapping that is written out."""
+"""Longest sequence or mapping that is shown in full."""
 
 
 class Brief:
     """Base of the dataclasses that hold arrays, tables, tensors or models. Declare them with ``repr=False``.
 
-    Declare them with ``eq=False`` too where they hold arrays: those have no single truth value, so that comparing two
-    results would raise. Two results are then equal where they are one object.
+    If they hold arrays, declare them with ``eq=False`` too: arrays have no single truth value, so a comparison would
+    raise. Two results are then equal only if they are the same object.
     """
 
     def found(self) -> str:
-        """The headline, quickly computed, which stands for the plain fields. Nothing unless a class has one."""
+        """Headline that replaces the plain fields; quick to compute. Empty by default."""
         return ""
 
     def __repr__(self) -> str:
@@ -52,11 +52,11 @@ def _brief(value: Any) -> str:
         return f"{{{', '.join(pairs)}}}" if len(value) <= _WRITTEN_OUT else f"{len(value)} entries"
     if isinstance(value, (tuple, list)):
         return f"({', '.join(map(_brief, value))})" if len(value) <= _WRITTEN_OUT else f"{len(value)} entries"
-    # What has no words of its own, as a model or a generator, is its kind alone.
+    # Objects without a ``__str__`` of their own (a model, a generator) are shown as their type.
     own = type(value).__str__ is not object.__str__ or type(value).__module__ == "builtins"  # type: ignore[comparison-overlap]
     return _shape(value) or (str(value) if own else f"<{type(value).__name__}>")
 
 
 def shortened(text: str, longest: int) -> str:
-    """A text of at most so many characters, with dots where it was cut."""
+    """A text cut to ``longest`` characters, with dots if it was cut."""
     return text if len(text) <= longest else f"{text[: longest - 4]} ..."

@@ -41,7 +41,7 @@ def main(
 
 
 def _panel(title: str) -> typer.Typer:
-    """Commands that ``--help`` shows together."""
+    """Commands that ``--help`` groups together."""
     panel = typer.Typer()
     _PANELS[title] = panel
     return panel

@@ -1,11 +1,11 @@
-"""The one base of what the suite refuses."""
+"""The base class of all errors of the suite."""
 
 from __future__ import annotations
 
 
 class InterpError(Exception):
-    """Something was refused, with the value that was wrong and what to do about it.
+    """A refusal: says what was wrong, with which value, and what to do.
 
-    Every exception class of the suite derives from it, beside the built-in class that says its kind. The command line
-    prints these in one line; anything else is a bug and keeps its traceback.
+    Every exception class of the suite derives from it and from a fitting built-in class. The command line prints these
+    in one line. Any other exception is a bug and keeps its traceback.
     """

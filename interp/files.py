@@ -1,7 +1,7 @@
-"""Writing files: whole or not at all, under a name that is safe, and never over what a user keeps.
+"""Writes files atomically, under safe names, and never over a user's other files.
 
-A file is written to a temporary name of its own beside its place, synced to the disk, and renamed. So a kill, a full
-disk or a power cut leaves either the old file or the new one, and two writers of one file do not mix.
+A file is written to its own temporary name in the same folder, synced to the disk, and renamed. So a kill, a full disk
+or a power cut leaves either the old file or the new one, and two writers of one file do not mix.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _DIGEST_AT_END = re.compile(r"-[0-9a-f]{8}$")
 
 
 class OutputError(InterpError, OSError):
-    """An output that cannot be written, or that would replace something else than an earlier output."""
+    """An output cannot be written, or would replace something other than an earlier output."""
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path to write to, which becomes ``path`` when the block ends well, and is removed when it does not.
+    """A temporary path to write to. It becomes ``path`` if the block succeeds, and is removed if it fails.
 
-    Folders are made. A symbolic link is followed: its target is replaced, the link stays. A file that is replaced
-    hands on its mode and, where that is allowed, its owner.
+    Missing folders are made. A symbolic link stays, and its target is replaced. The new file keeps the mode of the old
+    one and, if permitted, its owner.
 
     Raises:
         OutputError: ``path`` is a folder, a device or write-protected.
@@ -62,7 +62,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a text file whole or not at all, in UTF-8; see ``whole_file``."""
+    """Write a text file atomically, in UTF-8; see ``whole_file``."""
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
     return path
@@ -70,10 +70,10 @@ def write_text(path: Path, text: str) -> Path:
 
 @contextmanager
 def whole_files(folder: Path) -> Iterator[Path]:
-    """A temporary folder to fill; its files take their places in ``folder`` when the block ends well, each whole.
+    """A temporary folder to fill. If the block succeeds, its files move into ``folder``, each atomically.
 
-    For a writer that chooses the names of its files itself. They are in place one by one: what tells a reader that all
-    are there has to be written after them.
+    For a writer that chooses its own file names. The files move one by one, so a mark that all are there must be
+    written afterwards.
     """
     _make_folder(folder)
     partial = _beside(folder / "files")
@@ -89,10 +89,10 @@ def whole_files(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder to fill, which becomes ``path`` when the block ends well, and is removed when it does not.
+    """A temporary folder to fill. It becomes ``path`` if the block succeeds, and is removed if it fails.
 
     Raises:
-        OutputError: there is something at ``path`` already.
+        OutputError: ``path`` exists already.
     """
     _make_folder(path.parent)
     partial = _beside(path)
@@ -104,7 +104,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
                 sync(Path(root, file))
             sync(Path(root))
         if path.exists():
-            raise OutputError(f"{path} is there already; another process may have written it. Nothing was replaced")
+            raise OutputError(f"{path} exists already; another process may have written it. Nothing was replaced")
         os.replace(partial, path)
         sync(path.parent)
     finally:
@@ -112,7 +112,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def into_place(source: Path, target: Path) -> None:
-    """Give a written file of the same file system its place: all of it is there then, or what was there before."""
+    """Move a written file of the same file system to its place, atomically."""
     _make_folder(target.parent)
     sync(source)
     os.replace(source, target)
@@ -120,9 +120,9 @@ def into_place(source: Path, target: Path) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder so that a kill leaves all of it or nothing: it loses its name before its files go.
+    """Remove a folder so that a kill leaves all of it or nothing. It is renamed before its files are removed.
 
-    What a kill leaves of it under the other name is removed by the next ``only_writer`` of the folder around it.
+    The next ``only_writer`` of the parent folder removes what a kill leaves under the other name.
     """
     if path.exists():
         doomed = _beside(path)
@@ -133,16 +133,18 @@ def remove_folder(path: Path) -> None:
 
 @contextmanager
 def only_writer(folder: Path, *, wait: bool) -> Iterator[None]:
-    """Hold a folder, so that one process at a time writes into it; leavings of killed ones are removed first.
+    """Lock a folder, so that only one process at a time writes into it.
 
-    The lock is the operating system's and ends with the process, however that ends. Its file stays in the folder.
+    Leftovers of killed processes are removed first.
+
+    The operating system's lock ends with the process, however that ends. Its file stays in the folder.
 
     Args:
-        folder: made where it is not there. Everything that writes into it has to hold it.
-        wait: whether to wait for another process that holds the folder, which is said, or to refuse.
+        folder: the folder, made if missing. Every writer into it must use this lock.
+        wait: whether to wait (with a message) for another process that holds the lock, or to refuse.
 
     Raises:
-        OutputError: another process holds the folder, and ``wait`` is false.
+        OutputError: another process holds the lock, and ``wait`` is false.
     """
     _make_folder(folder)
     lock = FileLock(folder / _LOCK)
@@ -163,7 +165,7 @@ def only_writer(folder: Path, *, wait: bool) -> Iterator[None]:
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether a folder has no content: nothing but the file of a lock and what killed writers left there."""
+    """Whether a folder has no content except the lock file and leftovers of killed writers."""
     return all(path.name == _LOCK or _LEAVING.fullmatch(path.name) for path in folder.iterdir())
 
 
@@ -171,17 +173,17 @@ def remove_leavings(folder: Path, *, older_than: float = 0.0) -> None:
     """Remove temporary files and folders that killed writers left in a folder.
 
     Args:
-        folder: one that only this process writes into, unless their age is asked for.
-        older_than: seconds since one was last written.
+        folder: a folder that only this process writes into, unless ``older_than`` is given.
+        older_than: minimal seconds since the last write.
     """
     for stale in folder.iterdir():
-        with suppress(FileNotFoundError):  # its writer lives and has just finished
+        with suppress(FileNotFoundError):  # its writer has just finished
             if _LEAVING.fullmatch(stale.name) and time.time() - stale.stat().st_mtime >= older_than:
                 shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
 
 
 def sha256(path: Path) -> str:
-    """Digest of a file's bytes, in hexadecimal."""
+    """SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(2**20):
@@ -190,7 +192,7 @@ def sha256(path: Path) -> str:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+    """Wait until a file, or a folder's list of names, is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -220,10 +222,10 @@ def files_digest(paths: Iterable[Path]) -> str:
 
 
 def safe_name(name: str) -> str:
-    """A name as one path component: different names stay different, and none is a path.
+    """Turn a name into one path component. Different names stay different.
 
-    Small letters, digits, dots, dashes and underscores stay. A name with anything else gets a digest at its end. So
-    does one that a file system could take for something special, or for the same name in other letters.
+    Small letters, digits, dots, dashes and underscores are kept. A name with other characters gets a digest at its end.
+    So does a name that is special in some file system, or differs from another only in case.
     """
     kept = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:_MAX_NAME]
     if kept == name == name.lower() and kept and not _DIGEST_AT_END.search(name):
@@ -241,15 +243,15 @@ _FORMATS = {
 
 
 def check_suffix(path: Path, suffixes: Sequence[str], *, option: str = "") -> None:
-    """Refuse a name that promises another format than the file will have. A name that promises none may be any.
+    """Refuse a suffix of another format than that of the file. An unknown suffix is accepted.
 
     Args:
-        path: of the output.
-        suffixes: of the format that is written, the usual one first.
-        option: that named the path, for the message.
+        path: path of the output.
+        suffixes: suffixes of the format, the usual one first.
+        option: the option that gave the path, for messages.
 
     Raises:
-        OutputError: the suffix of another known format.
+        OutputError: the suffix belongs to another known format.
     """
     if path.suffix.lower() in _FORMATS - set(suffixes):
         what = "figures are written as HTML pages" if suffixes == PAGE_SUFFIXES else "tables are written as parquet"
@@ -265,15 +267,14 @@ def check_outputs(
     """Refuse outputs that cannot be written or would destroy something, before any work is done.
 
     Args:
-        outputs: files to be written, by the name of the option; ``None`` where none was asked for.
-        inputs: files and folders that are read, by the name of the option; one that does not exist is no path.
-        folders: folders that files of the command's own choice are written into, by the name of the option.
+        outputs: files to be written, by the name of the option; ``None`` if not requested.
+        inputs: files and folders to be read, by the name of the option. Entries that do not exist are not paths.
+        folders: folders in which the command chooses the file names, by the name of the option.
 
     Raises:
-        OutputError: a file that is a folder, a device or write-protected; a folder that is none; a place that cannot
-            be written; one that another output of the same command takes; or one that is an input, lies in an input's
-            folder (where it would be read as part of it the next time), or lies in this package; a folder that holds
-            an input, which a file of the command's own choice could replace.
+        OutputError: a file is a folder, a device or write-protected; a folder is a file; a place cannot be written; two
+            outputs are the same; an output is an input, is in an input's folder (the next run would read it as input),
+            or is in this package; or a folder holds an input, which the command's files could replace.
     """
     read = [(source, one) for source, given in inputs.items() for one in _each(given) if str(one)] + [
         ("this package", PACKAGE)
@@ -285,19 +286,19 @@ def check_outputs(
         target = _target(path, folder=option in folders)
         for other, whose in taken.items():
             if target == other or target in other.parents or other in target.parents:
-                raise OutputError(f"{option} {path} and {whose} would be written over each other; choose another path")
-        # Some file systems take names for one that differ in the case of their letters only.
+                raise OutputError(f"{option} {path} and {whose} would overwrite each other; choose another path")
+        # Some file systems ignore the case of letters.
         if str(target).casefold() in (str(other).casefold() for other in taken):
-            raise OutputError(f"{option} {path} differs from another output in capital letters only")
+            raise OutputError(f"{option} {path} differs from another output only in the case of letters")
         taken[target] = f"{option} {path}"
         for source, given in read:
             if _covers(Path(given).expanduser(), target):
                 raise OutputError(
-                    f"{option} {path} would be written into what is read as {source}, {given}; choose another path"
+                    f"{option} {path} would be written into the input {source}, {given}; choose another path"
                 )
-            # Its files have names of the command's own choice, and one may be the input's.
+            # The command chooses the names of its files, and one may be that of the input.
             if option in folders and _covers(target, Path(given).expanduser().resolve()):
-                raise OutputError(f"{option} {path} holds what is read as {source}, {given}; choose another folder")
+                raise OutputError(f"{option} {path} contains the input {source}, {given}; choose another folder")
         _check_writable(path, target, folder=option in folders)
 
 
@@ -306,7 +307,7 @@ def _each(given: str | Path | Sequence[str | Path] | None) -> Sequence[str | Pat
 
 
 def _target(path: Path, *, folder: bool = False) -> Path:
-    """The file or folder that is really written; refuses what is something else."""
+    """The file or folder that is really written. Refuses anything else."""
     try:
         str(path).encode()
         target = path.resolve()
@@ -335,7 +336,7 @@ def _beside(path: Path) -> Path:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and those around it, each on the disk before something is written into it."""
+    """Make a folder and its parents. Each is on the disk before something is written into it."""
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
@@ -343,13 +344,13 @@ def _make_folder(folder: Path) -> None:
 
 
 def _covers(source: Path, target: Path) -> bool:
-    """Whether a file is the source, or lies in it."""
+    """Whether a file is the source, or is inside it."""
     try:
         real = source.resolve()
         if not real.exists():
             return False
         same = target.exists() and os.path.samefile(real, target)
-    except (OSError, ValueError, RuntimeError):  # a name that can be no path
+    except (OSError, ValueError, RuntimeError):  # the name cannot be a path
         return False
     return same or (real.is_dir() and target.is_relative_to(real))
 

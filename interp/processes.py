@@ -1,4 +1,4 @@
-"""Worker processes that end with the process that started them."""
+"""Worker processes that end with their parent process."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from multiprocessing import connection
 
 
 def worker_pool(n: int, *, prepare: Callable[[], None] | None = None) -> ProcessPoolExecutor:
-    """A pool of processes that end when this one does, also when it is killed and can tell them nothing.
+    """A pool of processes that end when this one ends, even if it is killed.
 
-    They are spawned: a forked process would inherit torch's threads in a state that can hang.
+    They are spawned: forked processes would inherit torch's threads in a state that can hang.
 
     Args:
-        n: processes.
-        prepare: called in each when it starts; a function that can be imported.
+        n: number of processes.
+        prepare: called in each process when it starts. It must be importable.
     """
     spawn = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(n, mp_context=spawn, initializer=_end_with_parent, initargs=(prepare,))
 
 
 def kill_workers(pool: ProcessPoolExecutor) -> None:
-    """End the processes of a pool at once; what they were doing raises ``BrokenProcessPool``."""
+    """End the processes of a pool at once. Their tasks raise ``BrokenProcessPool``."""
     for process in [*(pool._processes or {}).values()]:  # Python 3.14 has a method for it
         process.kill()
 

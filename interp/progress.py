@@ -1,7 +1,7 @@
-"""Progress: the one bar, with the time left, that all long work shows.
+"""The progress bar of all long work, with the time left.
 
-A measuring function takes ``progress=True`` and makes a bar here. The bar stands on standard error, appears when the
-work has taken a second, and is gone when the work is done.
+A measuring function takes ``progress=True`` and makes a bar here. The bar is on standard error. It appears after one
+second of work and disappears at the end.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tqdm import tqdm
 _T = TypeVar("_T")
 
 Progress: TypeAlias = Callable[[int], object]
-"""Told how much has been done since the last call. What it raises ends the work."""
+"""Called with the amount of work done since the last call. It can stop the work by raising."""
 
 DELAY = 1.0
 """Seconds of work before a bar appears."""
@@ -25,14 +25,14 @@ DELAY = 1.0
 def bar(
     total: int | None, what: str, progress: bool | Progress, *, unit: str = "window", unit_scale: bool = False
 ) -> Iterator[Progress]:
-    """A bar, to be told how much has been done.
+    """A bar. Yields the function that reports progress.
 
     Args:
-        total: what there is to do; ``None`` where nobody knows, and then no time left is shown.
-        what: is being done.
-        progress: whether there is a bar; or what is told in its place.
-        unit: of ``total``.
-        unit_scale: whether large numbers are written with k, M and G.
+        total: total amount of work. ``None`` if unknown; then the time left is not shown.
+        what: label of the bar.
+        progress: whether to show a bar, or a function to call instead.
+        unit: unit of ``total``.
+        unit_scale: whether to write large numbers with k, M and G.
     """
     if callable(progress):
         yield progress
@@ -45,7 +45,7 @@ def bar(
 def along(
     items: Iterable[_T], what: str, progress: bool | Progress, *, total: int | None = None, unit: str = "window"
 ) -> Iterator[_T]:
-    """The items, with a bar of how many are done; one that is being worked on is not."""
+    """The items, with a bar of the finished ones."""
     with bar(total, what, progress, unit=unit) as done:
         for item in items:
             yield item
@@ -55,7 +55,7 @@ def along(
 def in_batches(
     batches: Iterable[tuple[slice, _T]], total: int, what: str, progress: bool | Progress
 ) -> Iterator[tuple[slice, _T]]:
-    """The batches of ``Windows.batches``, with a bar of how many windows are done."""
+    """The batches of ``Windows.batches``, with a bar of the finished windows."""
     with bar(total, what, progress) as done:
         for where, batch in batches:
             yield where, batch

@@ -1,4 +1,4 @@
-"""What every result carries, and the one place where results are written and read."""
+"""Provenance of results, and writing and reading of their tables."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ _PACKAGES = ("torch", "transformers", "transformer-lens")
 _METADATA_KEY = b"interp.provenance"
 _DIGEST_KEY = "interp.sha256"
 _NO_DIGEST = 64 * "0"
-# A key and its value in the footer: what tells the length of the value stands between.
+# A key and its value in the footer. The length of the value is between them.
 _DIGEST = re.compile(_DIGEST_KEY.encode() + rb".{1,4}?([0-9a-f]{64})", re.DOTALL)
 
 MODEL = ("model", "model_revision", "weights", "tokenizer", "dtype", "attention", "hooks")
-"""Fields of a provenance that say which model was measured."""
+"""Fields of a provenance that identify the model."""
 WINDOWS = ("windows_digest", "windows_tokenizer")
-"""Fields that say on what."""
+"""Fields that identify the windows."""
 IDENTITY = (*MODEL, *WINDOWS)
 
 
 @cache
 def _code_revision() -> str:
-    """Revision of the checkout that the code runs from, when it was first asked; "unknown" outside one."""
+    """Revision of the checkout that the code runs from, read once; "unknown" outside a checkout."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
@@ -51,7 +51,7 @@ def _code_revision() -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A setting as JSON can hold it: a finished measurement must not fail for a number of numpy's."""
+    """A setting as JSON data. A finished measurement must not fail because of a numpy number."""
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
@@ -61,37 +61,37 @@ def _told(fact: Any) -> str:
 
 @dataclass(frozen=True, repr=False)
 class Provenance(Brief):
-    """How a result came about: enough to run it again."""
+    """Provenance of a result: enough to reproduce it."""
 
     measurement: str
     """Name of the function that measured."""
     model: str
-    """Name it was loaded by; empty where no model took part."""
+    """Name by which the model was loaded; empty if there was no model."""
     windows: str
     """Source of the windows."""
     n_windows: int
     settings: dict[str, Any]
-    """Every argument that can change the numbers, and ``hooks``: where the caller has attached something."""
+    """Every argument that can change the numbers, and ``hooks``: where the caller has attached hooks."""
     dtype: str
-    """Of the model's parameters, when it was measured."""
+    """Number format of the model's parameters during the measurement."""
     device: str
     code_revision: str = field(default_factory=_code_revision)
-    """Of this suite's code; ``model_revision`` is the model's."""
+    """Revision of this suite's code."""
     versions: dict[str, str] = field(
         default_factory=lambda: {package: importlib.metadata.version(package) for package in _PACKAGES}
     )
     time: str = field(default_factory=lambda: dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
     windows_digest: str = ""
-    """``Windows.digest``; of a stream, a hash of its chunks' digests."""
+    """``Windows.digest``, or for a stream a hash of its chunks' digests."""
     windows_tokenizer: str = ""
-    """Fingerprint of the tokenizer that made the windows' ids; empty where that is not known."""
+    """Fingerprint of the tokenizer that made the windows' ids; empty if unknown."""
     tokenizer: str = ""
-    """Fingerprint of the model's own tokenizer; ``no tokenizer`` where it has none, so that nobody could tell whether
-    the windows are its own text."""
+    """Fingerprint of the model's own tokenizer. ``no tokenizer`` if it has none; then the windows cannot be checked
+    against it."""
     model_revision: str = ""
-    """Revision on the hub that was asked for, and its commit; empty for a local directory."""
+    """Requested revision on the hub, and its commit. Empty for a local directory."""
     weights: str = ""
-    """Digest of the model's weights as they were when it was measured."""
+    """Digest of the model's weights during the measurement."""
     attention: str = ""
     """Implementation of the model's attention."""
 
@@ -103,8 +103,8 @@ class Provenance(Brief):
 
         Args:
             measurement: name of the function that measured.
-            model: the model, or what it was when its identity was last taken; ``None`` where none took part.
-            windows: what was measured on.
+            model: the model, or its identity taken earlier; ``None`` if there was no model.
+            windows: the measured windows.
             settings: every argument that can change the numbers.
         """
         identity = ModelIdentity.of(model) if isinstance(model, TransformerBridge) else model or ModelIdentity()
@@ -121,10 +121,10 @@ class Provenance(Brief):
         )
 
     def differences(self, other: Provenance, *, of: Sequence[str] = IDENTITY) -> str:
-        """What is another thing here than in ``other``, in words; empty where both are of the same model and windows.
+        """The fields that differ from ``other``, in words. Empty if model and windows are the same.
 
         Args:
-            other: what is compared with.
+            other: the provenance to compare with.
             of: names of the fields to compare.
         """
         facts = [{**vars(p), "hooks": p.settings.get("hooks", [])} for p in (self, other)]
@@ -144,30 +144,30 @@ class Provenance(Brief):
 
 @runtime_checkable
 class Result(Protocol):
-    """What every measurement returns."""
+    """Interface of the results of all measurements."""
 
     @property
     def provenance(self) -> Provenance:
-        """How it came about."""
+        """Provenance of the result."""
         ...
 
     def to_frame(self) -> pd.DataFrame:
-        """As a table."""
+        """The result as a table."""
         ...
 
 
 class TableError(InterpError, ValueError):
-    """A file that is damaged, or no table of this suite."""
+    """A file is damaged, or is not a table of this suite."""
 
 
 def write_table(frame: pd.DataFrame, path: Path, provenance: Provenance | list[Provenance]) -> Path:
-    """Write a table as parquet with its provenance in the file's metadata; an interrupted write leaves no file.
+    """Write a table as parquet, with its provenance in the metadata. An interrupted write leaves no file.
 
-    A digest of all other bytes of the file stands in its metadata, and each page has a checksum: damage is an error on
-    reading, not another number.
+    The metadata contains a digest of all other bytes, and each page has a checksum. So damage causes an error on
+    reading, not a wrong number.
 
     Raises:
-        OutputError: a suffix of another format, such as ``.csv``.
+        OutputError: the suffix belongs to another format, such as ``.csv``.
     """
     check_suffix(path, TABLE_SUFFIXES)
     many = provenance if isinstance(provenance, list) else [provenance]
@@ -175,7 +175,7 @@ def write_table(frame: pd.DataFrame, path: Path, provenance: Provenance | list[P
     metadata = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps([asdict(p) for p in many]).encode()}
     table = table.replace_schema_metadata(metadata)
     with whole_file(path) as partial:
-        # Opened here: on a full disk pyarrow leaves a file that it opened itself open.
+        # Opened here, because pyarrow does not close its own files on a full disk.
         with (
             partial.open("wb") as file,
             pq.ParquetWriter(file, table.schema, compression="zstd", write_page_checksum=True) as writer,
@@ -195,14 +195,14 @@ def write_result(result: Result, path: Path) -> Path:
 
 
 def read_table(path: Path, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """A table that ``write_table`` wrote.
+    """Read a table that ``write_table`` wrote.
 
     Args:
         path: the file.
-        columns: those to read, in this order; all unless given.
+        columns: the columns to read, in this order. Default: all.
 
     Raises:
-        TableError: a damaged file, one that was not written by this suite, or one without these columns.
+        TableError: the file is damaged, was not written by this suite, or lacks these columns.
         OSError: no such file.
     """
     with _read(path) as file:
@@ -213,10 +213,10 @@ def read_table(path: Path, *, columns: Sequence[str] | None = None) -> pd.DataFr
 
 
 def read_provenance(path: Path) -> list[Provenance]:
-    """Provenance of a written table.
+    """Read the provenance of a table.
 
     Raises:
-        TableError: a damaged file, or one that was not written by this suite.
+        TableError: the file is damaged, or was not written by this suite.
         OSError: no such file.
     """
     with _read(path) as file:
@@ -227,27 +227,27 @@ def read_provenance(path: Path) -> list[Provenance]:
 
 @contextmanager
 def _read(path: Path) -> Iterator[pq.ParquetFile]:
-    """A table's file, whole and checked."""
+    """A table's file, opened and checked."""
     data = path.read_bytes()
     try:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         if _METADATA_KEY not in (file.schema_arrow.metadata or {}):
-            raise TableError(f"{path} carries no provenance: it was not written by interp.results.write_table")
-        # Tables that an older version wrote have none.
+            raise TableError(f"{path} has no provenance: it was not written by interp.results.write_table")
+        # Tables of older versions have none.
         if _DIGEST_KEY.encode() in data:
             found, digest, _ = _digest(data)
             if found != digest:
-                raise TableError(f"{path} is damaged: its bytes are not those that were written")
+                raise TableError(f"{path} is damaged: its bytes have changed since it was written")
         yield file
     except TableError:
         raise
     except (OSError, ValueError, TypeError, LookupError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
-        raise TableError(f"{path} is damaged or no table of this suite: {reason}") from error
+        raise TableError(f"{path} is damaged or not a table of this suite: {reason}") from error
 
 
 def _digest(data: bytes) -> tuple[bytes, bytes, int]:
-    """The digest that stands in a table's bytes, the one that should, and where it stands."""
+    """The digest in a table's bytes, the digest it should have, and its position."""
     *_, place = _DIGEST.finditer(data)
     start, end = place.span(1)
     digest = hashlib.sha256(data[:start])

@@ -1,4 +1,4 @@
-"""Arguments that take several names or numbers: a single one is a sequence of one, never its letters."""
+"""Arguments that take several names or numbers. A single one counts as a sequence of one, never as its letters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _T = TypeVar("_T")
 
 
 def several(given: _T | Iterable[_T]) -> tuple[_T, ...]:
-    """``"rate"`` as ``("rate",)``, ``3`` as ``(3,)``, and several as they are."""
+    """``"rate"`` becomes ``("rate",)``, ``3`` becomes ``(3,)``, and several become a tuple."""
     if isinstance(given, str) or not isinstance(given, Iterable):
         return (given,)
     return tuple(given)

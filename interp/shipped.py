@@ -1,7 +1,7 @@
-"""Digests of the files that are shipped with the package: a damaged one is refused, not measured with.
+"""Digests of the files shipped with the package, so that damaged files are refused.
 
-``shipped.json`` holds the SHA-256 of each file by its path in the package. Who trains the small models or plants the
-windows again writes it again: ``python -m interp.shipped``.
+``shipped.json`` holds the SHA-256 of each file by its path in the package. Update it after training the small models or
+planting windows again: ``python -m interp.shipped``.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ FOLDERS = (PACKAGE / "planted" / "weights", PACKAGE / "planted" / "text")
 
 
 class ShippedFileError(InterpError, RuntimeError):
-    """A file of the package that is not what was shipped."""
+    """A file of the package differs from what was shipped."""
 
 
 def check_shipped(path: Path, name: str) -> Path:
-    """A shipped file, or a folder of such files, compared with its digest; the path itself.
+    """Check a shipped file, or a folder of such files, against its digest. Returns the path.
 
     Args:
-        path: where it lies.
-        name: its path in the package.
+        path: path of the file or folder.
+        name: path inside the package.
 
     Raises:
-        ShippedFileError: a file that is damaged, missing, or was not shipped.
+        ShippedFileError: a file is damaged, missing, or was not shipped.
     """
     known = {file: digest for file, digest in _digests().items() if f"{file}/".startswith(f"{name}/")}
     for file, digest in known.items():
@@ -38,21 +38,21 @@ def check_shipped(path: Path, name: str) -> Path:
         if not place.is_file() or sha256(place) != digest:
             raise ShippedFileError(
                 f"{place} is not the file that was shipped: it is damaged or was changed; install the package again, "
-                "or run `python -m interp.shipped` where you made it anew"
+                "or run `python -m interp.shipped` if you made a new one"
             )
     if not known:
-        raise ShippedFileError(f"{path} was not shipped; run `python -m interp.shipped` where you made it anew")
+        raise ShippedFileError(f"{path} was not shipped; run `python -m interp.shipped` if you made a new one")
     return path
 
 
 def shipped_digest(name: str) -> str:
-    """One digest of a folder as it was shipped."""
+    """One digest of a shipped folder."""
     known = sorted((file, digest) for file, digest in _digests().items() if file.startswith(f"{name}/"))
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
 
 
 def write_digests() -> Path:
-    """Take the files that lie in the package for those that are shipped."""
+    """Record the digests of the package's present files as shipped."""
     files = sorted(file for folder in FOLDERS for file in folder.rglob("*") if file.is_file())
     digests = {file.relative_to(PACKAGE).as_posix(): sha256(file) for file in files if not file.name.startswith(".")}
     _digests.cache_clear()

@@ -1,4 +1,4 @@
-"""Sizes in memory, as people write them."""
+"""Memory sizes as text, such as ``"2GiB"``."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _WRITTEN = re.compile(r"\s*[0-9.]+\s*[A-Za-z]*\s*")
 
 
 class SizeError(InterpError, ValueError):
-    """A size that is no number of bytes."""
+    """The size is not a number of bytes."""
 
 
 def in_bytes(size: Size) -> int:
     """A size in bytes, at least 1.
 
     Raises:
-        SizeError: anything that is no such size.
+        SizeError: the value is not such a size.
     """
     try:
-        if isinstance(size, str) and not _WRITTEN.fullmatch(size):  # pydantic reads no further than the unit
+        if isinstance(size, str) and not _WRITTEN.fullmatch(size):  # pydantic ignores what follows the unit
             raise ValueError(size)
         found = int(TypeAdapter(ByteSize).validate_python(size))
     except (ValidationError, ValueError, OverflowError):
@@ -35,6 +35,6 @@ def in_bytes(size: Size) -> int:
     if isinstance(size, bool) or found < 1:
         given = shortened(repr(size), 40)
         raise SizeError(
-            f"{given} is no size in memory: give bytes, or a number and a unit, such as 512MiB, 2GiB or 4GB"
+            f"{given} is not a memory size: give bytes, or a number and a unit, such as 512MiB, 2GiB or 4GB"
         )
     return found

@@ -1,4 +1,4 @@
-"""Numbers in sentences, in one way."""
+"""Formats numbers and intervals for sentences."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from interp.stats.estimates import MIN_CLUSTERS, Estimate, no_interval
 
 
 def percent(estimate: Estimate) -> str:
-    """A share with its interval, all three to the same decimals: ``"97.0 % [94.1, 98.6]"``.
+    """A share with its interval, with equal decimals: ``"97.0 % [94.1, 98.6]"``.
 
-    As many decimals as the width of the interval needs for two digits, 4 at most. Or why there is no interval.
+    The decimals show two digits of the interval's width, at most 4. Says why if there is no interval.
     """
     value, low, high = (100 * x for x in (estimate.value, estimate.low, estimate.high))
     if math.isnan(value):
         return "not measured"
     width = high - low
     digits = min(4, max(0, 1 - math.floor(math.log10(width) + 1e-9))) if width > 0 else 1
-    # Rounded first: what floating point leaves of a 0 may be negative, and "-0.0" would be said.
+    # Rounded first: a floating-point 0 may be slightly negative and would print as "-0.0".
     shown = [f"{round(x, digits) + 0.0:.{digits}f}" for x in (value, low, high)]
     ends = f"[{shown[1]}, {shown[2]}]" if estimate.says_where else f"({no_interval(estimate.n_documents)})"
     return f"{shown[0]} % {ends}"
 
 
 def interval(low: float, high: float, shown: str = ".3g") -> str:
-    """``"[0.1, 0.3]"``, or that there is none; ``shown`` is how Python is to format a number."""
+    """``"[0.1, 0.3]"``, or a note that there is no interval. ``shown`` is the number format."""
     return "(no interval)" if math.isnan(low) else f"[{low:{shown}}, {high:{shown}}]"
 
 
@@ -41,28 +41,28 @@ def spread(numbers: Sequence[int] | pd.Series) -> str:
 def of_documents(
     windows: Sequence[int] | pd.Series, documents: Sequence[int] | pd.Series, *, kind: str = "windows"
 ) -> str:
-    """What estimates rest on: ``"8 to 64 windows of 3 to 15 documents, fewer than 5 of which give no interval"``."""
+    """Basis of estimates: ``"8 to 64 windows of 3 to 15 documents, fewer than 5 of which give no interval"``."""
     few = f", fewer than {MIN_CLUSTERS} of which give no interval" if np.min(documents) < MIN_CLUSTERS else ""
     return f"{spread(windows)} {kind} of {spread(documents)} documents{few}"
 
 
 def behind(estimates: Sequence[Estimate]) -> str:
-    """``" (64 windows of 15 documents)"``, to stand behind estimates in a sentence; nothing where none was measured."""
+    """``" (64 windows of 15 documents)"``, for use after estimates in a sentence. Empty if none was measured."""
     measured = [e for e in estimates if e.n]
     return f" ({of_documents([e.n for e in measured], [e.n_documents for e in measured])})" if measured else ""
 
 
 def resting(table: pd.DataFrame) -> tuple[pd.Series, pd.Series] | None:
-    """Windows and documents of each estimate of a table; ``None`` where it does not say."""
+    """Number of windows and documents of each estimate in a table; ``None`` if it has no such columns."""
     return (table["n"], table["n_documents"]) if {"n", "n_documents"} <= {*table} else None
 
 
 def rests_on(table: pd.DataFrame) -> str:
-    """A sentence on what the intervals of a table rest on, for captions; rows that were not measured do not count.
+    """A sentence on the basis of a table's intervals, for captions. Rows that were not measured do not count.
 
     Args:
-        table: with the windows of each estimate in ``n``, and its documents in ``n_documents``; groups of a column
-            ``group`` are told apart.
+        table: has the number of windows of each estimate in ``n``, and of documents in ``n_documents``. Groups in a
+            column ``group`` are listed separately.
     """
     rests = resting(table)
     if rests is None:

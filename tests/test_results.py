@@ -44,7 +44,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, windows, models, mon
 
 def test_a_foreign_file_has_no_provenance(tmp_path):
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "foreign.parquet")
-    with pytest.raises(ValueError, match=r"foreign\.parquet carries no provenance"):
+    with pytest.raises(ValueError, match=r"foreign\.parquet has no provenance"):
         read_provenance(tmp_path / "foreign.parquet")
 
 

@@ -46,7 +46,7 @@ def test_family_and_size_are_the_tables_own_or_the_registrys(
 
 def test_what_is_no_table_of_scores_is_refused(tmp_path: Path) -> None:
     pd.DataFrame({"window": [1]}).to_parquet(tmp_path / "foreign.parquet")
-    with pytest.raises(ScoresError, match="carries no provenance"):
+    with pytest.raises(ScoresError, match="has no provenance"):
         read_scores([tmp_path / "foreign.parquet"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(ScoresError, match="no tables of scores"):
