@@ -48,9 +48,15 @@ def hook_name(site: str, layer: int) -> str:
     return f"blocks.{layer}.{'attn.' if in_attention else ''}{site}"
 
 
-_HARMLESS = ("transformer_lens.model_bridge", "transformers.utils.output_capturing", "transformers.modeling_utils")
-"""Modules whose torch hooks change no activation. They record some for the model's own use, or (after gradient
-checkpointing was switched on) let the embeddings require a gradient."""
+_HARMLESS = (
+    "transformer_lens.model_bridge",
+    "transformers.utils.output_capturing",
+    "transformers.modeling_utils",
+    "torch.utils.module_tracker",
+)
+"""Modules whose torch hooks change no activation. They record some for the model's own use, say in which module an
+operation is counted (torch's ``FlopCounterMode``), or (after gradient checkpointing was switched on) let the embeddings
+require a gradient."""
 
 
 def named_modules(model: TransformerBridge) -> dict[str, nn.Module]:
@@ -81,7 +87,8 @@ def attached_hooks(model: TransformerBridge) -> list[str]:
     Not counted: the libraries' own torch hooks that change nothing, and hooks that the model was booted with.
     """
     everywhere, built_in = nn.modules.module, _BUILT_IN.get(model, frozenset())
-    found = ["every module"] if any(getattr(everywhere, f"_global{kind}") for kind in _KINDS) else []
+    of_all = chain.from_iterable(getattr(everywhere, f"_global{kind}").values() for kind in _KINDS)
+    found = ["every module"] if any(not fn.__module__.startswith(_HARMLESS) for fn in of_all) else []
     for name, module in named_modules(model).items():
         if any(id(fn) not in built_in and not fn.__module__.startswith(_HARMLESS) for fn in _hooks(module)):
             found.append(_hook_point_name(model, module) if isinstance(module, HookPoint) else name)

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from interp.models.hooks import HookError, activations, checked_hooks, hook_name, logits
+from interp.models.hooks import HookError, activations, attached_hooks, checked_hooks, hook_name, logits
 
 
 def leave(activation, hook):
@@ -79,3 +80,17 @@ def test_activations_have_the_documented_shapes(model, windows):
     assert z.shape == (n, pos, cfg.n_heads, cfg.d_head)
     assert pattern.shape == (n, cfg.n_heads, pos, pos)
     torch.testing.assert_close(pattern.sum(-1), torch.ones(n, cfg.n_heads, pos))
+
+
+def test_operations_can_be_counted(models, windows):
+    """torch's counter follows every module by hooks of its own, which change nothing; another hook of all is refused."""
+    model = models["Pythia"]
+    with FlopCounterMode(display=False) as counter:
+        assert attached_hooks(model) == []
+        logits(model, windows.tokens[:1])
+    assert counter.get_total_flops() > 0
+    handle = torch.nn.modules.module.register_module_forward_hook(lambda *_: None)
+    try:
+        assert attached_hooks(model) == ["every module"]
+    finally:
+        handle.remove()
