@@ -83,7 +83,7 @@ def test_activations_have_the_documented_shapes(model, windows):
 
 
 def test_operations_can_be_counted(models, windows):
-    """torch's counter follows every module by hooks of its own, which change nothing; another hook of all is refused."""
+    """torch's counter hooks every module and changes nothing; any other hook of every module is refused."""
     model = models["Pythia"]
     with FlopCounterMode(display=False) as counter:
         assert attached_hooks(model) == []
