@@ -36,14 +36,17 @@ docs: .venv/ready  ## the documentation as pages: build/site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --config-file docs/mkdocs.yml
 	@echo build/site/index.html
 
-# Domains reads the scores that scaling measured; the comparison of heads reads the tables of their ablation.
 CLAIMS := scaling domains frequency prediction compression_ratio depth numerics layer_decoding noise_recovery \
 	head_ablation head_comparison cumulative_ablation
 
-experiments: .venv/ready  ## every claim on the small families, with figures and a page each in figures/
-	rm -f figures/scaling/scores.parquet
-	for claim in $(CLAIMS); do echo "== $$claim"; $(BIN)/python experiments/$$claim.py --out figures/$$claim || exit 1; done
-	$(BIN)/python experiments/pages.py
+# One store holds the units of all claims: what two of them ask for is measured once.
+experiments: .venv/ready  ## every claim on the small families, each with a page in figures/
+	test -e build/shipped-index || $(BIN)/interp index shipped --out build/shipped-index
+	for claim in $(CLAIMS); do \
+		echo "== $$claim"; \
+		$(BIN)/interp run experiments/$$claim.yaml --workers 2 || exit 1; \
+		$(BIN)/interp report experiments/$$claim.yaml --out figures/$$claim.html || exit 1; \
+	done
 
 BENCHMARKS := head_sweep extraction counts frequency_memory
 

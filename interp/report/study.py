@@ -96,7 +96,7 @@ class Results:
         compared = self.compared(entry, seed)
         if compared is None:
             return None
-        title = self._title(entry.label, entry.windows, seed)
+        title = self._title(entry.label, ", ".join(entry.windows), seed)
         if isinstance(compared, str):
             return Section(title, _asked(entry.comparison.help), [f"Not compared: {compared}"])
         figures, problem = _drawn(compared.figures)
@@ -106,7 +106,7 @@ class Results:
 
     def compared(self, entry: ComparisonEntry, seed: int) -> Compared | str | None:
         """A comparison of what is there; why it cannot be made; ``None`` where there is nothing to compare."""
-        records = self.records.get((entry.of, entry.windows, seed), ())
+        records = [r for windows in entry.windows for r in self.records.get((entry.of, windows, seed), ())]
         shards = [
             record.tables[entry.comparison.table] for record in records if entry.comparison.table in record.tables
         ]

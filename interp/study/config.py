@@ -36,6 +36,7 @@ class StudyModel(ModelChoice):
     label: str = option(
         "what tables and figures call it; its name, and its revision and format, unless given", default=""
     )
+    windows: Several[str] | None = option("names of the windows it is measured on; all unless given", default=None)
 
 
 @settings
@@ -63,7 +64,9 @@ class AskedComparison:
     compare: str = option("name of the comparison, as on the command line")
     label: str = option("its name in this study; that of the comparison unless given", default="")
     of: str | None = option("label of the measurement whose tables it reads; the only one unless given", default=None)
-    windows: str | None = option("name of the windows; the only ones unless given", default=None)
+    windows: Several[str] | None = option(
+        "names of the windows; all unless given, where no model is measured on two", default=None
+    )
     settings: dict[str, Any] = Field(default_factory=dict, description="its settings")
 
 
@@ -101,7 +104,7 @@ class ComparisonEntry:
     comparison: Comparison[Any]
     settings: Any
     of: str
-    windows: str
+    windows: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -135,13 +138,15 @@ def read_study(path: Path, *, store: Path | None = None) -> Study:
     """
     document = read_document(path)
     asked = _make(document, _File, document.values, ())
-    models = _models(document, asked)
     windows = {}
     for name, given in asked.windows.items():
         place: Place = ("windows", name)
         if "seed" in (given or {}):
             raise _wrong(document, (*place, "seed"), "the seeds of a study stand under `seeds`, for all of it")
-        windows[name] = _make(document, StudyWindows, given or {}, place)
+        chosen = _make(document, StudyWindows, given or {}, place)
+        beside = path.parent / (chosen.corpus or "")
+        windows[name] = replace(chosen, corpus=str(beside)) if chosen.corpus and beside.exists() else chosen
+    models = _models(document, asked, windows)
     for i, seed in enumerate(asked.seeds):
         _make(document, WindowsChoice, {"seed": seed}, ("seeds", i))
     entries = _entries(document, asked, models, windows)
@@ -155,15 +160,17 @@ def read_study(path: Path, *, store: Path | None = None) -> Study:
         models=models,
         windows=windows,
         entries=entries,
-        comparisons=_comparisons(document, asked, entries),
+        comparisons=_comparisons(document, asked, entries, models),
         slurm=asked.slurm,
     )
 
 
-def _models(document: Document, asked: _File) -> dict[str, StudyModel]:
+def _models(document: Document, asked: _File, windows: Mapping[str, Any]) -> dict[str, StudyModel]:
     models: dict[str, StudyModel] = {}
     for i, given in enumerate(asked.models):
         model = _make(document, StudyModel, {"name": given} if isinstance(given, str) else given, ("models", i))
+        for name in model.windows or ():
+            _named(document, ("models", i, "windows"), name, windows, "windows")
         label = model.label or _label(model)
         if label in models:
             raise _wrong(document, ("models", i), f"{label!r} is named twice; give one of them another `label`")
@@ -194,14 +201,26 @@ def _entries(
         entries[label] = Entry(
             label=label,
             measurement=measurement,
-            settings=_make(document, measurement.settings, one.settings, (*place, "settings")),
+            settings=_from_here(document, _make(document, measurement.settings, one.settings, (*place, "settings"))),
             windows=one.windows or tuple(windows),
             models=one.models or tuple(models),
         )
     return tuple(entries.values())
 
 
-def _comparisons(document: Document, asked: _File, entries: Sequence[Entry]) -> tuple[ComparisonEntry, ...]:
+def _from_here(document: Document, settings: _T) -> _T:
+    """Settings whose paths are relative to the study file, as paths that can be opened."""
+    changed: Any = settings
+    for field in fields(changed):
+        value = getattr(changed, field.name)
+        if isinstance(value, Path):
+            changed = replace(changed, **{field.name: document.path.parent / value})
+    return changed
+
+
+def _comparisons(
+    document: Document, asked: _File, entries: Sequence[Entry], models: Mapping[str, StudyModel]
+) -> tuple[ComparisonEntry, ...]:
     found: dict[str, ComparisonEntry] = {}
     for i, given in enumerate(asked.comparisons):
         place: Place = ("comparisons", i)
@@ -218,10 +237,24 @@ def _comparisons(document: Document, asked: _File, entries: Sequence[Entry]) -> 
                 f"{one.compare} compares tables of {comparison.measurement}, which the study does not measure",
             )
         of = _only(document, (*place, "of"), one.of, fitting, "measurement")
-        where = _only(document, (*place, "windows"), one.windows, dict.fromkeys(fitting[of].windows), "windows")
+        where = _windows_of(document, (*place, "windows"), one.windows, fitting[of], models)
         chosen = _make(document, comparison.settings, one.settings, (*place, "settings"))
         found[label] = ComparisonEntry(label, comparison, chosen, of, where)
     return tuple(found.values())
+
+
+def _windows_of(
+    document: Document, place: Place, given: Sequence[str] | None, entry: Entry, models: Mapping[str, StudyModel]
+) -> tuple[str, ...]:
+    """The windows of a comparison. One model on two of them would be counted twice."""
+    for name in given or ():
+        _named(document, place, name, dict.fromkeys(entry.windows), "windows")
+    chosen = tuple(given or entry.windows)
+    for label in entry.models:
+        own = [name for name in chosen if name in (models[label].windows or chosen)]
+        if len(own) > 1:
+            raise _wrong(document, place, f"which windows of {label}? Choose one of {', '.join(own)} with `windows`")
+    return chosen
 
 
 def _only(document: Document, place: Place, given: str | None, known: Mapping[str, Any], what: str) -> str:

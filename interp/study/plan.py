@@ -180,7 +180,8 @@ def units(study: Study, facts: Facts | None) -> Iterator[Unit]:
         for name, windows in study.windows.items():
             for seed in study.seeds:
                 for entry in study.entries:
-                    if name not in entry.windows or model.label not in entry.models:
+                    asked = name in entry.windows and model.label in entry.models
+                    if not asked or name not in (model.windows or study.windows):
                         continue
                     whole = Unit(
                         entry.label, entry.measurement.name, entry.settings, model, name, replace(windows, seed=seed)

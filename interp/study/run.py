@@ -154,23 +154,18 @@ class Estimate:
 
 
 def estimate(missing: Sequence[Planned], records: Sequence[Record]) -> Estimate:
-    """Time goes with parameters and windows, disk with windows, memory with parameters."""
+    """Time goes with the parameters of the model; the number of windows is taken to be alike."""
     seconds, disk, memory, untold = 0.0, 0.0, 0.0, 0
     for unit in (planned.unit for planned in missing):
         spec = known(unit.model.name)
         n_params = spec.n_params if spec else 0
         memory = max(memory, n_params * (4 if unit.model.dtype == "float32" else 2))
         alike = [r for r in records if r.facts["measurement"] == unit.measurement and r.made and r.tables]
-        nearest = [(r, _cost(r)) for r in alike]
-        if not nearest or not n_params:
+        if not alike or not n_params:
             untold += 1
             continue
-        seconds += n_params * median(r.made["seconds"] / cost for r, cost in nearest if r.made and cost)
-        disk += median(sum(s.size for s in r.tables.values()) for r, _ in nearest)
-        memory = max(memory, *(r.made["peak_mib"] * 2**20 for r, _ in nearest if r.made))
+        made = [dict(r.made or {}) for r in alike]
+        seconds += n_params * median(m["seconds"] / m["n_params"] for m in made)
+        disk += median(sum(shard.size for shard in r.tables.values()) for r in alike)
+        memory = max(memory, *(m["peak_mib"] * 2**20 for m in made))
     return Estimate(seconds, int(disk), int(memory), untold)
-
-
-def _cost(record: Record) -> int:
-    spec = known(str(record.facts["model"]))
-    return spec.n_params if spec else 1

@@ -126,6 +126,7 @@ def _measure(unit: Unit, store: Store, facts: Facts, record: Record) -> Outcome:
         "tokens": tokens,
         "tokens_per_second": round(tokens / max(seconds, 1e-9), 1),
         "batch_size": subject.choice.batch_size,
+        "n_params": subject.labels["n_params"],
         "host": platform.node(),
     }
     warned = list(dict.fromkeys(str(warning.message) for warning in told))

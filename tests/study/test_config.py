@@ -13,6 +13,7 @@ from interp.measurements.ablate import AblateSettings
 from interp.study.config import read_study
 from interp.study.document import StudyError, read_document
 from interp.study.example import example
+from interp.study.plan import units
 
 GOOD = """\
 title: A study
@@ -54,8 +55,8 @@ def test_a_file_becomes_the_measurements_own_settings(tmp_path: Path) -> None:
     assert (heads.label, heads.windows) == ("heads", ("few",))
     assert heads.settings == AblateSettings(methods=("zero", "mean"))
     of_heads, scaling = study.comparisons
-    assert (of_heads.of, of_heads.windows) == ("heads", "few")
-    assert (scaling.of, scaling.windows) == ("extract", "few")
+    assert (of_heads.of, of_heads.windows) == ("heads", ("few",))
+    assert (scaling.of, scaling.windows) == ("extract", ("few",))
     assert study.store == tmp_path / "study-store"
     assert read_study(study.path, store=tmp_path / "other").store == tmp_path / "other"
 
@@ -84,7 +85,7 @@ def test_a_file_becomes_the_measurements_own_settings(tmp_path: Path) -> None:
         ("revision: step1", "dtype: int8", 5, "'float32', 'bfloat16' or 'float16' (given 'int8')"),
         ("  - name: pythia-small-0.5m\n    revision: step1", "  - pythia-small-0.2m", 4, "is named twice"),
         ("    label: heads\n", "    label: extract\n", 11, "'extract' is named twice"),
-        ("    windows: few\nseeds", "seeds", 18, "which windows? Choose one of few, many with `windows`"),
+        ("    windows: few\nseeds", "seeds", 18, "which windows of pythia-small-0.2m? Choose one of few, many"),
         ("seeds: [0, 1]", "seeds: [0, 0]", 20, "0 is given twice"),
         ("seeds: [0, 1]", "seeds: [-1]", 20, "greater than or equal to 0"),
         ("seeds: [0, 1]", "seds: [0]", 20, "no such key. Do you mean seeds?"),
@@ -94,6 +95,7 @@ def test_a_file_becomes_the_measurements_own_settings(tmp_path: Path) -> None:
         ("title: A study", "title: &a [*a]", 1, "an alias stands inside of what it names"),
         ("- compare: heads", "- compare: hats", 17, "no comparison 'hats'"),
         ("  - measure: ablate\n    label: heads", "  - measure: lens\n    label: heads", 15, "no such key"),
+        ("    revision: step1", "    windows: feww", 5, "no windows 'feww'. Do you mean few?"),
         ("  - extract\n", "", 17, "compares tables of extract, which the study does not measure"),
     ],
 )
@@ -106,6 +108,30 @@ def test_a_mistake_is_told_with_its_line_and_what_is_allowed(
         read_study(path)
     assert f"{path}, line {line}" in str(error.value)
     assert said in str(error.value)
+
+
+def test_models_have_windows_of_their_own_and_are_compared_over_all(tmp_path: Path) -> None:
+    text = GOOD.replace("  - pythia-small-0.2m", "  - {name: pythia-small-0.2m, windows: many}")
+    text = text.replace("    revision: step1", "    windows: few").replace("    windows: few\nseeds", "seeds")
+    study = read_study(written(tmp_path, text))
+    assert study.comparisons[1].windows == ("few", "many")
+    asked = {(u.entry, u.model.label, u.windows_name) for u in units(study, None)}
+    assert asked == {
+        ("extract", "pythia-small-0.2m", "many"),
+        ("extract", "pythia-small-0.5m", "few"),
+        ("heads", "pythia-small-0.5m", "few"),
+    }
+
+
+def test_paths_are_those_from_the_study_file(tmp_path: Path) -> None:
+    (tmp_path / "corpus.txt").write_text("words")
+    text = GOOD.replace("- extract", "- {measure: frequency, settings: {index: counts/index}}")
+    text = text.replace("sets: planted-64", "corpus: corpus.txt").replace(
+        "  - compare: scaling\n    windows: few\n", ""
+    )
+    study = read_study(written(tmp_path, text))
+    assert study.entries[0].settings.index == tmp_path / "counts" / "index"
+    assert study.windows["many"].corpus == str(tmp_path / "corpus.txt")
 
 
 @pytest.mark.parametrize("text", ["", "- a list", "just words", "? [a]\n: b"])
