@@ -1,1 +1,19 @@
-"""Head maps to explore, in a notebook and as a page."""
+"""Head maps to explore, in a notebook and as a page. ``interp.explore(...)`` is the function, and this its room."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+
+class _Room(ModuleType):
+    """A package that can be called: Python puts it in the place of the function of the same name."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        from interp.explore.explorer import explore
+
+        return explore(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _Room

@@ -234,13 +234,13 @@ class Explorer:
             self._widget = HeadsWidget(self)
         return self._widget
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        plain = {"text/plain": repr(self)}
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The widget, and in plain text what there is; with the reason why where there can be no widget."""
         try:
-            data, *more = self.widget._repr_mimebundle_(**kwargs)
+            data, more = self.widget._repr_mimebundle_(**kwargs)
         except ExploreError as error:
-            return {"text/plain": f"{plain['text/plain']}\n{error}"}
-        return ({**data, **plain}, *more)
+            return {"text/plain": f"{self!r}\n{error}"}, {}
+        return {**data, "text/plain": repr(self)}, more
 
     def save(self, path: str | Path, *, n_heads: int = 40) -> Path:
         """Write all of it as one page that needs neither kernel nor network; see ``interp.explore.page``.

@@ -8,8 +8,9 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoTokenizer
 
+import interp
 from interp.data.windows import Windows
-from interp.explore.explorer import explore
+from interp.explore.explorer import Explorer, explore
 from interp.explore.live import Live
 from interp.explore.text import token_texts
 from interp.internal.ablation.heads import ablate_heads
@@ -166,3 +167,8 @@ def test_broken_bytes_do_not_swallow_what_follows() -> None:
     texts = token_texts([*half, *word, *word], tokenizer)
     assert "".join(texts).count(" word") == 2
     assert torch.tensor(list(map(len, texts))).sum() <= 2 * len(" word") + 1
+
+
+def test_the_function_is_there_before_and_after_its_room(swept) -> None:
+    for _ in range(2):
+        assert isinstance(interp.explore(swept.ablation), Explorer)

@@ -49,7 +49,7 @@ def test_a_figure_as_the_last_line_is_drawn(shown):
     assert len(str(figure)) < 50_000
 
 
-@pytest.mark.parametrize("name", ["windows", "extraction", "ablation", "estimate"])
+@pytest.mark.parametrize("name", ["windows", "extraction", "estimate"])
 def test_a_result_as_the_last_line_is_a_line_or_two(shown, name):
     (data,) = shown[name]
     assert set(data) == {"text/plain"}
@@ -60,3 +60,10 @@ def test_a_view_is_a_page(shown):
     (data,) = shown["view"]
     assert data["text/html"].count("<span") > 64
     assert len(data["text/html"]) < 50_000
+
+
+def test_a_head_ablation_is_a_map_and_a_line_or_two(shown):
+    (data,) = shown["ablation"]
+    assert set(data) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
+    assert data["text/plain"].startswith("HeadAblation: zero, most important heads")
+    assert len(data["text/plain"]) <= 400

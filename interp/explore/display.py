@@ -1,0 +1,28 @@
+"""What a notebook shows of a head ablation that is the last line of a cell: its map.
+
+Registered with IPython by name, so that a head ablation knows nothing of it and nothing is loaded before one is shown.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from interp.internal.ablation.heads import HeadAblation
+
+
+def register() -> None:
+    """Tell the running IPython, if there is one, how a head ablation is shown."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None:
+        formatter = shell.display_formatter.mimebundle_formatter
+        formatter.for_type_by_name("interp.internal.ablation.heads", "HeadAblation", shown)
+
+
+def shown(ablation: HeadAblation) -> Any:
+    """A head ablation as an explorer, with its own line or two as plain text."""
+    from interp.explore.explorer import explore
+
+    data, more = explore(ablation)._repr_mimebundle_()
+    return {**data, "text/plain": repr(ablation)}, more
