@@ -178,8 +178,8 @@ def test_predicts_and_says_which_factors_are_left_out(run, tmp_path, monkeypatch
     pd.DataFrame({"text": ["some words and others. " * 80]}).to_parquet(tmp_path / "c.parquet")
     given = ("predict", MODEL, "--out", tmp_path / "p.parquet", "--corpus", tmp_path / "c.parquet")
     told = refused(*given)
-    assert "not two factors to compare" in told
-    assert "count is not known of every window" in told
+    assert "fewer than two factors" in told
+    assert "count is not known for every window" in told
     assert "domain is the same for all windows" in told
 
 

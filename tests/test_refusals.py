@@ -14,7 +14,7 @@ SAID: list[tuple[BaseException, int, str]] = [
     (FileNotFoundError(2, "No such file", "x.parquet"), 1, "error: [Errno 2] No such file: 'x.parquet'\n"),
     (OSError(), 1, "error: OSError\n"),
     (EOFError("cut off"), 1, "error: a file, or the input, ends before its end: cut off\n"),
-    (KeyboardInterrupt(), 130, "error: interrupted: what was not finished is not written\n"),
+    (KeyboardInterrupt(), 130, "error: interrupted: unfinished results are not written\n"),
     (InterpError("no \ud800 here"), 1, "error: no \\ud800 here\n"),
 ]
 

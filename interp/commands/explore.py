@@ -1,4 +1,4 @@
-"""The head explorer of tables that were written earlier, as a page."""
+"""The head explorer of saved tables, as a page."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ def explore(
     tables: Tables,
     page: Annotated[Path, typer.Option("--out", help="HTML file for the page")] = Path("heads.html"),
     show: Annotated[
-        bool | None, typer.Option("--open/--no-open", help="open the page in a browser; where the output is a terminal")
+        bool | None,
+        typer.Option("--open/--no-open", help="open the page in a browser; by default if the output is a terminal"),
     ] = None,
 ) -> None:
-    """Explore the head maps of one or several models as a page that needs no kernel and no network.
+    """Explore the head maps of one or several models in a page that needs no kernel and no network.
 
-    Maps by method, group and domain, ranked lists with intervals, models side by side. A domain and a difference of
-    groups need what `interp ablate --by-window --folder` writes. Attention and text need a running model: in a
-    notebook interp.explore(ablation, model=model) shows them, and saves them into a page.
+    The page has maps by method, group and domain, ranked lists with intervals, and models side by side. Domains and
+    differences of groups need the tables of `interp ablate --by-window --folder`. Attention and text need a running
+    model: in a notebook, interp.explore(ablation, model=model) shows them and saves them to a page.
     """
     check_places({"tables": tables, "page": page})
     from interp.explore.tables import explore_tables

@@ -1,4 +1,4 @@
-"""The command that flags a whole corpus: streamed into parts, so that memory does not grow with it."""
+"""The command that flags a whole corpus, streamed into parts so that memory does not grow."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from interp.commands.saying import JsonOption, QuietOption, say_found, say_left_
 from interp.measurements.settings import make, option, settings
 from interp.measurements.subject import CORPUS, Columns, ModelChoice, Subject
 
-OutOption = Annotated[Path, typer.Option(help="folder of parquet parts; an interrupted run goes on where it was")]
+OutOption = Annotated[Path, typer.Option(help="folder of parquet parts; an interrupted run resumes")]
 
 
 @settings
 class FlagsSettings(Columns):
-    """Flag which windows of a whole corpus are memorized, streamed: memory does not grow with their number."""
+    """Flag the memorized windows of a whole corpus, streamed: memory does not grow with their number."""
 
     corpus: str = option(CORPUS)
-    chunk: int = option("windows of a part, and in memory", default=4096, ge=1)
-    prefix_len: int = option("tokens that are given; the rest of a window is its continuation", default=32, ge=1, le=63)
+    chunk: int = option("windows per part, and in memory", default=4096, ge=1)
+    prefix_len: int = option("tokens of the prefix; the rest of a window is its continuation", default=32, ge=1, le=63)
 
 
 def flags(model: str, out: Path, json: bool, quiet: bool, **given: Any) -> None:
-    """Whether each window of a corpus of any size is memorized; a stopped run goes on."""
+    """Flag the memorized windows of a corpus of any size. An interrupted run resumes."""
     check_places({"model": model, "corpus": given["corpus"], "out": out}, folders=["out"])
     from interp.data.sources import stream_windows
     from interp.data.tally import Tally
@@ -52,7 +52,7 @@ def flags(model: str, out: Path, json: bool, quiet: bool, **given: Any) -> None:
             progress=shows_bars(quiet),
             **asked,
         )
-        # Windows are flagged as they are read: the bar of what is read is that of the whole work.
+        # Windows are flagged while they are read, so the reading bar shows the whole work.
         how = {name: value for name, value in subject.how.items() if name != "progress"}
         parts = write_flags(subject.model, stream, out, **how)
     say_left_out(corpus, tally, quiet=quiet)
@@ -63,7 +63,7 @@ def flags(model: str, out: Path, json: bool, quiet: bool, **given: Any) -> None:
 
 
 def add_flags(app: typer.Typer) -> None:
-    """Make it a command."""
+    """Add the command to a group."""
     flags.__doc__ = FlagsSettings.__doc__
     flags.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [

@@ -1,4 +1,4 @@
-"""Commands of corpus counts: building an index, and asking it."""
+"""Commands of corpus counts: build an index, and query it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def build(
     documents = token_documents(
         corpus, load_tokenizer(tokenizer), text_column=text_column, split=split, tally=tally, progress=shows_bars(quiet)
     )
-    # Documents are indexed as they are read: the bar of what is read is that of the whole work.
+    # Documents are indexed while they are read, so the reading bar shows the whole work.
     _build(documents, out, tokenizer, source=corpus_name(corpus, split=split), progress=False, quiet=quiet)
     say_left_out(corpus, tally, quiet=quiet)
 
@@ -53,7 +53,7 @@ def shipped(
     out: Annotated[Path, typer.Option(help="directory of the index; an interrupted build goes on where it was")],
     quiet: QuietOption = False,
 ) -> None:
-    """Build an index of what the small models were shown: each window as often as it was shown."""
+    """Build an index of the training data of the small models: each window as often as it was shown."""
     check_places({"out": out}, folders=["out"])
     from interp.models.registry import small_models
     from interp.planted.corpus import shown_documents
@@ -83,7 +83,7 @@ def count(
     path: Annotated[Path, typer.Option("--index", help="directory of the index")],
     tokenizer: TokenizerOption,
 ) -> None:
-    """Count how often a text stands in an indexed corpus, as the same tokens."""
+    """Count how often a text occurs in an indexed corpus, as the same tokens."""
     import numpy as np
 
     from interp.data.counts.index import open_index
@@ -101,11 +101,13 @@ def count(
 @app.command()
 def web(
     text: Annotated[str, typer.Argument(help="text to count")],
-    model: Annotated[str, typer.Option(help="registry name of the model whose public training corpus is asked")],
-    cache: Annotated[Path, typer.Option(help="SQLite file of answers, asked for once")] = Path("infini-gram.sqlite"),
+    model: Annotated[str, typer.Option(help="registry name of the model whose public training corpus is queried")],
+    cache: Annotated[Path, typer.Option(help="SQLite file of answers; each query is sent once")] = Path(
+        "infini-gram.sqlite"
+    ),
     url: Annotated[str, typer.Option(help="the service")] = "https://api.infini-gram.io/",
 ) -> None:
-    """Count how often a text stands in a public corpus, by the infini-gram web API."""
+    """Count how often a text occurs in a public corpus, by the infini-gram web API."""
     check_places({"cache": cache})
     from interp.data.counts.web import InfiniGram, InfiniGramError
     from interp.models.registry import find

@@ -1,6 +1,6 @@
-"""Measurements and comparisons as commands, made from their descriptions.
+"""Makes commands from the descriptions of measurements and comparisons.
 
-Everything heavy is imported when a command runs: ``interp --help`` must not wait for torch.
+Heavy packages are imported only when a command runs, so that ``interp --help`` is fast.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from interp.results import Provenance
 
-TablesArgument = Annotated[list[Path], typer.Argument(help="tables that were written earlier, or folders of them")]
+TablesArgument = Annotated[list[Path], typer.Argument(help="saved tables, or folders of them")]
 OutOption = Annotated[Path, typer.Option(help="parquet file for the result")]
-FolderOption = Annotated[Path | None, typer.Option(help="folder for all tables of the result, a file each")]
+FolderOption = Annotated[Path | None, typer.Option(help="folder for all tables of the result, one file each")]
 FigureOption = Annotated[Path | None, typer.Option("--figure", help="HTML file for a figure of the result")]
 SeedOption = Annotated[int, typer.Option(help="seed of every random choice", min=0, max=2**32 - 1)]
 
@@ -64,7 +64,7 @@ def add_comparison(app: typer.Typer, comparison: Comparison[Any]) -> None:
 
 
 class _Result:
-    """What a command has found."""
+    """The result of a command."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class _Result:
         self.tables, self.provenance, self.finding, self.figures = tables, provenance, finding, figures
 
     def write(self, out: Path, folder: Path | None, figure: Path | None) -> dict[str, str]:
-        """Write what was asked for; where each thing was written."""
+        """Write the requested files. Returns their paths by name."""
         from interp.figures.page import write_page
         from interp.results import write_table
 
@@ -102,7 +102,7 @@ def _add(
     shared: Sequence[inspect.Parameter],
     measure: Callable[[Any, Any, dict[str, Any], bool], _Result],
 ) -> None:
-    """A command of its subject, ``--out``, its own settings, the shared ones, and what is asked of every command."""
+    """A command with its subject, ``--out``, its own settings, and the shared options."""
 
     def command(**given: Any) -> None:
         check_places(given)
@@ -131,5 +131,5 @@ def _add(
 
 
 def _of(kind: type, given: Mapping[str, Any]) -> Any:
-    """Settings of a kind, of what was given."""
+    """Settings of a kind from the given values."""
     return make(kind, {field.name: plain(given[field.name]) for field in fields(kind) if field.name in given})

@@ -13,10 +13,10 @@ app = typer.Typer()
 
 @app.command()
 def models(
-    name: Annotated[str | None, typer.Argument(help="say all that is known of this one")] = None,
-    small: Annotated[bool, typer.Option("--small", help="only the project's own")] = False,
+    name: Annotated[str | None, typer.Argument(help="show all facts on this model")] = None,
+    small: Annotated[bool, typer.Option("--small", help="only the project's own models")] = False,
 ) -> None:
-    """Print the models known by name: the 20 of the study and the project's own 18; or all that is known of one."""
+    """Print the models known by name: the 20 of the study and the project's own 18. Or print all facts on one."""
     from rich.console import Console
     from rich.table import Table
 
@@ -29,7 +29,7 @@ def models(
             table.add_row(fact, "-" if value is None else f"{value:,}" if fact == "n_params" else str(value))
         console.print(table)
         return
-    # 80 columns of a terminal; the rest stands under the model's own name.
+    # Fits 80 columns of a terminal. The model's own entry shows the rest.
     for column, width in (("name", 20), ("parameters", 10), ("layers x heads", 14), ("context", 7)):
         table.add_column(column, no_wrap=True, min_width=width, justify="left" if column == "name" else "right")
     table.add_column("corpus", no_wrap=True, overflow="ellipsis")

@@ -1,4 +1,4 @@
-"""Settings as options of a command: each field becomes one, with its help, limits and default."""
+"""Turns settings into options of a command: each field becomes one, with its help, limits and default."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ ModelArgument = Annotated[str, typer.Argument(help="registry name (see `interp m
 
 
 def parameter(name: str, annotation: Any, *default: Any) -> inspect.Parameter:
-    """A parameter of a command, which has to be given if it has no default."""
+    """A parameter of a command. It is required if it has no default."""
     given = {"default": default[0]} if default else {}
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, **given)
 
 
 def option_of(settings: type, name: str) -> Any:
-    """One field as an option, for a command that is written out."""
+    """One field as an option, for a command written by hand."""
     return next(made.annotation.__metadata__[0] for made in options(settings) if made.name == name)
 
 
@@ -32,7 +32,7 @@ def options(settings: type, defaults: Mapping[str, Any] | None = None) -> list[i
 
     Args:
         settings: declared with ``interp.measurements.settings.settings``.
-        defaults: defaults that are others than the fields' own.
+        defaults: defaults that replace the fields' own.
     """
     hints = get_type_hints(settings)
     return [_option(field.name, hints[field.name], field.default, defaults or {}) for field in fields(settings)]
@@ -46,8 +46,8 @@ def _option(name: str, hint: Any, told: Any, defaults: Mapping[str, Any]) -> ins
     extra: Any = told.json_schema_extra or {}
     names = [extra["option"]] if "option" in extra else []
     if kind is bool:
-        names = names or [f"--{name.replace('_', '-')}"]  # no --no-... beside it
-    if several and get_origin(kind) is Literal:  # typer takes a list of an enumeration, and of nothing else
+        names = names or [f"--{name.replace('_', '-')}"]  # without --no-...
+    if several and get_origin(kind) is Literal:  # typer accepts lists of enumerations only
         kind = _enumeration(name, get_args(kind))
     default = defaults.get(name, told.default)
     given = () if default is PydanticUndefined else (_listed(default, several),)
@@ -61,7 +61,7 @@ def _enumeration(name: str, values: Sequence[str]) -> Any:
 
 
 def plain(given: Any) -> Any:
-    """What typer gives, as settings take it: names where ``options`` made an enumeration of them."""
+    """The values from typer in the form of settings: names instead of the enumerations made by ``options``."""
     if isinstance(given, list):
         return [plain(value) for value in given]
     return given.value if isinstance(given, StrEnum) else given

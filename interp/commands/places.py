@@ -1,4 +1,4 @@
-"""Where a command writes: known to be right before anything is loaded."""
+"""Output places of a command, checked before anything is loaded."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ INPUTS = {
 
 
 def check_places(given: Mapping[str, Any], *, folders: Sequence[str] = ()) -> None:
-    """Refuse outputs that cannot be written, or that would be written over an input or over one another.
+    """Refuse outputs that cannot be written, or that would overwrite an input or another output.
 
     Args:
-        given: arguments of a command by the names of its parameters; those that name no place are passed over.
-        folders: outputs that are folders in this command.
+        given: arguments of a command by parameter name. Those that are not places are ignored.
+        folders: outputs of this command that are folders.
 
     Raises:
-        OutputError: see ``interp.files.check_outputs``; a suffix that promises another format.
+        OutputError: see ``interp.files.check_outputs``; or a suffix belongs to another format.
     """
     from interp.files import PAGE_SUFFIXES, TABLE_SUFFIXES, check_outputs, check_suffix
 

@@ -1,4 +1,4 @@
-"""Refusals on the command line: one line and exit code 1, where Python would print a traceback."""
+"""Refusals on the command line: one line and exit code 1 instead of a traceback."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typer.core import TyperGroup
 from interp.errors import InterpError
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+"""Exit code after Ctrl-C, as in shells."""
 
 
 class RefusingGroup(TyperGroup):
-    """Commands whose refusals are said in one line.
+    """Commands whose refusals are printed in one line.
 
-    An ``InterpError`` is a refusal, as is a file that cannot be read or written or that ends too early. Anything else
-    is a bug, and keeps its traceback.
+    An ``InterpError`` is a refusal, and so is a file that cannot be read or written or that ends too early. Anything
+    else is a bug and keeps its traceback.
     """
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; a refusal becomes a line and an exit status."""
+        """Run the command. A refusal becomes a line and an exit status."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            raise  # Whoever read the output has left, and reads no message either.
+            raise  # The reader of the output has gone, and would not read a message either.
         except KeyboardInterrupt:
-            _say("interrupted: what was not finished is not written")
+            _say("interrupted: unfinished results are not written")
             raise typer.Exit(INTERRUPTED) from None
         except EOFError as error:
             _say(f"a file, or the input, ends before its end: {error}")
@@ -38,6 +38,6 @@ class RefusingGroup(TyperGroup):
 
 
 def _say(reason: str) -> None:
-    # A name may hold what no terminal can print.
+    # A name may contain characters that no terminal can print.
     line = " ".join(reason.split()).encode("utf-8", "backslashreplace").decode()
     typer.echo(f"error: {line}", err=True)

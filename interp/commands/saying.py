@@ -1,4 +1,4 @@
-"""What a command says: its finding and where it wrote on standard output; bars and warnings on standard error."""
+"""Output of a command: finding and written files on standard output, bars and warnings on standard error."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Annotated
 
 import typer
 
-JsonOption = Annotated[bool, typer.Option("--json", help="say what was found as JSON")]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="say nothing, and show no bar")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print the finding as JSON")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="print nothing, and show no bar")]
 
 
 def shows_bars(quiet: bool) -> bool:
-    """Whether bars are shown: a file or a pipe that takes standard error wants none."""
+    """Whether to show bars. Not if standard error is a file or a pipe."""
     return not quiet and sys.stderr.isatty()
 
 
 @contextmanager
 def warnings_as_lines(quiet: bool) -> Iterator[None]:
-    """Warnings as the user's own lines: where in the code one was given says nothing to them."""
+    """Warnings as plain lines, without their place in the code."""
     with warnings.catch_warnings(record=True) as told:
         yield
     if not quiet:
@@ -31,13 +31,13 @@ def warnings_as_lines(quiet: bool) -> Iterator[None]:
 
 
 def say_left_out(corpus: str, tally: object, *, quiet: bool) -> None:
-    """One line on what was not read as it stands."""
+    """Print one line on what was left out of a corpus."""
     if str(tally) and not quiet:
         typer.echo(f"{corpus}: {tally}", err=True)
 
 
 def say_found(finding: str, written: Mapping[str, str], *, as_json: bool, quiet: bool) -> None:
-    """What was found, and where it was written; the first place stands beside the finding."""
+    """Print the finding and the written files. The first file is on the line of the finding."""
     if as_json:
         typer.echo(json.dumps({"finding": finding, **written}))
     elif not quiet:

@@ -1,4 +1,4 @@
-"""Commands of studies: running one, and looking after its store."""
+"""Commands of studies: run one, and maintain its store."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class Export(StrEnum):
 
 StudyArgument = Annotated[Path, typer.Argument(help="study file; `interp init` writes an example")]
 PlaceArgument = Annotated[Path, typer.Argument(help="study file, or the folder of a store")]
-StoreOption = Annotated[Path | None, typer.Option(help="folder of the results, if another than the file names")]
+StoreOption = Annotated[Path | None, typer.Option(help="folder of the results, if not the one in the file")]
 OnlyOption = Annotated[
     list[str] | None,
-    typer.Option(help="pattern such as pythia* for a measurement, model or windows; of several all must fit"),
+    typer.Option(help="pattern such as pythia* for a measurement, model or windows; all given patterns must match"),
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option(help="units at one time; one a GPU, or two on a CPU, unless given", min=1)
+    int | None, typer.Option(help="units at a time; by default one per GPU, or two on a CPU", min=1)
 ]
 
 
 @app.command()
 def init(path: Annotated[Path, typer.Argument(help="file to write")] = Path("study.yaml")) -> None:
-    """Write an example of a study file, with a comment on everything that can be asked for."""
+    """Write an example of a study file, with a comment on every setting."""
     from interp.files import OutputError, write_text
     from interp.study.example import example
 
@@ -56,14 +56,14 @@ def init(path: Annotated[Path, typer.Argument(help="file to write")] = Path("stu
 @app.command()
 def run(
     study: StudyArgument,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be measured")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only print what would be measured")] = False,
     only: OnlyOption = None,
-    engine: Annotated[Engine, typer.Option(help="where units are measured")] = "local",
+    engine: Annotated[Engine, typer.Option(help="engine that measures the units")] = "local",
     workers: WorkersOption = None,
     store: StoreOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="say only what was done at the end")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print only a summary at the end")] = False,
 ) -> None:
-    """Measure what a study asks for and its store does not hold yet; stop it at any moment and run it again."""
+    """Measure the units of a study that its store does not have yet. Can be stopped at any moment and run again."""
     from interp.study.config import read_study
     from interp.study.plan import plan
     from interp.study.run import run as measure
@@ -78,7 +78,7 @@ def run(
 
 
 def _say_done(asked: Study, ran: Ran) -> None:
-    """What was done, what failed and what to do."""
+    """Print what was done, what failed and what to do."""
     for outcome in ran.failed:
         typer.echo(f"failed: {outcome.unit.title}: {outcome.message}", err=True)
     n, failed = len(ran.outcomes), len(ran.failed)
@@ -90,7 +90,9 @@ def _say_done(asked: Study, ran: Ran) -> None:
     said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     then = f"`interp report {asked.store}` makes the page"
     if failed:
-        then = f"{failed} failed, see above and {asked.store / 'log.jsonl'}: mend that and run the same command again"
+        then = (
+            f"{failed} failed, see above and {asked.store / 'log.jsonl'}: correct this and run the same command again"
+        )
     typer.echo(f"{n - failed} of {n} units are in {asked.store} ({said or 'none'}); {then}")
     if failed:
         raise typer.Exit(1)
@@ -126,10 +128,10 @@ def _say_plan(asked: Study, planned: Sequence[Planned]) -> None:
         told = estimate(missing, store.records() if store else [])
         known = len(missing) - told.untold
         typer.echo(
-            f"estimated from units like them: {_duration(told.seconds)} on one worker, {told.disk / 2**20:,.1f} MiB of "
+            f"estimated from similar units: {_duration(told.seconds)} on one worker, {told.disk / 2**20:,.1f} MiB of "
             f"disk, for {known} of them; {told.memory / 2**20:,.0f} MiB of memory for the largest"
             if known
-            else f"no unit like them was measured yet, so that nobody knows how long they take; the weights of the "
+            else f"no similar unit was measured yet, so the time is unknown; the weights of the "
             f"largest model are {told.memory / 2**20:,.0f} MiB"
         )
 
@@ -143,7 +145,7 @@ def _duration(seconds: float) -> str:
 
 @contextmanager
 def _shown(asked: Study, *, quiet: bool) -> Iterator[Told]:
-    """A table that grows with each unit in a terminal; elsewhere a line a unit."""
+    """In a terminal, a table that grows with each unit. Elsewhere one line per unit."""
     from rich.console import Console
     from rich.live import Live
 
@@ -164,7 +166,7 @@ def _shown(asked: Study, *, quiet: bool) -> Iterator[Told]:
 
 
 def _told(line: Mapping[str, Any]) -> str:
-    """A line of the log for people."""
+    """A readable line of the log."""
     part = "" if line["part"] is None else " {}-{}".format(*line["part"])
     unit = f"{line['measurement']} of {line['model']} on {line['windows']}{part}, seed {line['seed']}"
     cost = ""
@@ -192,7 +194,7 @@ def _live(asked: Study, lines: Sequence[Mapping[str, Any]]) -> Any:
 
 @app.command()
 def status(study: StudyArgument, store: StoreOption = None, only: OnlyOption = None) -> None:
-    """Say how far a study is: what is there, what is measured now, what failed when it was last tried."""
+    """Print the state of a study: what is there, what is being measured, what failed at the last attempt."""
     from rich.console import Console
     from rich.table import Table
 
@@ -242,19 +244,20 @@ def verify(place: PlaceArgument, store: StoreOption = None) -> None:
     n = len(opened.records())
     if damaged:
         typer.echo(
-            f"{len(damaged)} files are not as they were written; {n} units are whole in number and size", err=True
+            f"{len(damaged)} files have changed since they were written; {n} units are complete in number and size",
+            err=True,
         )
         raise typer.Exit(1)
-    typer.echo(f"all files of {n} units are as they were written")
+    typer.echo(f"all files of {n} units are unchanged")
 
 
 @app.command()
 def gc(
-    studies: Annotated[list[Path], typer.Argument(help="study files of one store; what none of them asks for goes")],
+    studies: Annotated[list[Path], typer.Argument(help="study files of one store; units in none of them are removed")],
     store: StoreOption = None,
-    delete: Annotated[bool, typer.Option("--delete", help="remove the files; without it they are only named")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="remove the files; without it they are only listed")] = False,
 ) -> None:
-    """Remove from a store what no study asks for any more: units of other settings, weights, texts or versions."""
+    """Remove units that no study needs any more: units of other settings, weights, texts or versions."""
     from interp.study.config import read_study
     from interp.study.document import StudyError
     from interp.study.plan import plan
@@ -263,12 +266,14 @@ def gc(
     asked = [read_study(path, store=store) for path in studies]
     places = {one.store.resolve() for one in asked}
     if len(places) > 1:
-        raise StudyError(f"these studies have several stores: {', '.join(sorted(map(str, places)))}; name those of one")
+        raise StudyError(
+            f"these studies have several stores: {', '.join(sorted(map(str, places)))}; give studies of one store"
+        )
     planned = [one for study in asked for one in plan(study)]
     unknown = [one for one in planned if one.key is None]
     if unknown:
         raise StudyError(
-            f"nobody can tell which results belong to {unknown[0].unit.title} ({unknown[0].lacking}); nothing was "
+            f"it is not known which results belong to {unknown[0].unit.title} ({unknown[0].lacking}); nothing was "
             "removed"
         )
     opened = Store.open(asked[0].store, write=delete)

@@ -1,1 +1,1 @@
-"""Comparisons, described once: what is made of tables of many models, with its tables, figures and findings."""
+"""Descriptions of the comparisons of tables of many models, with their tables, figures and findings."""

@@ -1,4 +1,4 @@
-"""What a comparison is: the one description from which its command and its section of a report are made."""
+"""Description of a comparison, from which its command and its section of a report are made."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Given(Brief):
-    """Rows of the tables that are compared, stacked."""
+    """Stacked rows of the compared tables."""
 
     rows: pd.DataFrame
     provenance: list[Provenance]
@@ -29,7 +29,7 @@ class Given(Brief):
 
     @property
     def rests_on(self) -> str:
-        """For captions."""
+        """Basis of the estimates, for captions."""
         rows = self.rows
         models, windows = rows["model"].nunique(), rows.groupby("model")["window"].nunique().max()
         return f"{windows} windows of {rows['document'].nunique()} documents, {models} models; 95 % intervals."
@@ -37,14 +37,14 @@ class Given(Brief):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Compared(Brief):
-    """What a comparison gives."""
+    """Result of a comparison."""
 
     tables: Mapping[str, pd.DataFrame]
-    """By name. The first is what a command writes."""
+    """Tables by name. A command writes the first."""
     finding: str
-    """What they say, with intervals."""
+    """The finding in words, with intervals."""
     figures: Callable[[], Figures]
-    """Figures by name. The first is what a command draws."""
+    """Figures by name. A command draws the first."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,14 +52,14 @@ class Comparison(Brief, Generic[S]):
     """One comparison of tables."""
 
     name: str
-    """Of its command."""
+    """Name of its command."""
     settings: type[S]
-    """What can be chosen. Its docstring says what is compared."""
+    """Settings dataclass. Its docstring says what is compared."""
     compare: Callable[[Given, S], Compared]
     read: Callable[[Sequence[Path]], tuple[pd.DataFrame, list[Provenance]]]
-    """Reads the tables that it compares."""
+    """Reads the tables to compare."""
     measurement: str = "extract"
-    """Name of the measurement whose tables it compares."""
+    """Name of the measurement that made the tables."""
     table: str = "scores"
     """Name of that measurement's table."""
 
@@ -69,7 +69,7 @@ class Comparison(Brief, Generic[S]):
 
     @property
     def help(self) -> str:
-        """What is compared."""
+        """Text of what is compared."""
         return inspect.getdoc(self.settings) or ""
 
 
@@ -81,7 +81,7 @@ def read_scores(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[Provenance]]:
 
 
 def read_family_scores(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[Provenance]]:
-    """The same of models whose family and size are known."""
+    """The same for models with known family and size."""
     from interp.statistical import scores
 
     return scores.read_scores(paths, of_families=True)

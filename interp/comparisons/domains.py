@@ -1,4 +1,4 @@
-"""Domains: what kind of text is memorized."""
+"""Domains: which kinds of text are memorized."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class DomainsSettings:
     """Rate in each domain, its share of the memorized windows, and the structural share, by model."""
 
     structural: Several[str] | None = option(
-        "domain of structural text, several times; code, formula and legal unless given", default=None
+        "domain of structural text; may be given several times; by default code, formula and legal", default=None
     )
-    column: str = option("column that tells the domain", default="domain")
+    column: str = option("column of the domain", default="domain")
 
 
 def compare_domains(given: Given, chosen: DomainsSettings) -> Compared:

@@ -1,4 +1,4 @@
-"""Heads across domains and families: are the same ones important, and are models of one family alike?"""
+"""Heads across domains and families: are the same heads important, and are models of one family similar?"""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ if TYPE_CHECKING:
 
 @settings
 class HeadsSettings:
-    """Compare heads: between domains which are the top ones, between models how importance is spread.
+    """Compare heads: the top heads between domains, and the distribution of importance between models.
 
-    Reads what `interp ablate --by-window` leaves in its folder.
+    Reads the folder written by `interp ablate --by-window --folder`.
     """
 
-    method: Method | None = option("ablation method, where the tables hold several", default=None)
-    share: float = option("of a model's heads that are its top ones", default=0.2, ge=0, le=1)
+    method: Method | None = option("ablation method, if the tables have several", default=None)
+    share: float = option("share of a model's heads in its top set", default=0.2, ge=0, le=1)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Falls(Brief):
-    """What one model's windows lose by each head's ablation."""
+    """Fall of one model's windows for each head."""
 
     fall: np.ndarray
-    """Nats a token, (layer, head, window)."""
+    """In nats per token, (layer, head, window)."""
     document: np.ndarray
     domain: np.ndarray
     labels: Mapping[str, Any]
-    """Columns that tell its rows from other models'."""
+    """Columns that identify the model."""
 
     @classmethod
     def of(cls, rows: pd.DataFrame) -> Falls:
-        """From the rows of one model, one a layer, head and window."""
+        """From the rows of one model, one per layer, head and window."""
         import numpy as np
 
         rows = rows.sort_values(["layer", "head", "window"])
@@ -62,10 +62,10 @@ class Falls(Brief):
 
 
 def read_falls(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[Provenance]]:
-    """Rows of ``by_window`` tables: files, or folders that hold one.
+    """Rows of ``by_window`` tables: files, or folders with one.
 
     Raises:
-        ScoresError: no such table, a table without what is needed, or a model that is there twice.
+        ScoresError: there is no such table, a table lacks columns, or a model is there twice.
     """
     import pandas as pd
 
@@ -93,9 +93,11 @@ def _chosen(rows: pd.DataFrame, chosen: HeadsSettings) -> pd.DataFrame:
         if column in rows and wanted is not None:
             rows = rows[rows[column] == wanted]
         if column in rows and rows[column].nunique() > 1:
-            raise ScoresError(f"the tables hold several of {column}: {sorted(rows[column].unique())}; choose one")
+            raise ScoresError(
+                f"the tables have several values of {column}: {sorted(rows[column].unique())}; choose one"
+            )
     if len(rows) == 0:
-        raise ScoresError(f"the tables hold nothing of memorized windows by the method {chosen.method}")
+        raise ScoresError(f"the tables have no memorized windows for the method {chosen.method}")
     return rows
 
 
@@ -139,14 +141,14 @@ def compare_heads(given: Given, chosen: HeadsSettings) -> Compared:
 
 
 def _families(falls: Mapping[str, Falls], *, seed: int) -> list[FamilySimilarity]:
-    """Similarity within and across families; nothing where one model or family is not enough."""
+    """Similarity within and across families. Empty if there are not enough models or families."""
     from interp.internal.comparison.similarity import REPRESENTATIONS, family_similarity
 
     families = {model: str(found.labels.get("family", "")) for model, found in falls.items()}
     if not 1 < len(set(families.values())) < len(families):
         return []
     maps = {model: found.fall.mean(axis=-1) for model, found in falls.items()}
-    # Models of one size have the same layers and heads, and are alike for that.
+    # Models of one size have equal layers and heads, which makes them similar.
     layers = {model: len(importance) for model, importance in maps.items()}
     return [
         family_similarity(maps, families, strata=layers, representation=kind, seed=seed) for kind in REPRESENTATIONS

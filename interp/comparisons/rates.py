@@ -9,7 +9,7 @@ from interp.measurements.settings import Several, option, settings
 
 @settings
 class RatesSettings:
-    """Memorization rate of each group of windows, for instance by model and domain."""
+    """Memorization rate of each group of windows, such as by model and domain."""
 
     by: Several[str] = option("column to group by; may be given several times")
 

@@ -1,4 +1,4 @@
-"""All comparisons. A new one is a module beside this one and a line here."""
+"""All comparisons. A new one needs a module here and a line below."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rate against size: slopes, ratios between families, moves of windows from one size to the next."""
+"""Rate against size: slopes, ratios between families, transitions of windows from one size to the next."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def compare_scaling(given: Given, chosen: ScalingSettings) -> Compared:
     from interp.statistical.scaling import scaling
     from interp.wording import behind
 
-    # Windows that were never shown are no windows that a larger model could memorize; they give the floor.
+    # A larger model cannot memorize windows that were never shown. They give the floor.
     never = given.rows["count"] == 0
     result = scaling(given.rows[~never], seed=given.seed)
     tables = {"fits": result.to_frame(), "rates": result.rates.to_frame()}
@@ -44,11 +44,11 @@ def compare_scaling(given: Given, chosen: ScalingSettings) -> Compared:
 
 @settings
 class RatiosSettings:
-    """Ratio of memorization rates between families at one size, or at each size that the tables name."""
+    """Ratio of memorization rates between families at one size, or at each size in the tables."""
 
-    n_params: float | None = option("the size, in parameters: 7e9, for instance", default=None, ge=1)
-    within: float = option("a model may be off by this factor", default=1.5, ge=1)
-    reference: str | None = option("family that the figure compares with", default=None)
+    n_params: float | None = option("the size, in parameters, such as 7e9", default=None, ge=1)
+    within: float = option("largest accepted factor between a model's size and this size", default=1.5, ge=1)
+    reference: str | None = option("reference family of the figure", default=None)
 
 
 def compare_ratios(given: Given, chosen: RatiosSettings) -> Compared:
@@ -66,13 +66,13 @@ def compare_ratios(given: Given, chosen: RatiosSettings) -> Compared:
     if chosen.n_params is not None:
         table = ratios(given.rows, chosen.n_params).assign(size=f"{chosen.n_params:g}")
     elif "size" in given.rows:
-        shown = given.rows[given.rows["count"] != 0]  # others are no windows that a model could memorize
+        shown = given.rows[given.rows["count"] != 0]  # a model cannot memorize other windows
         sizes = [(size, rows) for size, rows in shown.groupby("size") if rows["family"].nunique() > 1]
         if not sizes:
-            raise ScoresError("no two families have a model of one size; give --n-params, and --within if need be")
+            raise ScoresError("no two families have a model of one size; give --n-params, and --within if necessary")
         table = pd.concat([ratios(rows, rows["n_params"].median()).assign(size=size) for size, rows in sizes])
     else:
-        raise ScoresError("the tables name no sizes; give --n-params")
+        raise ScoresError("the tables have no sizes; give --n-params")
 
     said = []
     for size, rows in table.groupby("size"):
@@ -87,7 +87,9 @@ def compare_ratios(given: Given, chosen: RatiosSettings) -> Compared:
             yield f"family_ratios-{size}", draw_family_ratios(rows, other=family, caption=given.rests_on)
 
     finding = (
-        f"largest ratio of rates at {'; '.join(said)}" if said else "no ratio is defined: no family recites anything"
+        f"largest ratio of rates at {'; '.join(said)}"
+        if said
+        else "no ratio is defined: no family has memorized anything"
     )
     return Compared({"family_ratios": table}, finding, figures)
 
@@ -96,7 +98,7 @@ def compare_ratios(given: Given, chosen: RatiosSettings) -> Compared:
 class TransitionsSettings:
     """How windows move between score bins from one size of a family to the next; the figure is a Sankey diagram."""
 
-    family: str | None = option("family of the figure; the first unless given", default=None)
+    family: str | None = option("family of the figure; by default the first", default=None)
 
 
 def compare_transitions(given: Given, chosen: TransitionsSettings) -> Compared:
@@ -116,7 +118,7 @@ def compare_transitions(given: Given, chosen: TransitionsSettings) -> Compared:
 
 @settings
 class DoseResponseSettings:
-    """Rate against the number of showings, and the number at which half is memorized, by model."""
+    """Rate against the number of showings, and the number at which half of the windows are memorized, by model."""
 
 
 def compare_dose_response(given: Given, chosen: DoseResponseSettings) -> Compared:
@@ -140,7 +142,7 @@ def compare_dose_response(given: Given, chosen: DoseResponseSettings) -> Compare
 
 
 def _half(half: Estimate) -> str:
-    """Where half is memorized, in words where that is outside of the counts that were shown."""
+    """The half-way count, in words if it is outside the counts shown."""
     if not math.isnan(half.value):
         return str(half)
     return "above every count" if half.high == math.inf else "below every count" if half.high == 0 else "not measured"

@@ -1,5 +1,5 @@
-"""Measurements, described once: settings, tables, figures and the sentence that says what was found.
+"""Descriptions of the measurements: settings, tables, figures, and a sentence with the finding.
 
-A module here holds one measurement. The command line is made from these descriptions. Nothing heavy is imported before
-a measurement runs: ``interp --help`` must not wait for torch.
+Each module describes one measurement. The command line is made from these descriptions. Heavy packages are imported
+only when a measurement runs, so that ``interp --help`` is fast.
 """

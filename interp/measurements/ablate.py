@@ -1,4 +1,4 @@
-"""Head ablation: which attention heads carry the text."""
+"""Head ablation: which attention heads carry memorized text."""
 
 from __future__ import annotations
 
@@ -24,45 +24,43 @@ if TYPE_CHECKING:
     from interp.results import Provenance
 
 STEPS = 5
-"""Of the integrated estimate."""
+"""Steps of the integrated estimate."""
 
 
 @settings
 class AblateSettings:
-    """Ablate every head in turn: fall in rate and log-probability (nats a token), with what the heads are worth.
+    """Ablate every head in turn: fall in memorization rate and log-probability (nats per token).
 
-    With --screen all heads are estimated in one backward pass, and only those that could be among the most important
-    are ablated; the fall of the others is empty. How many that spares depends on how good the estimate is.
+    With --screen, one backward pass estimates all heads, and only heads that could be among the most important are
+    ablated. The fall of the others is empty. The time saved depends on the quality of the estimate.
     """
 
     methods: Several[Method] = option(
         "what replaces a head's output; may be given several times", default=("zero",), name="--method"
     )
     metrics: Several[Metric] = option(
-        "what the fall is measured in; score takes greedy decoding as well",
+        "quantity whose fall is measured; score needs greedy decoding as well",
         default=("log_prob", "rate"),
         name="--metric",
     )
     groups: Several[Group] = option(
-        "windows by what the model recites of them; may be given several times", default=("memorized",), name="--group"
+        "group of windows by memorization; may be given several times", default=("memorized",), name="--group"
     )
     heads: Several[str] | None = option(
         "only these heads, such as 3.7 for head 7 of layer 3", default=None, name="--heads"
     )
     reference: str = option("text for mean: a set of the shipped corpus, or another corpus", default="background")
-    mean_over: MeanOver = option("mean at each position, or over all", default="position")
-    screen: float | None = option(
-        "look only for this share of the heads, the most important; 0.2, for instance", default=None, ge=0, le=1
-    )
-    estimate: bool = option("the gradient estimate as well, and how far it agrees", default=False)
+    mean_over: MeanOver = option("mean per position, or over all positions", default="position")
+    screen: float | None = option("find only this share of most important heads, such as 0.2", default=None, ge=0, le=1)
+    estimate: bool = option("also the gradient estimate, and its agreement", default=False)
     by_window: bool = option(
-        "a table of what each window loses by each head, for `interp compare heads`", default=False
+        "also a table of the fall of each window for each head, for `interp compare heads`", default=False
     )
-    at_most: int | None = option("at most so many windows of a group", default=None, ge=1)
+    at_most: int | None = option("maximal number of windows per group", default=None, ge=1)
 
     @model_validator(mode="after")
     def _screening_chooses(self) -> AblateSettings:
-        """Screening chooses the heads and ablates few of them: what needs others or all would be left out unsaid."""
+        """Screening ablates only a few heads of its choice, so options that need other heads are refused."""
         asked = {
             "--heads": self.heads is not None,
             "--estimate": self.estimate,
@@ -86,7 +84,7 @@ def measure(subject: Subject, chosen: AblateSettings) -> Tables:
     from interp.internal.ablation.replacement import Ablation
 
     tables = Tables()
-    # Read once: another corpus may be large.
+    # Read once, because another corpus may be large.
     background = subject.reference(chosen.reference) if "mean" in chosen.methods else None
     for group in chosen.groups:
         tested = subject.of_group(group, at_most=chosen.at_most)
@@ -113,14 +111,14 @@ def measure(subject: Subject, chosen: AblateSettings) -> Tables:
             tables.add("heads", heads.assign(group=group, method=method), *rests_on)
             if chosen.by_window:
                 tables.add("by_window", by_window(exact).assign(group=group, method=method), exact.provenance)
-        if len(maps) > 1 and (chosen.heads is None or len(chosen.heads) > 1):  # of one head nothing can agree
+        if len(maps) > 1 and (chosen.heads is None or len(chosen.heads) > 1):  # agreement needs at least two heads
             agreements = _agreements(maps, tested, chosen, seed=subject.seed)
             tables.add("agreement", agreements.assign(group=group), *rests_on)
     return tables
 
 
 def _asked(chosen: AblateSettings, group: Group) -> tuple[Metric, ...]:
-    """Of unmemorized windows there is no rate or score to fall."""
+    """Unmemorized windows have no rate or score that could fall."""
     return chosen.metrics if group == "memorized" else ("log_prob",)
 
 
@@ -173,18 +171,18 @@ def _head(name: str) -> tuple[int, int]:
     """``3.7`` as layer 3, head 7.
 
     Raises:
-        AblationError: a name that is no two numbers.
+        AblationError: the name is not two numbers.
     """
     from interp.internal.ablation.choices import AblationError
 
     layer, _, head = name.partition(".")
     if not (layer.isdecimal() and head.isdecimal()):
-        raise AblationError(f"{name!r} names no head: write layer and head, such as 3.7")
+        raise AblationError(f"{name!r} is not a head: write layer and head, such as 3.7")
     return int(layer), int(head)
 
 
 def by_window(ablation: HeadAblation) -> pd.DataFrame:
-    """What each window loses by each head, nats a token."""
+    """Fall of each window for each head, nats per token."""
     import numpy as np
     import pandas as pd
 
@@ -195,7 +193,7 @@ def by_window(ablation: HeadAblation) -> pd.DataFrame:
 
 
 def _agreements(maps: dict[str, np.ndarray], tested: Windows, chosen: AblateSettings, *, seed: int) -> pd.DataFrame:
-    """Agreement of each two methods, and of each method with its estimates."""
+    """Agreement of each pair of methods, and of each method with its estimates."""
     import pandas as pd
 
     from interp.internal.comparison.agreement import agreement

@@ -1,4 +1,4 @@
-"""Attention targets: what each head looks at."""
+"""Attention targets: what each head attends to."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @settings
 class AttentionSettings:
-    """What each head looks at: share of attention to rare tokens, to earlier matches, to the start; entropy (nats).
+    """What each head attends to: share of attention to rare tokens, earlier matches and the start; entropy (nats).
 
-    On memorized windows. With --importance, beside it, whether the heads that matter most when ablated look elsewhere.
+    Measured on memorized windows. --importance also compares the heads that matter most under ablation with the others.
     """
 
-    importance: bool = option("compare the heads that matter most when ablated with the others", default=False)
+    importance: bool = option("compare the heads that matter most under ablation with the others", default=False)
     method: Method = option("what replaces a head's output, for --importance", default="zero")
 
 
@@ -38,7 +38,7 @@ def measure(subject: Subject, chosen: AttentionSettings) -> Tables:
     from interp.planted.corpus import planted_windows
 
     memorized = subject.of_group("memorized")
-    # Which tokens are rare is counted in all of the shipped corpus, and of another corpus in the windows.
+    # Rare tokens are counted in the whole shipped corpus, or in the windows of another corpus.
     corpus = planted_windows() if subject.chosen.corpus is None else None
     seen = attention_targets(subject.model, memorized, corpus=corpus, **subject.how)
     tables = Tables()

@@ -1,4 +1,4 @@
-"""Direct attribution: what each part of the model adds to the true token's logit."""
+"""Direct logit attribution: the share of each part of the model in the true token's logit."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @settings
 class AttributeSettings:
-    """Split the logit of each true token of memorized windows into what embedding, heads, MLPs and biases add."""
+    """Split the logit of each true token of memorized windows into shares of embedding, heads, MLPs and biases."""
 
-    groups: Several[Group] = option("windows by what the model recites of them", default=("memorized",), name="--group")
-    at_most: int | None = option("at most so many windows of a group", default=None, ge=1)
+    groups: Several[Group] = option("group of windows by memorization", default=("memorized",), name="--group")
+    at_most: int | None = option("maximal number of windows per group", default=None, ge=1)
 
 
 def measure(subject: Subject, chosen: AttributeSettings) -> Tables:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class CompressSettings:
     """Find the shortest prefixes (tokens) that still trigger each memorized window.
 
-    Beside it the compressed size of each window's text, so that predictable text is told from text seen often.
+    Also gives the compressed size of each window's text, to separate predictable text from text seen often.
     """
 
 
@@ -67,7 +67,7 @@ def _labelled(summary: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def text_sizes(table: pd.DataFrame, *, seed: int) -> pd.DataFrame:
-    """Bits a token by domain, of memorized windows, of all others, and of those matched in domain and count."""
+    """Bits per token by domain, of memorized windows, of all others, and of those matched in domain and count."""
     import pandas as pd
 
     from interp.stats.columns import estimate_columns
@@ -84,7 +84,7 @@ def text_sizes(table: pd.DataFrame, *, seed: int) -> pd.DataFrame:
 
 
 def _shown_alike(table: pd.DataFrame) -> pd.Series:
-    """Controls of each model's memorized windows: shown as often, in the same domain, and not memorized."""
+    """Controls of each model's memorized windows: unmemorized windows of the same domain, shown equally often."""
     import pandas as pd
 
     from interp.statistical.matching import MatchingError, match
@@ -94,7 +94,7 @@ def _shown_alike(table: pd.DataFrame) -> pd.Series:
         try:
             chosen[group.index[match(group, on=[], exact=("domain", "count")).controls]] = True
         except MatchingError:
-            continue  # a model with nothing to match gives no controls
+            continue  # a model without matches has no controls
     return chosen
 
 
@@ -105,7 +105,7 @@ def figures(found: Finished) -> Figures:
     if table["memorized"].any():
         yield "distribution", draw_ratio_distribution(made["distribution"], **split(table, alone="domain"))
         yield "ratio", draw_compression(made["summary"], line="domain")
-    shown_alike = "Matched: not memorized, in the same domain and shown as often as a memorized one"
+    shown_alike = "Matched: not memorized, in the same domain and shown equally often as a memorized one"
     yield "text_size", draw_text_size(made["text_size"], caption=f"All models together. {shown_alike}")
 
 

@@ -1,4 +1,4 @@
-"""Cumulative ablation: how many heads must go before memorization does."""
+"""Cumulative ablation: how many heads must be ablated before memorization disappears."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 @settings
 class CumulativeSettings:
-    """Ablate more and more heads together, most important first, beside random orders.
+    """Ablate more and more heads together, most important first, with random orders as a control.
 
-    Heads are ranked on one half of the documents and the curve is measured on the other.
+    Heads are ranked on one half of the documents. The curve is measured on the other half.
     """
 
     method: Method = option("what replaces a head's output", default="zero")
     reference: str = option("text for mean: a set of the shipped corpus, or another corpus", default="background")
-    random_orders: int = option("random orders of heads to compare with", default=5, ge=1)
-    layers: bool = option("also all heads of a layer together, layer by layer", default=False)
-    at_most: int | None = option("at most so many windows to rank on, and to measure on", default=None, ge=1)
+    random_orders: int = option("number of random orders of heads, as a control", default=5, ge=1)
+    layers: bool = option("also ablate all heads of each layer together", default=False)
+    at_most: int | None = option("maximal number of windows for the ranking, and for the curve", default=None, ge=1)
 
 
 def inputs(subject: Subject, chosen: CumulativeSettings) -> Mapping[str, str]:
@@ -45,7 +45,7 @@ def measure(subject: Subject, chosen: CumulativeSettings) -> Tables:
     memorized = subject.of_group("memorized")
     ranks = ranking_half(memorized, seed=subject.seed)
     if ranks.all():
-        raise NothingToMeasure("all memorized windows are of one document: none is left to measure the curve on")
+        raise NothingToMeasure("all memorized windows are of one document, so none is left for the curve")
     rank_on, test_on = (memorized.select(drawn(half, chosen.at_most, seed=subject.seed)) for half in (ranks, ~ranks))
     reference = subject.reference(chosen.reference) if chosen.method == "mean" else None
     ablation = Ablation(chosen.method, reference=reference, seed=subject.seed)

@@ -1,4 +1,4 @@
-"""Depth: how far recitation goes on past the continuation."""
+"""Depth: how many tokens a model reproduces beyond the continuation."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 @settings
 class DepthSettings:
-    """Measure how far recitation goes on past the continuation (tokens); windows of the shipped corpus have 64."""
+    """Count the tokens that the model reproduces beyond the continuation.
 
-    prefix_len: int = option("tokens given", default=16, ge=1)
-    continuation_len: int = option("tokens that make a window memorized", default=16, ge=1)
-    further_len: int = option("tokens tried beyond, in another corpus", default=32, ge=1)
+    Windows of the shipped corpus have 64 tokens.
+    """
+
+    prefix_len: int = option("tokens of the prefix", default=16, ge=1)
+    continuation_len: int = option("tokens of the continuation", default=16, ge=1)
+    further_len: int = option("tokens tried beyond the continuation, in another corpus", default=32, ge=1)
 
 
 def inputs(subject: Subject, chosen: DepthSettings) -> Mapping[str, str]:
@@ -45,7 +48,7 @@ def finding(found: Finished) -> str:
         memorized = rows[rows["memorized"]]
         said.append(
             f"{model}: {len(memorized)} of {len(rows)} windows of {rows['document'].nunique()} documents are "
-            f"memorized, {int(memorized['censored'].sum())} of them right to the last token tried"
+            f"memorized, {int(memorized['censored'].sum())} of them up to the last token tried"
         )
     return "; ".join(said)
 

@@ -1,4 +1,4 @@
-"""Extraction: which windows a model recites."""
+"""Extraction: which windows a model has memorized."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ EXAMPLES = 2
 
 @settings
 class ExtractSettings:
-    """Extract: which windows the model recites, with M and the log-probability (nats a token) of each."""
+    """Find the windows that the model has memorized, with M and log-probability (nats per token) of each window."""
 
-    prefix: bool = option("also the log-probability of the prefix (nats a token)", default=False)
+    prefix: bool = option("also the log-probability of the prefix (nats per token)", default=False)
     texts: bool = option("also prefix, true continuation and generated continuation as text", default=False)
 
 

@@ -1,4 +1,4 @@
-"""Frequency: how often the text stands in an indexed corpus."""
+"""Frequency: how often the text occurs in an indexed corpus."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class FrequencySettings:
     """Count n-grams and whole windows in an indexed corpus, for memorized, unmemorized and matched windows."""
 
     index: Path = option("directory of `interp index build` or `interp index shipped`")
-    longest: int = option("count n-grams of 1 to so many tokens", default=8, ge=1)
-    parts: Path | None = option("folder for the counts by position, so that many windows fit into memory", default=None)
+    longest: int = option("length of the longest n-grams, in tokens", default=8, ge=1)
+    parts: Path | None = option("folder for the counts by position, to save memory with many windows", default=None)
 
 
 def inputs(subject: Subject, chosen: FrequencySettings) -> Mapping[str, str]:
@@ -58,8 +58,8 @@ def finding(found: Finished) -> str:
         stand = int((rows["window_count"] > 0).sum())
         known = rows[rows["count"].notna()]
         right = int((known["window_count"] == known["count"]).sum())
-        counts = f", as often as is known in {right} of {len(known)}" if len(known) else ""
-        said.append(f"{model}: {stand} of {len(rows)} whole windows stand in the corpus{counts}")
+        counts = f", with the known count in {right} of {len(known)}" if len(known) else ""
+        said.append(f"{model}: {stand} of {len(rows)} whole windows occur in the corpus{counts}")
     return "; ".join(said)
 
 

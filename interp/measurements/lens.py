@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 class LensSettings:
     """Decode every layer: probability, rank, entropy and KL (nats) of each true continuation token."""
 
-    after_attention: bool = option("decode between attention and MLP of each layer as well", default=False)
-    tuned: bool = option("beside the plain lens a tuned one, trained on other text", default=False)
+    after_attention: bool = option("also decode between attention and MLP of each layer", default=False)
+    tuned: bool = option("also a tuned lens, trained on other text", default=False)
     training: str = option(
-        "text that the tuned lens is trained on: a set of the shipped corpus, or a corpus", default="background"
+        "training text of the tuned lens: a set of the shipped corpus, or another corpus", default="background"
     )
     threshold: float = option(
-        "a token is decided from the layer on from which its probability stays above this", default=0.5, ge=0, le=1
+        "a token is decided at the layer from which its probability stays above this", default=0.5, ge=0, le=1
     )
     positions: bool = option("also the probability by layer and position", default=False)
-    at_most: int | None = option("at most so many windows of a group", default=None, ge=1)
+    at_most: int | None = option("maximal number of windows per group", default=None, ge=1)
 
 
 TRAINING_PER_SET = 256
-"""Windows of each domain of a shipped set that the tuned lens is trained on."""
+"""Number of training windows of the tuned lens for each domain of a shipped set."""
 
 
 def inputs(subject: Subject, chosen: LensSettings) -> Mapping[str, str]:
@@ -88,7 +88,7 @@ def finding(found: Finished) -> str:
     holding = found["holding"]
     said = []
     for model, rows in models_of(holding[holding["lens"] == "plain"]):
-        # Before the last layer: what is decided at the end is what the model says.
+        # Only before the last layer: at the end, the decoded tokens are the model's output.
         last = rows["depth"].max()
         before = rows[rows["depth"] == rows.loc[rows["depth"] < last, "depth"].max()]
         shares = ", ".join(
@@ -113,7 +113,7 @@ def figures(found: Finished) -> Figures:
             yield f"{quantity}-{lens}", draw_layers(curve, quantity, d_vocab=d_vocab)
         yield f"decided-{lens}", draw_decided(holding[holding["lens"] == lens], threshold=threshold)
     if len(lenses) > 1:
-        # Points after attention are the plain lens's alone.
+        # Only the plain lens has points after attention.
         both = curves[(curves["quantity"] == "probability") & (curves["depth"] % 1 == 0)]
         yield "probability-both", draw_layers(both, "probability", d_vocab=d_vocab)
         yield "decided-both", draw_decided(holding, threshold=threshold)

@@ -1,4 +1,4 @@
-"""What a measurement is: the one description from which its command, its tables, figures and findings are made."""
+"""Description of a measurement, from which its command, tables, figures and findings are made."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ class Measurement(Brief, Generic[S]):
     """One measurement of a model on windows."""
 
     name: str
-    """Of its command and of the folder of its tables."""
+    """Name of its command and of the folder of its tables."""
     settings: type[S]
-    """What can be chosen. Its docstring says what is measured, in which unit."""
+    """Settings dataclass. Its docstring says what is measured, in which unit."""
     measure: Callable[[Subject, S], Tables]
-    """Tables of one model. The first is what a command writes."""
+    """Makes the tables of one model. A command writes the first."""
     finding: Callable[[Finished], str]
-    """What the tables say, with intervals, model by model."""
+    """The finding in words, with intervals, model by model."""
     figures: Callable[[Finished], Figures]
-    """Figures of finished tables, by name, of one model or of several. The first is what a command draws."""
+    """Figures of finished tables, by name, for one or several models. A command draws the first."""
     per_set: int
-    """Windows of each planted set and domain, unless others are asked for."""
+    """Default number of windows of each planted set and domain."""
     max_windows: int = 1_000
-    """The same of another corpus."""
+    """Default number of windows of another corpus."""
     without: tuple[str, ...] = ()
-    """Choices of model and windows that mean nothing to it."""
+    """Choices of model and windows that do not apply to it."""
     summaries: Callable[[Finished], Mapping[str, pd.DataFrame]] = _nothing
-    """Further tables, made of the finished tables of all models."""
+    """Further tables, made from the finished tables of all models."""
     version: int = 1
-    """Raised when its numbers change: a study then measures again what an earlier version measured."""
+    """Increase it when the numbers change. A study then repeats measurements of earlier versions."""
     inputs: Callable[[Subject, S], Mapping[str, str]] = _windows
-    """Digests of all texts and files that it reads, known without the model."""
+    """Digests of all texts and files that it reads. Computed without the model."""
     row_a_window: bool = False
-    """Whether its tables have a row a window and nothing else, so that a study may measure windows apart."""
+    """Whether its tables have exactly one row per window, so that a study may split the windows."""
 
     def found(self) -> str:
         """Name and question, for ``repr``."""
@@ -63,12 +63,12 @@ class Measurement(Brief, Generic[S]):
 
     @property
     def help(self) -> str:
-        """What is measured."""
+        """Text of what is measured."""
         return inspect.getdoc(self.settings) or ""
 
 
 def run(measurement: Measurement[Any], subject: Subject, chosen: Any) -> Finished:
-    """Measure, and label every row with its model."""
+    """Run a measurement, and label every row with its model."""
     tables = measurement.measure(subject, chosen)
     tables.label(subject.labels)
     return tables.finished(seed=subject.seed)

@@ -1,4 +1,4 @@
-"""Noise: in which layers a perturbed residual stream heals."""
+"""Noise: in which layers the residual stream recovers from noise."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from interp.measurements.subject import Subject
 
 SHOWN = 0.3
-"""Of the noise levels, the one that figures by layer show."""
+"""The noise level in figures by layer."""
 
 
 @settings
 class PerturbSettings:
-    """Add noise of 0 to 0.5 rms to the residual stream and see in which layers it heals."""
+    """Add noise of 0 to 0.5 rms to the residual stream, and measure in which layers it recovers."""
 
     layer: int = option("layer whose input gets the noise", default=0, ge=0)
     alphas: Several[float] = option(
-        "noise, relative to the rms; may be given several times", default=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5), name="--alpha"
+        "noise relative to the rms; may be given several times", default=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5), name="--alpha"
     )
-    at_most: int | None = option("at most so many windows of a group", default=None, ge=1)
+    at_most: int | None = option("maximal number of windows per group", default=None, ge=1)
 
 
 def measure(subject: Subject, chosen: PerturbSettings) -> Tables:
@@ -80,7 +80,7 @@ def figures(found: Finished) -> Figures:
     several = curves["model"].nunique() > 1
     for quantity in RECOVERIES:
         curve = curves[curves["quantity"] == quantity]
-        # Of one model all noise levels are drawn, of several models one level.
+        # All noise levels are drawn for one model, one level for several models.
         drawn = curve[curve["alpha"] == alpha] if several else curve.drop(columns="model")
         yield f"recovery-{quantity}", draw_recovery(drawn, quantity)
     for statistic in scores["statistic"].unique():

@@ -1,4 +1,4 @@
-"""Numerics: how far flags depend on number format and batch size."""
+"""Numerics: how far flags depend on the number format and the batch size."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ if TYPE_CHECKING:
 
 @settings
 class NumericsSettings:
-    """Measure how often M = 1 flips in bfloat16 and float16, and at other batch sizes, against float32."""
+    """Measure how often M = 1 flips in bfloat16 and float16, and at other batch sizes, compared with float32."""
 
     formats: Several[Dtype] = option(
-        "number format that is tried; may be given several times",
+        "number format to compare; may be given several times",
         default=("float32", "bfloat16", "float16"),
         name="--dtype",
     )
     batch_sizes: Several[BatchSize] = option(
-        "windows in a forward pass, several times; the first is the reference's", default=(64, 7), name="--batch-size"
+        "windows per forward pass; may be given several times, the first is the reference",
+        default=(64, 7),
+        name="--batch-size",
     )
 
 

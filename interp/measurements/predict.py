@@ -1,4 +1,4 @@
-"""Prediction: what tells memorized windows from others."""
+"""Prediction: which factors predict memorization."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 class PredictSettings:
     """Predict M = 1 from count, compressed size, prefix log-probability and domain: AUC of each factor and of all.
 
-    Counts are those of the shipped corpus, or of an index of another. A factor that is not known of every window, or
-    that is the same for all, is left out.
+    Counts come from the shipped corpus, or from an index of another corpus. Factors that are unknown for some window,
+    or equal for all, are left out.
     """
 
     index: Path | None = option("directory of `interp index build`", default=None)
-    matched: bool = option("only memorized windows and others shown as often, of the same domains", default=False)
+    matched: bool = option("only memorized windows, and others of the same domains shown equally often", default=False)
 
 
 def inputs(subject: Subject, chosen: PredictSettings) -> Mapping[str, str]:
@@ -43,7 +43,9 @@ def measure(subject: Subject, chosen: PredictSettings) -> Tables:
 
     table, factors, left_out, rests_on = factors_table(subject, chosen)
     if len(factors) < 2:
-        raise ScoresError(f"there are not two factors to compare: {list(factors)}; left out: {'; '.join(left_out)}")
+        raise ScoresError(
+            f"fewer than two factors are left to compare: {list(factors)}; left out: {'; '.join(left_out)}"
+        )
     result = predict(table, factors=factors, seed=subject.seed)
     tables = Tables()
     auc = result.to_frame().assign(matched=chosen.matched, left_out="; ".join(left_out))
@@ -57,7 +59,7 @@ def measure(subject: Subject, chosen: PredictSettings) -> Tables:
 def factors_table(
     subject: Subject, chosen: PredictSettings
 ) -> tuple[pd.DataFrame, dict[str, str], list[str], list[Provenance]]:
-    """A row a window with ``memorized`` and the factors' columns; the factors; those left out; what it rests on."""
+    """One row per window with ``memorized`` and the factors; the factors' columns; those left out; the provenance."""
     import numpy as np
 
     from interp.data.counts.index import open_index, window_counts
@@ -85,7 +87,7 @@ def factors_table(
     factors, left_out = {}, []
     for name, column in wanted.items():
         if table[column].isna().any():
-            left_out.append(f"{name} is not known of every window")
+            left_out.append(f"{name} is not known for every window")
         elif table[column].nunique() == 1:
             left_out.append(f"{name} is the same for all windows")
         else:
@@ -104,7 +106,7 @@ def finding(found: Finished) -> str:
         auc = estimate_of(row)
         left_out = str(row["left_out"])
         said.append(
-            f"{model}: AUC {auc} of all factors, on documents not learned from{behind([auc])}"
+            f"{model}: AUC {auc} of all factors, on held-out documents{behind([auc])}"
             + (f" (left out: {left_out})" if left_out else "")
         )
     return "; ".join(said)
@@ -115,11 +117,11 @@ def figures(found: Finished) -> Figures:
 
     auc, reliability = by_size(found["auc"]), by_size(found["reliability"])
     matched = bool(auc["matched"].all())
-    caption = "Five folds of documents"
+    caption = "Five-fold cross-validation by document"
     if matched:
         caption = (
-            "Memorized windows and as many others of the same domains that were shown as often, so that neither count "
-            f"nor domain tells them apart. {caption}"
+            "Memorized windows and equally many others of the same domains, shown equally often, so that neither count "
+            f"nor domain separates them. {caption}"
         )
     how = split(auc, alone="model")
     yield "auc", draw_auc(auc, **how, caption=caption)

@@ -1,4 +1,4 @@
-"""All measurements. A new one is a module here and a line below: it then has a command, tables and figures."""
+"""All measurements. A new one needs a module here and a line below; it then has a command, tables and figures."""
 
 from __future__ import annotations
 

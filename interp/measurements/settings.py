@@ -1,4 +1,4 @@
-"""Settings: frozen dataclasses whose fields are options of a command, checked when they are made."""
+"""Settings: frozen, validated dataclasses whose fields become options of a command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _T = TypeVar("_T")
 
 
 def _each_once(given: tuple[_T, ...]) -> tuple[_T, ...]:
-    """What is asked for twice would be measured twice, and stand in a table as two results."""
+    """A repeated value would be measured twice and appear in a table as two results."""
     twice = [value for n, value in enumerate(given) if value in given[:n]]
     if twice:
         raise ValueError(f"{twice[0]!r} is given twice")
@@ -24,11 +24,11 @@ def _each_once(given: tuple[_T, ...]) -> tuple[_T, ...]:
 
 
 Several = Annotated[tuple[_T, ...], BeforeValidator(several), AfterValidator(_each_once)]
-"""One or more, none of them twice; a single one is a sequence of one."""
+"""One or more distinct values. A single value is a sequence of one."""
 
 
 class SettingsError(InterpError, ValueError):
-    """A setting that does not exist, or a value that it cannot have."""
+    """A setting does not exist, or cannot have this value."""
 
 
 def option(
@@ -37,10 +37,10 @@ def option(
     """A field of settings.
 
     Args:
-        help: what it is, with its unit.
-        default: its value unless another is given; it must be given if it has none.
-        ge, le: the least and the largest value.
-        name: of the option on the command line, such as ``--set``; made from the field's name unless given.
+        help: description, with the unit.
+        default: default value. Without one, the option is required.
+        ge, le: smallest and largest value.
+        name: name of the option on the command line, such as ``--set``. Default: from the field's name.
     """
     return Field(default, description=help, ge=ge, le=le, json_schema_extra={"option": name} if name else None)
 
@@ -53,10 +53,10 @@ def settings(cls: type[_S]) -> type[_S]:
 
 
 def make(kind: type[_S], given: Mapping[str, Any]) -> _S:
-    """Settings of a kind from what a command line or a file gives.
+    """Settings from the values of a command line or a file.
 
     Raises:
-        SettingsError: what is wrong, and what is allowed.
+        SettingsError: says what is wrong, and what is allowed.
     """
     try:
         return TypeAdapter(kind).validate_python(dict(given))

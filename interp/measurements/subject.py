@@ -1,4 +1,4 @@
-"""What is measured: a model and windows, chosen by settings and loaded when they are first needed."""
+"""The subject of a measurement: a model and windows, chosen by settings and loaded on first use."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ MemoryBudget = Annotated[str, BeforeValidator(str), AfterValidator(_size)]
 
 @settings
 class ModelChoice:
-    """Which model, and how it runs."""
+    """The model's number format, device, revision, batch size and memory."""
 
     dtype: Dtype = option("number format of the model", default="float32")
-    device: str | None = option("cpu, cuda, cuda:1 ...; the GPU where there is one unless given", default=None)
+    device: str | None = option("cpu, cuda, cuda:1 ...; by default the GPU if there is one", default=None)
     revision: str | None = option("branch, tag or commit on the hub, such as step1000", default=None)
-    batch_size: BatchSize | None = option("windows in a forward pass", default=None)
+    batch_size: BatchSize | None = option("windows per forward pass", default=None)
     memory_budget: MemoryBudget | None = option(
-        "memory for activations, roughly, such as 512MiB or 2GiB; batches are made smaller where they must be",
+        "approximate memory for activations, such as 512MiB or 2GiB; batches shrink to fit",
         default=None,
     )
 
 
 class NothingToMeasure(InterpError, ValueError):
-    """A model and windows on which a measurement has no subject, as where nothing is memorized."""
+    """There is nothing to measure on this model and these windows, for example because nothing is memorized."""
 
 
 CORPUS = "corpus: parquet, JSON lines, CSV or text file, folder of such files, stored dataset or hub id"
@@ -59,42 +59,44 @@ CORPUS = "corpus: parquet, JSON lines, CSV or text file, folder of such files, s
 
 @settings
 class Columns:
-    """What is read of a corpus."""
+    """Columns and split of a corpus."""
 
     text_column: str = option("column of the text in another corpus; a.b is field b of column a", default="text")
     document_column: str | None = option("column of the document's id in another corpus", default=None)
     domain_column: str | None = option("column of the domain in another corpus", default=None)
-    split: str | None = option("split of another corpus; train unless given, or the only one", default=None)
+    split: str | None = option("split of another corpus; by default train, or the only one", default=None)
 
 
 @settings
 class WindowsChoice(Columns):
-    """Which windows."""
+    """The windows."""
 
     sets: Several[str] | None = option(
         "windows of the shipped corpus: held_out, background, planted-1 ... planted-256", default=None, name="--set"
     )
-    per_set: int | None = option("at most so many windows of each set in each domain", default=None, ge=1)
+    per_set: int | None = option("maximal number of windows of each set in each domain", default=None, ge=1)
     corpus: str | None = option(f"another {CORPUS}", default=None)
-    max_windows: int = option("at most so many windows of another corpus", default=1_000, ge=1)
-    prefix_len: int = option("tokens that are given; the rest of a window is its continuation", default=32, ge=1)
+    max_windows: int = option("maximal number of windows of another corpus", default=1_000, ge=1)
+    prefix_len: int = option("tokens of the prefix; the rest of a window is its continuation", default=32, ge=1)
     seed: int = option("seed of every random choice", default=0, ge=0, le=2**32 - 1)
 
     @model_validator(mode="after")
     def _one_text(self) -> WindowsChoice:
         if self.sets is not None and self.corpus is not None:
-            raise ValueError("sets (--set) are of the shipped corpus, and another corpus was given; give one of them")
+            raise ValueError(
+                "--set selects from the shipped corpus, but another corpus was given; give only one of them"
+            )
         return self
 
     @property
     def columns(self) -> dict[str, str | None]:
-        """What is read of a corpus, as ``read_windows`` takes it."""
+        """Columns and split as arguments of ``read_windows``."""
         return {field.name: getattr(self, field.name) for field in fields(Columns)}
 
 
 @contextmanager
 def _no_bar() -> Iterator[None]:
-    """Without the bar of transformers, which would stand between what a command says."""
+    """Without the progress bar of transformers, which would mix with a command's output."""
     import transformers
 
     shown = transformers.logging.is_progress_bar_enabled()
@@ -107,7 +109,7 @@ def _no_bar() -> Iterator[None]:
 
 
 class Subject:
-    """A model and windows, loaded when they are first needed, and what the model recites of them."""
+    """A model and windows, loaded on first use, and the extraction of the windows."""
 
     def __init__(
         self,
@@ -122,31 +124,31 @@ class Subject:
         """Choose a model and windows.
 
         Args:
-            name: of the model.
-            model: how it runs.
-            windows: which ones.
-            progress: whether bars are shown.
-            part: of the windows, by their positions, the ones that are taken; all unless given.
-            beside: a subject of the same model, which is then loaded once for both.
+            name: name of the model.
+            model: how the model runs.
+            windows: which windows.
+            progress: whether to show bars.
+            part: positions of the windows to use. Default: all.
+            beside: a subject with the same model, which is then loaded only once.
         """
         self.name, self.choice, self.chosen = name, model or ModelChoice(), windows or WindowsChoice()
         self.seed = self.chosen.seed
         self.progress = progress
-        """Whether bars are shown."""
+        """Whether to show bars."""
         self.tally: Tally | None = None
-        """What was left out of another corpus; known once the windows are read."""
+        """Notes on what was left out of another corpus; known once the windows are read."""
         self.part, self._beside = part, beside
 
     @property
     def how(self) -> dict[str, Any]:
-        """How a measuring function is to run: in which batches, in how much memory, and whether with a bar."""
-        # Every function has a batch size of its own.
+        """Arguments of measuring functions for batch size, memory and progress bar."""
+        # Every function has its own default batch size.
         own = {} if self.choice.batch_size is None else {"batch_size": self.choice.batch_size}
         return {**own, "memory_budget": self.choice.memory_budget, "progress": self.progress}
 
     @cached_property
     def model(self) -> TransformerBridge:
-        """The model, loaded when it is first needed."""
+        """The model, loaded on first use."""
         from interp.models.loading import load_model
         from interp.statistical.numerics import DTYPES
 
@@ -158,12 +160,12 @@ class Subject:
 
     @cached_property
     def labels(self) -> dict[str, Any]:
-        """The columns that tell this model's rows from others'."""
+        """The columns that identify this model's rows."""
         from interp.models.registry import known
 
         facts: dict[str, Any] = {}
         spec = known(self.name)
-        if spec is None:  # nobody knows its family: the columns are left for the user to add
+        if spec is None:  # the family is unknown: the user can add the columns
             facts["n_params"] = sum(p.numel() for p in self.model.original_model.parameters())
         else:
             facts |= {"family": spec.family, "size": spec.size, "n_params": spec.n_params}
@@ -171,11 +173,11 @@ class Subject:
 
     @cached_property
     def windows(self) -> Windows:
-        """The windows, read when they are first needed."""
+        """The windows, read on first use."""
         return self.cut(self.chosen.prefix_len, 64 - self.chosen.prefix_len)
 
     def cut(self, prefix_len: int, further_len: int) -> Windows:
-        """Windows of a prefix and so many tokens after it."""
+        """Windows with a prefix and ``further_len`` tokens after it."""
         import numpy as np
 
         whole = self._cut(prefix_len, further_len)
@@ -206,25 +208,25 @@ class Subject:
 
     @cached_property
     def extraction(self) -> Extraction:
-        """What the model recites of the windows."""
+        """The extraction of the windows by the model."""
         from interp.statistical.extraction import extract
 
         return extract(self.model, self.windows, log_prob=False, **self.how)
 
     @cached_property
     def groups(self) -> dict[str, np.ndarray]:
-        """Masks of the memorized, the unmemorized and the matched windows."""
+        """Masks of the memorized, unmemorized and matched windows."""
         return self.grouped_near(None)
 
     def grouped_near(self, near: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
-        """``groups`` with controls that are near in other quantities; without the matched where none can be found."""
+        """``groups`` with controls that are near in other covariates. Without matched windows if none can be found."""
         from interp.planted.corpus import planted_windows
         from interp.statistical.groups import log_token_frequency, matched_groups
         from interp.statistical.matching import MatchingError
         from interp.stats.curves import memorization_groups
 
         if near is None and self.chosen.corpus is None:
-            # Of the shipped corpus all is at hand to count tokens in.
+            # For the shipped corpus, tokens are counted in the whole corpus.
             near = {"log_frequency": log_token_frequency(self.windows, planted_windows())}
         try:
             return matched_groups(self.extraction, near=near)[0]
@@ -236,15 +238,15 @@ class Subject:
             }
 
     def of_group(self, group: Group, *, at_most: int | None = None) -> Windows:
-        """The windows of a group, or so many of them, drawn by the seed.
+        """The windows of a group, or ``at_most`` of them, drawn with the seed.
 
         Raises:
-            NothingToMeasure: there are none.
+            NothingToMeasure: the group is empty.
         """
         from interp.seeds import drawn
 
         score = self.extraction.score
-        # Only the matched ones need a search.
+        # Only matched windows need a search.
         masks = {"memorized": score == 1, "unmemorized": score == 0}
         mask = masks[group] if group in masks else self.groups.get(group, score < 0)
         if not mask.any():
@@ -256,7 +258,7 @@ class Subject:
         return self.windows.select(drawn(mask, at_most, seed=self.seed))
 
     def grouped(self, *, at_most: int | None = None) -> tuple[Windows, dict[str, np.ndarray]]:
-        """The windows that are in a group, or so many of each, and the masks of the groups over them."""
+        """The windows of all groups (at most ``at_most`` of each), and the masks of the groups over them."""
         import numpy as np
 
         from interp.seeds import drawn
@@ -266,11 +268,11 @@ class Subject:
         return self.windows.select(inside), {name: mask[inside] for name, mask in self.groups.items()}
 
     def reference(self, of: str, *, per_set: int = 32) -> Windows:
-        """Other text: a set of the shipped corpus, or a corpus that is read as the subject's own is.
+        """Windows of other text: a set of the shipped corpus, or a corpus read with the subject's settings.
 
         Args:
-            of: name of the set, or where the corpus is.
-            per_set: at most so many windows of the set in each domain.
+            of: name of the set, or location of the corpus.
+            per_set: maximal number of windows of the set in each domain.
         """
         from interp.planted.corpus import manifest
 

@@ -1,4 +1,4 @@
-"""Substitution: which prefix tokens carry the text."""
+"""Substitution: which prefix tokens carry memorized text."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 @settings
 class SubstituteSettings:
-    """Replace prefix tokens by others: fall in log-probability (nats a token), and how much stays memorized.
+    """Replace prefix tokens by others: fall in log-probability (nats per token), and share still memorized.
 
-    Each token in turn and, with --together, the first or the last of them at once.
+    Each token is replaced in turn. With --together, also the first or the last tokens at once.
     """
 
-    draws: int = option("substitutes for each window and position", default=4, ge=1)
+    draws: int = option("number of substitutes for each window and position", default=4, ge=1)
     together: Several[int] | None = option(
-        "replace so many tokens at once, from either end of the prefix; may be given several times", default=None
+        "number of tokens to replace at once, at either end of the prefix; may be given several times", default=None
     )
-    at_most: int | None = option("at most so many windows of a group", default=None, ge=1)
+    at_most: int | None = option("maximal number of windows per group", default=None, ge=1)
 
 
 def measure(subject: Subject, chosen: SubstituteSettings) -> Tables:
@@ -53,8 +53,8 @@ def finding(found: Finished) -> str:
         of_group = rows[rows["group"] == group]
         (worst,) = records(of_group.loc[[of_group["value"].idxmax()]])
         said.append(
-            f"{model}: the token that {group} windows miss most is that at position {worst['position']} of the prefix: "
-            f"{worst['value']:.3g} {interval(worst['low'], worst['high'])} nats a token ({worst['n']} windows of "
+            f"{model}: replacing position {worst['position']} of the prefix costs {group} windows most: "
+            f"{worst['value']:.3g} {interval(worst['low'], worst['high'])} nats per token ({worst['n']} windows of "
             f"{worst['n_documents']} documents)"
         )
     return "; ".join(said)

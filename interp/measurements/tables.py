@@ -1,4 +1,4 @@
-"""Tables of a measurement: while it fills them, and finished."""
+"""Tables of a measurement, while it runs and when finished."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 
 class Tables:
-    """Tables by name, in the order in which they were begun, each with the measurements that it rests on."""
+    """Tables by name, in order of creation, each with its provenance."""
 
     def __init__(self) -> None:
         self.tables: dict[str, list[pd.DataFrame]] = {}
         self.provenance: dict[str, list[Provenance]] = {}
 
     def add(self, table: str, rows: pd.DataFrame, *provenance: Provenance) -> None:
-        """Add rows to a table, and what they rest on."""
+        """Add rows to a table, with their provenance."""
         self.tables.setdefault(table, []).append(rows)
         known = self.provenance.setdefault(table, [])
         known += [p for p in provenance if p not in known]
 
     def label(self, labels: Mapping[str, Any]) -> None:
-        """Give every row the columns that tell it from rows of other models; a column that is there already stays."""
+        """Give every row the columns that identify its model. Existing columns are kept."""
         for name, parts in self.tables.items():
             self.tables[name] = [part.assign(**{k: v for k, v in labels.items() if k not in part}) for part in parts]
 
     def finished(self, *, seed: int) -> Finished:
-        """The tables as they are now."""
+        """The present tables, finished."""
         import pandas as pd
 
         frames = {name: pd.concat(rows, ignore_index=True) for name, rows in self.tables.items()}
@@ -42,12 +42,12 @@ class Tables:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Finished(Brief):
-    """Finished tables, of one model or of several: what figures are drawn from and findings are said of."""
+    """Finished tables of one or several models, for figures and findings."""
 
     tables: Mapping[str, pd.DataFrame]
     provenance: Mapping[str, list[Provenance]]
     seed: int
-    """Of the bootstraps that are still to be drawn."""
+    """Seed of later bootstraps."""
 
     def __getitem__(self, table: str) -> pd.DataFrame:
         return self.tables[table]
@@ -57,7 +57,7 @@ class Finished(Brief):
 
     @classmethod
     def stacked(cls, parts: Iterable[Finished]) -> Finished:
-        """Tables of several models as one, in their order."""
+        """Stack the tables of several models, in order."""
         import pandas as pd
 
         frames: dict[str, list[pd.DataFrame]] = {}
@@ -72,22 +72,22 @@ class Finished(Brief):
 
 
 def models_of(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """The rows of each model, in the order in which they stand."""
+    """The rows of each model, in order of appearance."""
     return [(str(name), rows) for name, rows in frame.groupby("model", sort=False)]
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows, each by the names of its columns."""
+    """The rows as dictionaries by column."""
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def by_size(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows in order of size, then family."""
+    """Rows sorted by size, then family."""
     return frame.sort_values([name for name in ("n_params", "family") if name in frame], kind="stable")
 
 
 def split(frame: pd.DataFrame, *, alone: str) -> dict[str, str]:
-    """How a figure is split: by size and family where these tell all models apart; else by model and ``alone``."""
+    """How to split a figure: by size and family if these identify all models, otherwise by model and ``alone``."""
     if {"size", "family"} <= {*frame}:
         models = frame[["model", "size", "family"]].drop_duplicates()
         if len(models) > 1 and not models.isna().any(axis=None) and not models.duplicated(["size", "family"]).any():

@@ -67,9 +67,9 @@ def test_a_table_given_twice_or_of_several_methods_is_refused(
         read_falls([one, one])
     other = write(measured, tmp_path / "b.parquet", method="zero")
     rows, provenance = read_falls([one, other])
-    with pytest.raises(ScoresError, match=r"several of method: \['peer_mean', 'zero'\]"):
+    with pytest.raises(ScoresError, match=r"several values of method: \['peer_mean', 'zero'\]"):
         compare_heads(Given(rows, provenance, 0), HeadsSettings())
-    with pytest.raises(ScoresError, match="nothing of memorized windows"):
+    with pytest.raises(ScoresError, match="no memorized windows"):
         compare_heads(Given(rows, provenance, 0), HeadsSettings(method="mean"))
 
 
