@@ -84,7 +84,7 @@ class WindowsChoice(Columns):
     def _one_text(self) -> WindowsChoice:
         if self.sets is not None and self.corpus is not None:
             raise ValueError(
-                "--set selects from the shipped corpus, but another corpus was given; give only one of them"
+                "--set selects from the shipped corpus, but another corpus was given; give one of them"
             )
         return self
 
