@@ -6,7 +6,7 @@
 // All text is set as text, never as markup: tokens come from a corpus.
 
 const METRICS = {
-  log_prob: ["log-probability", "nats a token"],
+  log_prob: ["log-probability", "nats per token"],
   rate: ["rate of M = 1", "share of windows"],
   score: ["mean M", "share of tokens"],
 };
@@ -754,7 +754,7 @@ class Explorer {
     const sum = falls.reduce((a, b) => a + b, 0) / falls.length;
     const written = found.text ? ` Greedy text right in ${share(found.text.clean.right.filter(Boolean).length / truth.length)} of tokens, ${share(found.text.ablated.right.filter(Boolean).length / truth.length)} without ${what}.` : ` ${found.without}`;
     const list = h("ul.columns", { style: `--rows:${2 + texts.length}` }, names, columns);
-    return h("div", {}, h("p", {}, `On this window ${digits(sum, true)} nats a token.${written}`), list);
+    return h("div", {}, h("p", {}, `On this window ${digits(sum, true)} nats per token.${written}`), list);
   }
 
   async setView(current) {
@@ -806,7 +806,7 @@ class Explorer {
   results(found) {
     const cell = (e, show, signed) => (e ? [show(e.value), h("br"), h("span.note", {}, known(e.low) ? `[${show(e.low)}, ${show(e.high)}]` : "(no interval)")] : "");
     const rows = found.rows.map((row) => h("tr", {}, h("td", {}, row.name), h("td", {}, cell(row.rate, share)), h("td", {}, cell(row.log_prob, digits)), h("td", {}, cell(row.score, share))));
-    return h("div", {}, h("table.results", {}, h("thead", {}, h("tr", {}, ["", "recited (M = 1)", "log-probability, nats a token", "mean M"].map((x) => h("th", { scope: "col" }, x)))), h("tbody", {}, rows)),
+    return h("div", {}, h("table.results", {}, h("thead", {}, h("tr", {}, ["", "memorized (M = 1)", "log-probability, nats per token", "mean M"].map((x) => h("th", { scope: "col" }, x)))), h("tbody", {}, rows)),
       h("p.note", {}, `${found.n_windows} windows of ${found.n_documents} documents, 95 % intervals by document. ${found.random}`));
   }
 

@@ -1,1 +1,1 @@
-"""One pure function a figure, from a finished result or table."""
+"""Figures: one pure function per figure, from a finished result or table."""

@@ -18,34 +18,33 @@ from interp.figures.style import (
 )
 from interp.internal.ablation.choices import Metric
 
-UNITS: dict[Metric, str] = {"log_prob": "nats a token", "rate": "share of windows", "score": "mean M"}
+UNITS: dict[Metric, str] = {"log_prob": "nats per token", "rate": "share of windows", "score": "mean M"}
 _COLOUR = GROUP_COLOURS["memorized"]
 
 
 def draw_heads(table: pd.DataFrame, *, metric: Metric = "log_prob", title: str = "", caption: str = "") -> go.Figure:
-    """Importance of every head, layer by head, with its interval on hover; red heads carry the continuation.
+    """Importance of every head, layer by head, with its interval on hover. Red heads carry the continuation.
 
-    Several models have a panel each, over its own largest importance: one scale for all would show the models that lose
-    most and leave the others white.
+    Each of several models has a panel, scaled to its largest importance: a common scale would leave most models white.
 
     Args:
-        table: ``HeadAblation.to_frame``; of several models stacked with a column ``model``.
-        metric: what the fall is measured in.
-        title: above the figure.
-        caption: what is seen.
+        table: ``HeadAblation.to_frame``; several models stacked with a column ``model``.
+        metric: the quantity whose fall is drawn.
+        title: title of the figure.
+        caption: what the figure shows.
 
     Raises:
-        FigureError: a metric that the sweep did not measure.
+        FigureError: the sweep did not measure this metric.
     """
     unit = UNITS[metric]
     rows = table[(table["metric"] == metric) & (table.get("by", "ablation") == "ablation")].reset_index(drop=True)
     if rows.empty:
-        raise FigureError(f"{metric} was not measured: ablate with metrics=({metric!r},) to draw it")
+        raise FigureError(f"{metric} was not measured; ablate with metrics=({metric!r},) to draw it")
     rows = rows if "model" in rows else rows.assign(model="")
     largest = {str(name): float(v.abs().max()) or 1.0 for name, v in rows.groupby("model", sort=False)["value"]}
     several = len(largest) > 1
     titles = {name: f"{name}<br><sup>1 = {v:.2g} {unit}</sup>" if several else name for name, v in largest.items()}
-    # Symmetric around zero, so that white means no effect in every figure.
+    # Symmetric around zero, so that white always means no effect.
     limit = 1.0 if several else next(iter(largest.values()))
     drawn = rows.assign(value=rows["value"] / rows["model"].map(largest)) if several else rows
     fig = head_maps(
@@ -74,12 +73,12 @@ def draw_heads(table: pd.DataFrame, *, metric: Metric = "log_prob", title: str =
 
 
 def draw_cumulative(table: pd.DataFrame, *, metric: Metric = "rate", caption: str = "") -> go.Figure:
-    """What is left by number of heads ablated, most important first, beside random orders, a panel a model.
+    """What is left by number of ablated heads, most important first, beside random orders, with a panel per model.
 
     Args:
         table: ``CumulativeAblation.to_frame`` of each model, stacked with a column ``model``.
         metric: ``rate`` or ``log_prob``.
-        caption: what is seen.
+        caption: what the figure shows.
     """
     table = table[table["metric"] == metric]
     chance = table.assign(value=table["random_mean"], low=table["random_min"], high=table["random_max"])
@@ -90,8 +89,8 @@ def draw_cumulative(table: pd.DataFrame, *, metric: Metric = "rate", caption: st
         lines(curves, x="n_ablated", colour="order", panel="model", colours=colours),
         title="Heads ablated together",
         x="heads ablated",
-        y={"rate": STILL_MEMORIZED, "log_prob": "log-probability (nats a token)"}[metric],
-        key="Bands: 95 % intervals by document where the most important go first; lowest to highest of the random "
+        y={"rate": STILL_MEMORIZED, "log_prob": "log-probability (nats per token)"}[metric],
+        key="Bands: 95 % intervals by document for the most important first, lowest to highest for the random "
         "orders. The ranking was made on other windows",
         caption=caption,
         intervals=table,
@@ -102,12 +101,12 @@ _LEFT = {"fall": (FALL, 0.0, "no effect"), "memorized": (STILL_MEMORIZED, 1.0, "
 
 
 def draw_layers_ablated(curves: pd.DataFrame, *, caption: str = "") -> go.Figure:
-    """What all heads of a layer carry together, by layer and group, a panel a model.
+    """What all heads of a layer carry together, by layer and group, with a panel per model.
 
     Args:
         curves: ``group_curves`` over layers of one ``quantity``, ``fall`` or ``memorized``, stacked with a column
             ``model``.
-        caption: what is seen.
+        caption: what the figure shows.
     """
     unit, level, label = _LEFT[str(curves["quantity"].iloc[0])]
     return apply_style(
@@ -122,12 +121,12 @@ def draw_layers_ablated(curves: pd.DataFrame, *, caption: str = "") -> go.Figure
 
 
 def draw_estimate(table: pd.DataFrame, *, caption: str = "") -> go.Figure:
-    """Each head's estimated importance against that of the exact sweep, a panel a model, with the line of equality.
+    """Each head's estimated against its exact importance, with a panel per model and the line of equality.
 
     Args:
-        table: rows of ``HeadAblation.to_frame`` and of ``HeadEstimate.to_frame``, told apart by a column ``by``
-            (``ablation``, ``gradient``), with a column ``model``.
-        caption: what is seen.
+        table: rows of ``HeadAblation.to_frame`` and of ``HeadEstimate.to_frame``, with a column ``by`` (``ablation``,
+            ``gradient``) and a column ``model``.
+        caption: what the figure shows.
     """
     names = list(table["model"].unique())
     fig, places = panels(names)
@@ -157,19 +156,19 @@ def draw_estimate(table: pd.DataFrame, *, caption: str = "") -> go.Figure:
 
 
 def draw_agreement(table: pd.DataFrame, *, caption: str = "") -> go.Figure:
-    """Rank correlation of importance maps, a row for each pair of methods, a point a model.
+    """Rank correlation of importance maps, with a row per pair of methods and a point per model.
 
     Args:
         table: columns ``family``, ``size``, ``one``, ``other``, ``statistic`` (``spearman`` is drawn) and those of an
             estimate.
-        caption: what is seen.
+        caption: what the figure shows.
     """
     rows = table[table["statistic"] == "spearman"]
     rows = rows.assign(pair=rows["one"] + " / " + rows["other"])
     fig = reference(points(rows, by="pair", colour="family", symbol="size", lying=True), 0.0, lying=True)
     return apply_style(
         fig,
-        title="How far ablation methods agree on heads",
+        title="Agreement of ablation methods on heads",
         x="Spearman correlation over heads",
         y="",
         key="Bars: 95 % intervals by document. Dotted: no relation",

@@ -1,4 +1,4 @@
-"""Figures of what heads look at: the most important heads against the others, and correlations with importance."""
+"""Figures of attention targets: the most important heads against the others, and correlations with importance."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _COLOURS = {"top": GROUP_COLOURS["memorized"], "other": GROUP_COLOURS["unmemoriz
 
 
 def draw_attention_of_top(table: pd.DataFrame, *, title: str, caption: str = "") -> go.Figure:
-    """Attention of the top heads to each target beside that of the others and of attention spread evenly.
+    """Attention of the top heads to each target, beside that of the others and evenly spread attention.
 
     Args:
-        table: what ``AttentionTargets.top_against_rest`` returns for one model, with ``uniform``, attention to each
-            target when spread evenly over earlier positions.
-        title: above the figure.
-        caption: what is seen.
+        table: result of ``AttentionTargets.top_against_rest`` for one model, with ``uniform``, the attention to each
+            target when spread evenly over all positions up to the current one.
+        title: title of the figure.
+        caption: what the figure shows.
     """
     shares = table[table["target"] != ENTROPY]
     fig = go.Figure()
@@ -51,9 +51,9 @@ def draw_attention(table: pd.DataFrame, *, title: str, caption: str = "") -> go.
     """Attention of every head of a model to each target, layer by head, with its interval on hover.
 
     Args:
-        table: what ``AttentionTargets.to_frame`` returns.
-        title: above the figure.
-        caption: what is seen.
+        table: result of ``AttentionTargets.to_frame``.
+        title: title of the figure.
+        caption: what the figure shows.
     """
     shares = table[table["target"] != ENTROPY]
     said = [f"{text}<br>evenly {even:.3g}" for text, even in zip(hover(shares), shares["uniform"], strict=True)]
@@ -81,12 +81,13 @@ def draw_attention(table: pd.DataFrame, *, title: str, caption: str = "") -> go.
 def draw_attention_correlations(
     correlations: pd.DataFrame, *, over: Literal["all_heads", "within_layers"] = "within_layers", caption: str = ""
 ) -> go.Figure:
-    """Spearman correlation of head importance with attention to each target; a colour a family, a symbol a size.
+    """Spearman correlation of head importance with attention to each target, with a colour per family and a symbol per
+    size.
 
     Args:
-        correlations: what ``AttentionTargets.correlation`` returns, stacked with columns ``family`` and ``size``.
+        correlations: results of ``AttentionTargets.correlation``, stacked with columns ``family`` and ``size``.
         over: ``all_heads`` or ``within_layers``.
-        caption: what is seen.
+        caption: what the figure shows.
     """
     chosen = correlations[correlations["over"] == over]
     fig = points(chosen, by="target", colour="family", symbol="size")

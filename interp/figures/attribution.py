@@ -1,4 +1,4 @@
-"""Figure of direct attribution: what each part of the model adds to the true token's logit."""
+"""Figure of direct logit attribution: the share of each part of the model in the true token's logit."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from interp.figures.marks import bars, hover
 from interp.figures.style import GROUP_COLOURS, REFERENCE_COLOUR, apply_style
 
 _SHOWN = 20
-"""Parts that are drawn; the others are summed."""
+"""Number of parts that are drawn. The others are summed."""
 
 
 def draw_attribution(table: pd.DataFrame, *, title: str, caption: str = "") -> go.Figure:
-    """The largest shares of the logit of the true token by part, with their intervals, and what all others sum to.
+    """The largest shares of the true token's logit by part, with their intervals, and the sum of all others.
 
     Args:
         table: ``LogitAttribution.to_frame`` of one model.
-        title: above the figure.
-        caption: what is seen.
+        title: title of the figure.
+        caption: what the figure shows.
     """
     parts, logit = table[table["part"] != "logit"], table.loc[table["part"] == "logit", "value"].item()
     order = parts["value"].abs().sort_values(ascending=False).index

@@ -1,6 +1,6 @@
-"""The three kinds that most figures are of: points by category, lines along an axis, maps of heads.
+"""The three kinds of most figures: points by category, lines along an axis, maps of heads.
 
-The legend has an entry a colour, and a grey one a symbol or dash.
+The legend has one entry per colour, and a grey one per symbol or dash.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DASHES = ("solid", "dot", "dash", "dashdot")
 
 
 def _split(table: pd.DataFrame, panel: str, **options: Any) -> tuple[go.Figure, list[tuple[Place, pd.DataFrame]]]:
-    """A figure with a panel for each value of a column, and what is drawn in each; one panel without such a column."""
+    """A figure with a panel for each value of a column, and the rows of each. One panel if the column is missing."""
     table = table.reset_index(drop=True)
     if not panel:
         fig, (place,) = panels([""], **options)
@@ -33,7 +33,7 @@ def _split(table: pd.DataFrame, panel: str, **options: Any) -> tuple[go.Figure, 
 
 
 def _add_key(fig: go.Figure, marks: Mapping[str, Mapping[str, str]]) -> None:
-    """Entries of the legend by name: a line or a point of that colour, symbol or dash."""
+    """Add entries to the legend by name: a line or a point of that colour, symbol or dash."""
     for name, mark in marks.items():
         line = {"mode": "lines", "line": {"width": 2, **mark}}
         drawn = line if "dash" in mark else {"mode": "markers", "marker": mark}
@@ -50,16 +50,16 @@ def points(
     apart: bool = True,
     lying: bool = False,
 ) -> go.Figure:
-    """Estimates by category as points with their bars, those of one category beside one another.
+    """Estimates by category as points with bars, side by side within a category.
 
     Args:
         table: ``value``, ``low``, ``high`` and the columns named here.
-        by: column of the categories; several give an axis of as many levels.
+        by: column of the categories. Several columns give an axis with several levels.
         colour: column that colours are by.
-        panel: column that panels are by.
-        symbol: column that symbols are by.
-        apart: whether points of one colour and different symbols stand beside one another as well.
-        lying: categories on y, from the top, and values on x.
+        panel: column of the panels.
+        symbol: column of the symbols.
+        apart: whether points of one colour with different symbols are also side by side.
+        lying: whether categories are on y, from the top, and values on x.
     """
     levels = [by] if isinstance(by, str) else list(by)
     colours = colours_of(table[colour].astype(str))
@@ -80,7 +80,7 @@ def points(
                 symbol=symbols[str(kind)], lying=lying, at=at, **options,
             )  # fmt: skip
     if colour in levels:
-        # The axis says it already.
+        # The axis already shows this.
         fig.update_traces(showlegend=False)
     else:
         fig.update_layout(scattermode="group", scattergap=0.3)
@@ -106,20 +106,20 @@ def lines(
     step: bool = False,
     colours: Mapping[str, str] | None = None,
 ) -> go.Figure:
-    """Estimates along a continuous axis as lines with their bands.
+    """Estimates along a continuous axis as lines with bands.
 
     Args:
         table: ``value``, ``low``, ``high`` and the columns named here; rows without a value are passed over.
         x: column of the continuous axis.
         colour: column that colours are by.
-        panel: column that panels are by.
-        dash: column that lines of one colour are told apart by; its first value is drawn solid.
-        step: draw steps, for a share that changes only at the points.
-        colours: of each name; by ``colours_of`` unless given.
+        panel: column of the panels.
+        dash: column of the dashes. Its first value is solid.
+        step: whether to draw steps, for a share that changes only at the points.
+        colours: colour of each name. Default: ``colours_of``.
     """
     colours = colours or colours_of(table[colour].astype(str))
     kinds = [str(kind) for kind in table[dash].unique()] if dash else [""]
-    # Matched windows are among the unmemorized, and their line may lie on the others'.
+    # Matched windows are also unmemorized, so the two lines may coincide.
     dashes = {kind: DASHES[i % len(DASHES)] for i, kind in enumerate(kinds)}
     fig, drawn = _split(table, panel, shared_yaxes=True)
     shape = "hv" if step else "linear"
@@ -141,7 +141,7 @@ def lines(
                     customdata=hover(line), hovertemplate="%{customdata}",
                 )  # fmt: skip
     if colour == panel:
-        # The panels say it already.
+        # The panels already show this.
         fig.update_traces(showlegend=False)
     if len(kinds) > 1:
         _add_key(fig, {kind: {"color": REFERENCE_COLOUR, "dash": of} for kind, of in dashes.items()})
@@ -151,14 +151,14 @@ def lines(
 def head_maps(
     table: pd.DataFrame, titles: Mapping[str, str], *, panel: str, said: Sequence[str], **colour_axis: Any
 ) -> go.Figure:
-    """A cell a head, layer by head, a panel for each value of a column; one scale of colours.
+    """Heat maps with a cell per head, layer by head, and a panel for each value of a column. One colour scale.
 
     Args:
         table: ``layer``, ``head``, ``value`` and the column of the panels.
-        titles: title of each panel, by its value of that column.
-        panel: column that panels are by.
-        said: what hovering says of each row.
-        colour_axis: plotly's, of all panels.
+        titles: title of each panel, by the column's value.
+        panel: column of the panels.
+        said: hover text of each row.
+        colour_axis: plotly's colour axis for all panels.
     """
     fig, places = panels(list(titles.values()), shared_yaxes=False)
     told = pd.Series(said, index=table.index)
@@ -169,7 +169,7 @@ def head_maps(
             hovertemplate="layer %{y}, head %{x}<br>%{customdata}<extra></extra>", coloraxis="coloraxis",
             hoverongaps=False, **at,
         )  # fmt: skip
-        # Cells from edge to edge: an axis that makes room around them shows layers that do not exist.
+        # Cells reach the edges: an axis with a margin would show layers that do not exist.
         for update, column in ((fig.update_xaxes, "head"), (fig.update_yaxes, "layer")):
             n = int(heads[column].max()) + 1
             update(dtick=max(1, n // 8), range=[-0.5, n - 0.5], showgrid=False, zeroline=False, **at)

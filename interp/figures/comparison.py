@@ -18,7 +18,7 @@ _NULLS = {
 }
 _SIGNIFICANT = 0.05
 _MODEL = ["family", "size"]
-"""Columns of an axis of two levels, size within family: short labels, and families stand together."""
+"""Columns of an axis with two levels, size within family, for short labels and grouped families."""
 
 
 def _places(table: pd.DataFrame) -> list[pd.Series]:
@@ -26,15 +26,15 @@ def _places(table: pd.DataFrame) -> list[pd.Series]:
 
 
 def draw_overlap(pairs: pd.DataFrame, *, caption: str = "") -> go.Figure:
-    """Jaccard of the top heads of every two domains, a column a model, beside what random sets give.
+    """Jaccard index of the top heads of every two domains, with a column per model, beside random sets.
 
     Args:
-        pairs: ``Overlap.pairs`` of several models stacked in the order in which they are to stand, with columns
-            ``model``, ``family`` and ``size``.
-        caption: what is seen.
+        pairs: ``Overlap.pairs`` of several models, stacked in the order to draw, with columns ``model``, ``family`` and
+            ``size``.
+        caption: what the figure shows.
     """
     fig = go.Figure()
-    # These first: they hold every model, and the axis takes its order from what comes first.
+    # Drawn first, because they have every model and the axis takes its order from the first trace.
     expected = pairs.groupby(_MODEL, sort=False)[list(_NULLS)].mean().reset_index()
     for column, (name, symbol) in _NULLS.items():
         add_control(fig, _places(expected), expected[column], name=name, symbol=symbol)
@@ -51,7 +51,7 @@ def draw_overlap(pairs: pd.DataFrame, *, caption: str = "") -> go.Figure:
     return apply_style(
         fig.update_yaxes(range=[0, 1.04]).update_layout(margin_b=TWO_LEVELS),
         title="Do domains share their top heads?",
-        y="Jaccard of top heads",
+        y="Jaccard index of top heads",
         key="Each dot: two domains of one model. p: permutation test of top sets, drawn from all heads and within "
         f"layers. {pairs['model'].nunique()} models",
         caption=caption,
@@ -59,12 +59,12 @@ def draw_overlap(pairs: pd.DataFrame, *, caption: str = "") -> go.Figure:
 
 
 def draw_universal(universal: pd.DataFrame, *, caption: str = "") -> go.Figure:
-    """Share of heads in the top set of every domain, with Wilson's interval, beside what random sets give.
+    """Share of heads in the top set of every domain, with Wilson's interval, beside random sets.
 
     Args:
-        universal: a row a model: ``family``, ``size``, ``value``, ``low``, ``high``, ``expected_all_heads``,
+        universal: one row per model: ``family``, ``size``, ``value``, ``low``, ``high``, ``expected_all_heads``,
             ``expected_within_layers``; shares, 0 to 1.
-        caption: what is seen.
+        caption: what the figure shows.
     """
     fig = points(universal, by=_MODEL, colour="family")
     for column, (name, symbol) in _NULLS.items():
@@ -82,10 +82,11 @@ def draw_similarity(pairs: pd.DataFrame, means: pd.DataFrame, *, caption: str = 
     """Cosine of every two models.
 
     Args:
-        pairs: ``FamilySimilarity.to_frame``: ``one``, ``other`` and ``cosine``, models in the order of the clustering.
-        means: of these pairs ``within`` and ``across`` families and their ``difference`` (column ``pairs``): ``value``,
-            ``low``, ``high`` and ``p``.
-        caption: what is seen.
+        pairs: ``FamilySimilarity.to_frame``: ``one``, ``other`` and ``cosine``, with models in the order of the
+            clustering.
+        means: means over these pairs ``within`` and ``across`` families, and their ``difference`` (column ``pairs``),
+            with ``value``, ``low``, ``high`` and ``p``.
+        caption: what the figure shows.
     """
     names = list(dict.fromkeys([*pairs["one"], *pairs["other"]]))
     cosines = pd.DataFrame(np.eye(len(names)), index=names, columns=names)
@@ -94,14 +95,14 @@ def draw_similarity(pairs: pd.DataFrame, means: pd.DataFrame, *, caption: str = 
     fig = go.Figure(
         go.Heatmap(
             z=cosines.to_numpy(), x=names, y=names, colorscale="Viridis",
-            # Cosines of profiles are high between any two models: from a tenth below the lowest on.
+            # Cosines of profiles are high between any two models, so the scale starts a tenth below the lowest.
             zmin=float(np.floor(10 * pairs["cosine"].min()) / 10), zmax=1,
             colorbar={"title": {"text": "cosine", "side": "right"}, "thickness": 12},
             hovertemplate="%{x}<br>%{y}<br>%{z:.3f}<extra></extra>",
         )
     )  # fmt: skip
     fig.update_yaxes(autorange="reversed", scaleanchor="x")
-    # The names of the rows, which would lie over the caption.
+    # The names of the rows would cover the caption.
     fig.update_xaxes(showticklabels=False, constrain="domain").update_layout(height=160 + 22 * len(names))
     named = {"within": "within families", "across": "across families"}
     said = ", ".join(
@@ -121,12 +122,12 @@ def draw_similarity(pairs: pd.DataFrame, means: pd.DataFrame, *, caption: str = 
 
 
 def draw_profiles(profiles: pd.DataFrame, representation: Representation, *, caption: str = "") -> go.Figure:
-    """Shares of importance over depth or over heads with their bands, a panel a family and a line a size.
+    """Shares of importance over depth or over heads with bands, with a panel per family and a line per size.
 
     Args:
         profiles: ``importance_profile`` of each model, stacked with columns ``model``, ``family`` and ``size``.
-        representation: which one it is.
-        caption: what is seen.
+        representation: the representation drawn.
+        caption: what the figure shows.
     """
     fig = lines(profiles, x="at", colour="family", panel="family", dash="size")
     reference(fig, 1 / profiles["at"].nunique(), "even")
@@ -146,18 +147,18 @@ def draw_profiles(profiles: pd.DataFrame, representation: Representation, *, cap
 
 
 def draw_concentration(gini: pd.DataFrame, *, caption: str = "") -> go.Figure:
-    """Gini coefficient of head importance of each model, with its interval, and what even importance gives.
+    """Gini coefficient of head importance of each model, with its interval, and the value for even importance.
 
     Args:
-        gini: a row a model: ``family``, ``size``, ``value``, ``low``, ``high``, ``n``, ``n_documents``.
-        caption: what is seen.
+        gini: one row per model: ``family``, ``size``, ``value``, ``low``, ``high``, ``n``, ``n_documents``.
+        caption: what the figure shows.
     """
-    fig = reference(points(gini, by=_MODEL, colour="family"), 0.0, "all heads alike")
+    fig = reference(points(gini, by=_MODEL, colour="family"), 0.0, "all heads equal")
     return apply_style(
         fig.update_yaxes(range=[-0.03, 1]),
         title="Concentration of importance",
         y="Gini coefficient of head importance",
-        key="Memorized windows. Bars: 95 % intervals by document. One head with all importance: 1",
+        key="Memorized windows. Bars: 95 % intervals by document. 1: one head has all importance",
         caption=caption,
         intervals=gini,
     )

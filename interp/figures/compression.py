@@ -1,4 +1,4 @@
-"""Figures of compression: how short a prefix brings a memorized continuation back."""
+"""Figures of compression: how short a prefix still triggers a memorized continuation."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def draw_ratio_distribution(shares: pd.DataFrame, *, panel: str, line: str, capt
     """Share of memorized windows whose ratio is at most x, with 95 % bands.
 
     Args:
-        shares: what ``ratio_distribution`` returns, by ``panel`` and ``line``.
-        panel: column that panels are by.
-        line: column that colours are by.
-        caption: what is seen.
+        shares: result of ``ratio_distribution``, by ``panel`` and ``line``.
+        panel: column of the panels.
+        line: column of the colours.
+        caption: what the figure shows.
     """
     fig = lines(shares, x="ratio", colour=line, panel=panel, step=True)
     reference(fig, 0.5, lying=True, dash="dash")
@@ -37,12 +37,13 @@ def draw_ratio_distribution(shares: pd.DataFrame, *, panel: str, line: str, capt
 
 
 def draw_compression(summary: pd.DataFrame, *, line: str, caption: str = "") -> go.Figure:
-    """Mean ratio of each model with 95 % intervals, of the shortest prefix and of that from which every longer works.
+    """Mean ratio of each model with 95 % intervals: of the shortest prefix, and of the one from which every longer
+    works.
 
     Args:
-        summary: what ``compression_summary`` returns, by ``model`` and ``line``.
-        line: column that colours are by, such as ``domain``.
-        caption: what is seen.
+        summary: result of ``compression_summary``, by ``model`` and ``line``.
+        line: column of the colours, such as ``domain``.
+        caption: what the figure shows.
     """
     rows = summary[summary["quantity"].isin(_QUANTITIES)]
     rows = rows.assign(quantity=rows["quantity"].map(_QUANTITIES))
@@ -64,15 +65,15 @@ def draw_text_size(sizes: pd.DataFrame, *, caption: str = "") -> go.Figure:
 
     Args:
         sizes: columns ``compressor``, ``domain``, ``group``, ``value``, ``low``, ``high``, ``n``,
-            ``n_documents``; bits a token.
-        caption: what is seen.
+            ``n_documents``; in bits per token.
+        caption: what the figure shows.
     """
     fig = points(sizes, by="domain", colour="group", panel="compressor").update_yaxes(rangemode="tozero")
     return apply_style(
         fig,
         title="How predictable the text is by itself",
         x="domain",
-        y="compressed size (bits a token)",
+        y="compressed size (bits per token)",
         key="Bars: 95 % intervals by document",
         caption=caption,
         intervals=sizes,

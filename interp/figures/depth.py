@@ -1,4 +1,4 @@
-"""Figure of depth: how far recitation goes on past the continuation."""
+"""Figure of depth: how many tokens a model reproduces beyond the continuation."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from interp.figures.style import apply_style
 
 
 def draw_depth(summary: pd.DataFrame, *, panel: str, line: str, caption: str = "") -> go.Figure:
-    """Share of memorized windows recited at least so many tokens further, with 95 % bands.
+    """Share of memorized windows with at least each depth, with 95 % bands.
 
     Args:
-        summary: what ``depth_summary`` returns, by ``panel`` and ``line``.
-        panel: column that panels are by.
-        line: column that colours are by.
-        caption: what is seen.
+        summary: result of ``depth_summary``, by ``panel`` and ``line``.
+        panel: column of the panels.
+        line: column of the colours.
+        caption: what the figure shows.
     """
     fig = lines(summary, x="at", colour=line, panel=panel).update_yaxes(range=[0, 1.02])
     return apply_style(
         fig,
-        title="Recitation beyond the continuation",
+        title="Memorization beyond the continuation",
         x="tokens beyond the continuation",
-        y="share of memorized windows still exact",
+        y="share of memorized windows still correct",
         key="Bands: 95 % intervals by document",
         caption=caption,
         intervals=summary[summary["value"].notna()],

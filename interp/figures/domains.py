@@ -13,12 +13,12 @@ _BARS = "Bars: 95 % intervals by document"
 
 
 def draw_domain_rates(domains: pd.DataFrame, *, of: str = "model", caption: str = "") -> go.Figure:
-    """Rate in each domain, a row for each value of ``of``, with 95 % intervals.
+    """Rate in each domain with 95 % intervals, with a row for each value of ``of``.
 
     Args:
         domains: ``Domains.to_frame``.
-        of: column that rows are by.
-        caption: what is seen.
+        of: column of the rows.
+        caption: what the figure shows.
     """
     rates = domains[domains["quantity"] == "rate"]
     fig = points(rates, by=of, colour="domain", lying=True).update_xaxes(rangemode="tozero")
@@ -26,20 +26,20 @@ def draw_domain_rates(domains: pd.DataFrame, *, of: str = "model", caption: str 
 
 
 def draw_domain_shares(domains: pd.DataFrame, *, of: str = "model", caption: str = "") -> go.Figure:
-    """Each domain's share of the memorized windows, a row for each value of ``of``, with 95 % intervals.
+    """Each domain's share of the memorized windows with 95 % intervals, with a row for each value of ``of``.
 
-    The dashed lines are the domains' shares of the windows asked about: points on them say that no domain is favoured.
+    The dashed lines are the domains' shares of all measured windows. Points on them mean that no domain is favoured.
 
     Args:
         domains: ``Domains.to_frame``.
-        of: column that rows are by.
-        caption: what is seen.
+        of: column of the rows.
+        caption: what the figure shows.
     """
     shares, asked = (domains[domains["quantity"] == name] for name in ("share", "share of windows"))
     fig = points(shares, by=of, colour="domain", lying=True).update_xaxes(rangemode="tozero")
     for value in asked.groupby("domain")["value"].mean().round(6).unique():
         reference(fig, value, lying=True, dash="dash")
-    key = f"{_BARS}. Dashed: shares of the windows asked about"
+    key = f"{_BARS}. Dashed: shares of all measured windows"
     return apply_style(
         fig,
         title="Domains of memorized windows",
@@ -54,13 +54,13 @@ def draw_domain_shares(domains: pd.DataFrame, *, of: str = "model", caption: str
 def draw_structural_share(
     domains: pd.DataFrame, *, of: str = "model", line: str = "model", caption: str = ""
 ) -> go.Figure:
-    """Structural share of the memorized windows, with 95 % intervals, beside that of the windows asked about.
+    """Structural share of the memorized windows with 95 % intervals, beside that of all measured windows.
 
     Args:
         domains: ``Domains.to_frame``.
-        of: column that rows are by.
-        line: column that colours are by.
-        caption: what is seen.
+        of: column of the rows.
+        line: column of the colours.
+        caption: what the figure shows.
     """
     names = ("structural share", "structural share of windows")
     shares, asked = (domains[domains["quantity"] == name] for name in names)
@@ -71,7 +71,7 @@ def draw_structural_share(
         title="Structural text among memorized windows",
         x="structural share of the memorized windows",
         y="",
-        key=f"{_BARS}. Dashed: share of the windows asked about",
+        key=f"{_BARS}. Dashed: share of all measured windows",
         caption=caption,
         intervals=shares,
     )

@@ -1,4 +1,4 @@
-"""Figures of corpus frequency: by position, with the boundary of the continuation marked, and its step."""
+"""Figures of corpus frequency: by position, with the boundary of the continuation, and the step at it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ _MEAN_LOG = "mean log10(1 + count)"
 
 
 def draw_frequency(curves: pd.DataFrame, *, caption: str = "") -> go.Figure:
-    """Mean log count of the n-gram that ends at each position, with 95 % bands: a panel for each n, a line a group.
+    """Mean log count of the n-gram that ends at each position, with 95 % bands, a panel for each n and a line per
+    group.
 
     Args:
         curves: ``Frequency.curves``.
-        caption: what is seen.
+        caption: what the figure shows.
     """
     fig = lines(
         curves.assign(ngram=curves["length"].map("{}-grams".format)), x="position", colour="group", panel="ngram"
@@ -28,18 +29,18 @@ def draw_frequency(curves: pd.DataFrame, *, caption: str = "") -> go.Figure:
         title="Corpus frequency by position",
         x="last token of the n-gram (0: first of the continuation)",
         y=_MEAN_LOG,
-        key="Bands: 95 % intervals by document. Dashed: the continuation begins",
+        key="Bands: 95 % intervals by document. Dashed: start of the continuation",
         caption=caption,
         intervals=curves,
     )
 
 
 def draw_boundary(steps: pd.DataFrame, *, caption: str = "") -> go.Figure:
-    """The step in mean log count from prefix to continuation by n and group, with 95 % intervals.
+    """The step in mean log count from prefix to continuation, by n and group, with 95 % intervals.
 
     Args:
         steps: ``Frequency.boundary``.
-        caption: what is seen.
+        caption: what the figure shows.
     """
     fig = reference(points(steps, by="length", colour="group"), 0.0)
     return apply_style(

@@ -1,4 +1,4 @@
-"""Figures of layer decoding: quantities by layer for groups of windows, and where tokens are decided."""
+"""Figures of layer decoding: quantities by layer and group, and the layer where tokens are decided."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _BANDS = "Bands: 95 % intervals by document"
 
 
 def _lines(curves: pd.DataFrame, *, step: bool = False) -> go.Figure:
-    """A panel a model, and a dash a lens, where there are several to be told apart."""
+    """Lines with a panel per model and a dash per lens, if there are several."""
     panel, lens = ("model" if "model" in curves else ""), ("lens" if "lens" in curves else "")
     return lines(curves, x="depth", colour="group", panel=panel, dash=lens, step=step)
 
 
 def draw_layers(curves: pd.DataFrame, quantity: Quantity, *, d_vocab: int, caption: str = "") -> go.Figure:
-    """A decoded quantity by layer and group, with what a uniform guess gives.
+    """A decoded quantity by layer and group, with the value of a uniform guess.
 
     Args:
-        curves: what ``LayerDecoding.curves(quantity)`` returns; several models stacked with a column ``model`` give a
-            panel each, several lenses with a column ``lens`` a line each, the first solid.
-        quantity: which one it is.
+        curves: result of ``LayerDecoding.curves(quantity)``. Several models stacked with a column ``model`` have a
+            panel each. Several lenses with a column ``lens`` have a line each, the first solid.
+        quantity: the quantity drawn.
         d_vocab: size of the vocabulary, for the floor.
-        caption: what is seen.
+        caption: what the figure shows.
     """
     fig = _lines(curves)
     if quantity == "rank":
@@ -55,13 +55,13 @@ def draw_layers(curves: pd.DataFrame, quantity: Quantity, *, d_vocab: int, capti
 
 
 def draw_layer_by_position(curves: pd.DataFrame, quantity: Quantity, *, group: str, caption: str = "") -> go.Figure:
-    """A decoded quantity by layer and continuation token, for one group of one model; intervals on hover.
+    """A decoded quantity by layer and continuation token, for one group of one model, with intervals on hover.
 
     Args:
-        curves: what ``LayerDecoding.curves_by_position(quantity)`` returns.
-        quantity: which one it is.
-        group: the group that is drawn.
-        caption: what is seen.
+        curves: result of ``LayerDecoding.curves_by_position(quantity)``.
+        quantity: the quantity drawn.
+        group: the group to draw.
+        caption: what the figure shows.
     """
     rows = curves[(curves["group"] == group) & curves["value"].notna()]
     title, unit = _TITLE[quantity]
@@ -85,12 +85,12 @@ def draw_layer_by_position(curves: pd.DataFrame, quantity: Quantity, *, group: s
 
 
 def draw_decided(holding: pd.DataFrame, *, threshold: float, caption: str = "") -> go.Figure:
-    """Share of continuation tokens whose probability has passed the threshold for good by each layer.
+    """Share of continuation tokens whose probability stays above the threshold from each layer on.
 
     Args:
-        holding: what ``FirstLayer.holding`` returns, with columns ``model`` and ``lens`` where there are several.
-        threshold: the probability it was measured at.
-        caption: what is seen.
+        holding: result of ``FirstLayer.holding``, with columns ``model`` and ``lens`` if there are several.
+        threshold: the threshold of the measurement.
+        caption: what the figure shows.
     """
     fig = reference(_lines(holding, step=True), 0.0, "never").update_yaxes(range=[-0.03, 1.03])
     return apply_style(
@@ -98,7 +98,7 @@ def draw_decided(holding: pd.DataFrame, *, threshold: float, caption: str = "") 
         title=f"Layer from which p > {threshold:g} holds",
         x=LAYERS,
         y="share of tokens",
-        key=f"A curve that ends below 1: so many tokens do not hold p > {threshold:g} in the last layer. {_BANDS}",
+        key=f"The gap to 1 at the end: share of tokens without p > {threshold:g} in the last layer. {_BANDS}",
         caption=caption,
         intervals=holding,
     )

@@ -1,4 +1,4 @@
-"""What every figure is drawn with: panels, points with bars, curves with bands, controls, lines of reference.
+"""Elements of all figures: panels, points with bars, curves with bands, controls, reference lines.
 
 A table holds an estimate in the columns ``value``, ``low`` and ``high``.
 """
@@ -22,17 +22,17 @@ Place = dict[str, int]
 PANEL_HEIGHT = 300
 _COLUMNS = 3
 _AROUND = 120
-"""Pixels of a figure's height for its title and the lowest axis."""
+"""Pixels of a figure's height for its title and lowest axis."""
 
 
 def bars(rows: pd.DataFrame, *, scale: float = 1.0) -> dict[str, Any]:
-    """Plotly's error bars from ``low`` to ``high``; no bar where there is no interval."""
+    """Plotly's error bars from ``low`` to ``high``. No bar if there is no interval."""
     above, below = (rows["high"] - rows["value"]) * scale, (rows["value"] - rows["low"]) * scale
     return {"type": "data", "array": above, "arrayminus": below, "symmetric": False, "thickness": 1, "width": 2}
 
 
 def hover(rows: pd.DataFrame, unit: str = "", shown: str = ".4g") -> list[str]:
-    """Each estimate with its interval, and the windows and documents that it rests on where the table says so."""
+    """Each estimate with its interval and, if known, the number of windows and documents it rests on."""
     rests = resting(rows)
     unit = f" {unit}" if unit else ""
     said = [
@@ -45,7 +45,7 @@ def hover(rows: pd.DataFrame, unit: str = "", shown: str = ".4g") -> list[str]:
 
 
 def panels(titles: Sequence[str], *, height: int = PANEL_HEIGHT, **shared: Any) -> tuple[go.Figure, list[Place]]:
-    """An empty figure with a panel for each title, three in a row or two by two, and the place of each."""
+    """An empty figure with a panel for each title (three in a row or two by two), and the place of each."""
     n_columns = 2 if len(titles) == 4 else min(_COLUMNS, max(1, len(titles)))
     n_rows = -(-max(1, len(titles)) // n_columns)
     fig = make_subplots(
@@ -56,7 +56,7 @@ def panels(titles: Sequence[str], *, height: int = PANEL_HEIGHT, **shared: Any) 
 
 
 def is_new(fig: go.Figure, name: str) -> bool:
-    """Whether the legend has no entry of that name yet."""
+    """Whether the legend has no entry of this name yet."""
     return not any(trace.name == name and trace.showlegend for trace in fig.data)
 
 
@@ -72,7 +72,7 @@ def add_points(
     at: Place | None = None,
     **options: Any,
 ) -> None:
-    """Estimates as points with their bars, at the places ``across``; ``lying``: the values on x."""
+    """Add estimates as points with bars, at the places ``across``. ``lying`` puts the values on x."""
     value, other = ("x", "y") if lying else ("y", "x")
     fig.add_scatter(
         **{value: rows["value"], other: across, f"error_{value}": bars(rows)},
@@ -97,7 +97,7 @@ def add_curve(
     symbol: str = "",
     at: Place | None = None,
 ) -> None:
-    """A curve without a band, as of a fit, or marks on it; it goes with the points of its name, when hidden, too."""
+    """Add a curve without a band (such as a fit), or marks on it. It is hidden together with the points of its name."""
     drawn = (
         {"mode": "markers", "marker": {"color": colour, "size": 9, "symbol": symbol}}
         if symbol
@@ -110,7 +110,7 @@ def add_curve(
 def add_control(
     fig: go.Figure, x: Any, y: Any, *, name: str, symbol: str = "line-ew-open", at: Place | None = None
 ) -> None:
-    """Grey marks that say what chance or an even spread gives."""
+    """Add grey marks for chance or an even spread."""
     marker = {"symbol": symbol, "color": REFERENCE_COLOUR, "size": 12, "line": {"width": 2}}
     fig.add_scatter(x=x, y=y, mode="markers", name=name, marker=marker, showlegend=is_new(fig, name), **(at or {}))
 
@@ -125,16 +125,16 @@ def reference(
     colour: str = REFERENCE_COLOUR,
     at: Place | None = None,
 ) -> go.Figure:
-    """A line across every panel, or that at ``at``: a floor, a ceiling or what chance gives.
+    """Add a line across every panel, or the one at ``at``: a floor, a ceiling or the chance level.
 
     Args:
-        fig: the figure; its panels have been drawn.
-        level: on the y axis, or with ``lying``, where values are on x, on the x axis.
-        label: what it is, said at the end of the line in the first panel; of a line on the x axis the caption says it.
-        lying: whether it is a line on the x axis.
-        dash: of the line.
-        colour: of the line.
-        at: the one panel.
+        fig: the figure, with its panels drawn.
+        level: value on the y axis, or with ``lying`` on the x axis.
+        label: text at the end of the line in the first panel. For a line on the x axis, the caption explains it.
+        lying: whether the level is on the x axis.
+        dash: dash of the line.
+        colour: colour of the line.
+        at: the only panel with the line.
     """
     line = {"line": {"color": colour, "dash": dash, "width": 1.5}, **(at or {})}
     if lying:

@@ -15,14 +15,14 @@ from interp.internal.noise.substitution import Loss
 from interp.several import several
 
 _RECOVERY = {
-    "cosine": ("cosine, clean and noisy", 1.0),
-    "centred_cosine": ("cosine less mean residual", 1.0),
+    "cosine": ("cosine of clean and noisy stream", 1.0),
+    "centred_cosine": ("cosine after subtracting the mean", 1.0),
     "lens_kl": ("KL(clean || noisy) (nats)", 0.0),
 }
 _SCORE = {
     "rate": STILL_MEMORIZED,
-    "score": "mean score M (share of right tokens)",
-    "log_prob": "log-probability (nats a token)",
+    "score": "mean score M (share of correct tokens)",
+    "log_prob": "log-probability (nats per token)",
     "structural_share": "structural share of windows with M = 1",
 }
 _LOSS = {
@@ -37,15 +37,15 @@ def _panel(table: pd.DataFrame) -> str:
 
 
 def draw_recovery(curves: pd.DataFrame, quantity: Recovery, *, caption: str = "") -> go.Figure:
-    """Recovery by layer and group: a panel a model if there are several (of one alpha), else a panel an alpha.
+    """Recovery by layer and group, with a panel per model if there are several (at one alpha), otherwise per alpha.
 
     Args:
-        curves: what ``Perturbation.curves(quantity)`` returns, with a column ``model`` where several are stacked.
-        quantity: which one it is.
-        caption: what is seen.
+        curves: result of ``Perturbation.curves(quantity)``, with a column ``model`` if several are stacked.
+        quantity: the quantity drawn.
+        caption: what the figure shows.
 
     Raises:
-        FigureError: several models and several alphas; take one alpha.
+        FigureError: there are several models and several alphas; choose one alpha.
     """
     alphas = list(curves["alpha"].unique())
     if "model" in curves and len(alphas) > 1:
@@ -63,13 +63,13 @@ def draw_scores_by_noise(scores: pd.DataFrame, statistic: str, *, caption: str =
     """A score by noise level and group.
 
     Args:
-        scores: what ``Perturbation.scores`` returns, with a column ``model`` where several are stacked.
+        scores: result of ``Perturbation.scores``, with a column ``model`` if several are stacked.
         statistic: ``rate``, ``score``, ``log_prob`` or ``structural_share``.
-        caption: what is seen.
+        caption: what the figure shows.
     """
     chosen = scores[scores["statistic"] == statistic]
     fig = lines(chosen, x="alpha", colour="group", panel=_panel(chosen))
-    # All panels over all alphas, also where nothing with M = 1 is left.
+    # All panels cover all alphas, even if no window with M = 1 is left.
     fig.update_xaxes(range=[chosen["alpha"].min() - 0.02, chosen["alpha"].max() + 0.02])
     if statistic != "log_prob":
         fig.update_yaxes(range=[-0.03, 1.03])
@@ -85,11 +85,11 @@ def draw_scores_by_noise(scores: pd.DataFrame, statistic: str, *, caption: str =
 
 
 def draw_carried(curves: pd.DataFrame, *, caption: str = "") -> go.Figure:
-    """Fall of the continuation's log-probability by the prefix position that was replaced.
+    """Fall of the continuation's log-probability by the replaced prefix position.
 
     Args:
-        curves: what ``Substitution.curves`` returns, with a column ``model`` where several are stacked.
-        caption: what is seen.
+        curves: result of ``Substitution.curves``, with a column ``model`` if several are stacked.
+        caption: what the figure shows.
     """
     fig = reference(lines(curves, x="position", colour="group", panel=_panel(curves)), 0.0, "no effect")
     return apply_style(
@@ -106,22 +106,22 @@ def draw_carried(curves: pd.DataFrame, *, caption: str = "") -> go.Figure:
 def draw_carried_together(
     curves: pd.DataFrame, quantity: Loss, *, groups: str | Collection[str], caption: str = ""
 ) -> go.Figure:
-    """What is lost by the number of prefix tokens replaced at once, from either end of the prefix.
+    """Loss by the number of prefix tokens replaced at once, at either end of the prefix.
 
     Args:
-        curves: what ``Substitution.curves(quantity)`` returns for the sets of ``ends``, with a column ``model``
-            where several are stacked.
-        quantity: which one it is.
-        groups: those that are drawn, a line for each end.
-        caption: what is seen.
+        curves: result of ``Substitution.curves(quantity)`` for the sets of ``ends``, with a column ``model`` if several
+            are stacked.
+        quantity: the quantity drawn.
+        groups: the groups to draw, with a line for each end.
+        caption: what the figure shows.
 
     Raises:
-        FigureError: a group that is not among the curves.
+        FigureError: a group is not among the curves.
     """
     groups = several(groups)
     unknown = sorted(set(groups) - set(curves["group"]))
     if unknown:
-        raise FigureError(f"no group {unknown}; it has {sorted(curves['group'].unique())}")
+        raise FigureError(f"no group {unknown}; the curves have {sorted(curves['group'].unique())}")
     rows = curves[curves["group"].isin(groups)]
     rows = rows.assign(end=rows["set"].str.split(" ").str[0] + " tokens")
     fig = lines(rows, x="n_positions", colour="group", panel=_panel(rows), dash="end")
@@ -129,7 +129,7 @@ def draw_carried_together(
     reference(fig, level, label)
     if quantity == "memorized":
         fig.update_yaxes(range=[-0.03, 1.1])
-    # Each size is twice the one before, or nearly.
+    # Each size is about twice the one before.
     fig.update_xaxes(type="log", tickvals=sorted(rows["n_positions"].unique()))
     what = "Fall in the log-probability of a continuation token. " if quantity == "fall" else ""
     return apply_style(

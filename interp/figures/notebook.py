@@ -1,7 +1,7 @@
 """Views for Jupyter: windows coloured token by token, and attention patterns.
 
-A coloured window is plain HTML without a script. Attention patterns are drawn by circuitsvis, which looks for the
-network when it is shown: it fetches its script there, or puts it into the page (1.5 MB) where there is none.
+A coloured window is plain HTML without a script. circuitsvis draws attention patterns. When shown, it loads its script
+from the network or, without one, puts it into the page (1.5 MB).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TOKEN = "padding:1px 0;border-radius:2px;outline:1px solid rgba(127,127,127,.35
 
 @dataclass(frozen=True)
 class TokenView:
-    """HTML that a notebook shows as the last line of a cell."""
+    """HTML that a notebook shows if it is the last line of a cell."""
 
     html: str
 
@@ -34,8 +34,9 @@ class TokenView:
 
 
 def token_texts(ids: Int[np.ndarray, " pos"], tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Each token as text, for ``attention_view``. The text comes from a corpus: what would end that view's script is
-    broken by a zero-width space.
+    """Each token as text, for ``attention_view``.
+
+    The text comes from a corpus, so a zero-width space breaks any text that would end the view's script.
     """
     return [text.replace("</", "<\u200b/").replace("<!--", "<\u200b!--") for text in _decoded(ids, tokenizer)]
 
@@ -47,14 +48,14 @@ def _decoded(ids: Int[np.ndarray, " pos"], tokenizer: PreTrainedTokenizerBase) -
 def coloured_tokens(tokens: list[str], values: Float[np.ndarray, " pos"], *, unit: str, what: str) -> TokenView:
     """A text coloured by a value of each token, with the value on hover and the scale above.
 
-    A coloured token brings its own ground and a text colour that stands out from it; one without a value keeps the
-    notebook's, so that both can be read in a light and in a dark theme.
+    A coloured token has its own background and a contrasting text colour. A token without a value keeps the notebook's.
+    Both are readable in a light and in a dark theme.
 
     Args:
-        tokens: texts, from a corpus: they are escaped.
-        values: of each token; NaN for a token without one. White is 0.
-        unit: of the values.
-        what: is coloured, for the line above.
+        tokens: texts of the tokens. They come from a corpus and are escaped.
+        values: value of each token; NaN for none. White is 0.
+        unit: unit of the values.
+        what: name of the values, for the line above.
     """
     limit = float(np.nanmax(np.abs(values), initial=0)) or 1.0
 
@@ -75,28 +76,28 @@ def _ground(value: float, limit: float) -> str:
     if np.isnan(value):
         return "color:inherit"
     (colour,) = sample_colorscale(DIVERGING, [0.5 + value / limit / 2])
-    # Above this relative luminance (WCAG 2) black has more contrast than white.
+    # Above this relative luminance (WCAG 2), black has more contrast than white.
     luminance = (np.array(unlabel_rgb(colour)) / 255) ** 2.2 @ [0.2126, 0.7152, 0.0722]
     return f"background:{colour};color:{'#000' if luminance > 0.179 else '#fff'}"
 
 
 def _visible(text: str) -> str:
-    """Escaped, with line breaks that can be seen and hovered over."""
+    """Escaped text, with visible line breaks that can be hovered over."""
     return escape(text).replace("\n", "\u21b5\n")
 
 
 def attention_view(
     pattern: Float[np.ndarray, "head query_pos key_pos"], tokens: list[str], *, layer: int
 ) -> RenderedHTML:
-    """Attention of every head of a layer on one window; click a head to see where each token looks.
+    """Attention of every head of a layer on one window. Click a head to see its attention.
 
     Args:
         pattern: ``hook_pattern`` of one window.
-        tokens: from ``token_texts``, one a position.
-        layer: for the heads' names.
+        tokens: from ``token_texts``, one per position.
+        layer: layer number, for the heads' names.
 
     Raises:
-        FigureError: a pattern of another length than the tokens.
+        FigureError: the pattern and the tokens differ in length.
     """
     if pattern.shape[1:] != (len(tokens), len(tokens)):
         raise FigureError(f"a pattern over {pattern.shape[1:]} positions does not fit {len(tokens)} tokens")
@@ -105,7 +106,7 @@ def attention_view(
 
 
 def log_prob_view(extraction: Extraction, row: int, tokenizer: PreTrainedTokenizerBase) -> TokenView:
-    """One window with its continuation coloured by the true tokens' log-probability (nats); the prefix is plain."""
+    """One window with its continuation coloured by the true tokens' log-probability (nats). The prefix is plain."""
     windows = extraction.windows
     values = np.concatenate([np.full(windows.prefix_len, np.nan), extraction.log_prob[row]])
     tokens = _decoded(windows.tokens[row].numpy(), tokenizer)
@@ -113,13 +114,13 @@ def log_prob_view(extraction: Extraction, row: int, tokenizer: PreTrainedTokeniz
 
 
 def substitution_view(substitution: Substitution, row: int, tokenizer: PreTrainedTokenizerBase) -> TokenView:
-    """One window with its prefix coloured by what the continuation loses (nats a token) when the token is another."""
+    """One window with its prefix coloured by the continuation's fall (nats per token) when the token is replaced."""
     windows = substitution.windows
     values = np.full(windows.tokens.shape[1], np.nan)
     if substitution.position is None:
         raise FigureError(
-            f"the sets {', '.join(substitution.name)} are of several positions: view a substitution of single tokens"
+            f"the sets {', '.join(substitution.name)} have several positions; view a substitution of single tokens"
         )
     values[substitution.position] = substitution.fall[row]
     tokens = _decoded(windows.tokens[row].numpy(), tokenizer)
-    return coloured_tokens(tokens, values, unit="nats a token", what="lost when the token is another")
+    return coloured_tokens(tokens, values, unit="nats per token", what="fall when the token is replaced")

@@ -1,4 +1,4 @@
-"""Figure of numerics: what changes with the number format and the batch, by model."""
+"""Figure of numerics: changes with the number format and the batch size, by model."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from interp.figures.charts import points
 from interp.figures.marks import reference
 from interp.figures.style import apply_style
 
-_SHARES = {"flip_rate": "M = 1 flips", "other_text": "any other token", "near_ties": "a near tie"}
+_SHARES = {"flip_rate": "M = 1 flips", "other_text": "a different token", "near_ties": "a near tie"}
 
 
 def draw_numerics(table: pd.DataFrame, *, caption: str = "") -> go.Figure:
-    """Share of windows whose flag flips, whose text differs and that have a near tie, with 95 % intervals, by model.
+    """Shares of windows whose flag flips, whose text differs, and that have a near tie, with 95 % intervals, by model.
 
     Args:
-        table: ``Numerics.to_frame`` with the columns ``model`` and ``reference``, what every setting is compared with.
-        caption: what is seen.
+        table: ``Numerics.to_frame`` with the columns ``model`` and ``reference`` (name of the reference setting).
+        caption: what the figure shows.
     """
     shares = table.assign(share=table["share"].map(_SHARES))
     shares["batches of"] = "batches of " + shares["batch_size"].astype(str)
@@ -29,7 +29,7 @@ def draw_numerics(table: pd.DataFrame, *, caption: str = "") -> go.Figure:
         title="Number format and batch size",
         x="share of windows",
         y="",
-        key=f"Against {table['reference'].iloc[0]}. Bars: 95 % intervals by document",
+        key=f"Compared with {table['reference'].iloc[0]}. Bars: 95 % intervals by document",
         caption=caption,
         intervals=table,
     )

@@ -1,4 +1,4 @@
-"""A figure as a page of its own, with its caption under it."""
+"""A figure as its own page, with the caption below."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from interp.files import PAGE_SUFFIXES, check_suffix, write_text
 
 
 def captioned(fig: go.Figure) -> go.Figure:
-    """A copy of a figure that shows the caption which ``apply_style`` gave it, in lines under the plot."""
+    """A copy of a figure that shows its caption (from ``apply_style``) below the plot."""
     lines = textwrap.wrap((fig.layout.meta or {}).get("caption", ""), 120)
     if not lines:
         return go.Figure(fig)
@@ -28,11 +28,11 @@ def write_page(fig: go.Figure, path: Path, *, plotlyjs: bool | str = True) -> Pa
 
     Args:
         fig: any figure of the suite.
-        path: of the page; folders are made.
-        plotlyjs: true for a page that stands alone (4.5 MB of script in it), or the address of a shared plotly script.
+        path: path of the page. Folders are made.
+        plotlyjs: True for a self-contained page (with 4.5 MB of script), or the address of a shared plotly script.
 
     Raises:
-        OutputError: a suffix of another format, such as ``.png``.
+        OutputError: the suffix belongs to another format, such as ``.png``.
     """
     check_suffix(path, PAGE_SUFFIXES)
     page = captioned(fig).to_html(include_plotlyjs=plotlyjs, div_id=path.stem)

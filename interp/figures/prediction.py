@@ -11,20 +11,20 @@ from interp.figures.style import REFERENCE_COLOUR, apply_style, colours_of
 
 
 def draw_auc(table: pd.DataFrame, *, panel: str, line: str, caption: str = "") -> go.Figure:
-    """AUC of all factors, each alone, all but each, and shuffled outcomes, with 95 % intervals, beside chance.
+    """AUC of all factors, each alone, all but each, and shuffled outcomes, with 95 % intervals and the chance level.
 
     Args:
         table: ``Prediction.to_frame`` with the columns ``panel`` and ``line``.
-        panel: column that panels are by.
-        line: column that colours are by.
-        caption: what is seen.
+        panel: column of the panels.
+        line: column of the colours.
+        caption: what the figure shows.
     """
     fig = points(table, by="factors", colour=line, panel=panel, lying=True)
     reference(fig, 0.5, lying=True, dash="dash")
     return apply_style(
         fig,
-        title="What predicts that a window is memorized",
-        x="AUC on documents not learned from",
+        title="What predicts memorization",
+        x="AUC on held-out documents",
         y="",
         key="Bars: 95 % intervals by document. Dashed: chance, 0.5",
         caption=caption,
@@ -33,13 +33,13 @@ def draw_auc(table: pd.DataFrame, *, panel: str, line: str, caption: str = "") -
 
 
 def draw_reliability(table: pd.DataFrame, *, panel: str, line: str, caption: str = "") -> go.Figure:
-    """Observed rate against mean predicted probability, with 95 % intervals; on the diagonal a model is calibrated.
+    """Observed rate against mean predicted probability, with 95 % intervals. A calibrated model is on the diagonal.
 
     Args:
         table: ``Prediction.reliability.to_frame`` with the columns ``panel`` and ``line``.
-        panel: column that panels are by.
-        line: column that colours are by.
-        caption: what is seen.
+        panel: column of the panels.
+        line: column of the colours.
+        caption: what the figure shows.
     """
     names, colours = list(table[panel].unique()), colours_of(table[line].astype(str))
     fig, places = panels([str(name) for name in names], shared_yaxes=True)
@@ -52,7 +52,7 @@ def draw_reliability(table: pd.DataFrame, *, panel: str, line: str, caption: str
         title="Is the prediction calibrated?",
         x="mean predicted probability of M = 1",
         y="observed rate of M = 1",
-        key="A point: a tenth of the windows. Bars: 95 % intervals by document. Dashed: calibrated",
+        key="Each point: a tenth of the windows. Bars: 95 % intervals by document. Dashed: calibrated",
         caption=caption,
         intervals=table,
     )

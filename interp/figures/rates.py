@@ -19,11 +19,11 @@ def draw_dose_response(
     """Rate against the number of showings, with the logistic fit in log2 of that number.
 
     Args:
-        rates: of each group at each ``count``: the table of ``DoseResponse.rates``.
+        rates: rates of each group at each ``count``: the table of ``DoseResponse.rates``.
         fits: curves of the groups: ``DoseResponse.to_frame``.
-        panel: column that panels are by.
-        line: column that colours are by.
-        caption: what is seen.
+        panel: column of the panels.
+        line: column of the colours.
+        caption: what the figure shows.
     """
     names = list(rates[panel].unique())
     colours = colours_of(rates[line].astype(str))
@@ -53,7 +53,7 @@ def draw_dose_response(
         title="Memorization against repetition",
         x="times shown in training",
         y=RATE,
-        key="Bars: 95 % intervals by document. Curves: logistic in log2 of the count. Diamonds: half is memorized. "
+        key="Bars: 95 % intervals by document. Curves: logistic in log2 of the count. Diamonds: half memorized. "
         "Dotted: never shown",
         caption=caption,
         intervals=rates,
@@ -61,13 +61,13 @@ def draw_dose_response(
 
 
 def draw_rates(rates: pd.DataFrame, *, x: str, line: str, caption: str = "") -> go.Figure:
-    """Rates as points with 95 % intervals over the values of ``x``, one colour for each value of ``line``.
+    """Rates as points with 95 % intervals over the values of ``x``, with a colour for each value of ``line``.
 
     Args:
         rates: ``Rates.to_frame``.
         x: column of the categories.
-        line: column that colours are by.
-        caption: what is seen.
+        line: column of the colours.
+        caption: what the figure shows.
     """
     fig = points(rates, by=x, colour=line)
     fig.update_yaxes(rangemode="tozero")
@@ -80,8 +80,8 @@ def draw_score_histogram(shares: pd.DataFrame, *, panel: str, caption: str = "")
 
     Args:
         shares: the table of ``score_histogram``.
-        panel: column that panels are by.
-        caption: what is seen.
+        panel: column of the panels.
+        caption: what the figure shows.
     """
     names = list(shares[panel].unique())
     fig, places = panels([str(name) for name in names], height=220, shared_yaxes=True, shared_xaxes=True)
@@ -95,7 +95,7 @@ def draw_score_histogram(shares: pd.DataFrame, *, panel: str, caption: str = "")
     return apply_style(
         fig,
         title="Windows by score",
-        x="score M (share of right tokens)",
+        x="score M (share of correct tokens)",
         y="share of windows",
         key="Bars: 95 % intervals by document",
         caption=caption,

@@ -1,4 +1,4 @@
-"""Figures of scaling: rate against size by family, ratios between families, and how windows move between score bins."""
+"""Figures of scaling: rate against size by family, ratios between families, and transitions between score bins."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _BARS = "Bars: 95 % intervals by document"
 def draw_scaling(
     rates: pd.DataFrame, fits: pd.DataFrame, *, floor: float | None = None, caption: str = ""
 ) -> go.Figure:
-    """Rate against parameters, a colour a family: rates with 95 % intervals, the fitted line and the logistic curve.
+    """Rate against parameters with a colour per family: rates with 95 % intervals, the line and the logistic curve.
 
     Args:
-        rates: of each ``family``, ``model`` and ``n_params``: the table of ``Scaling.rates``.
+        rates: rates of each ``family``, ``model`` and ``n_params``: the table of ``Scaling.rates``.
         fits: ``Scaling.to_frame``.
         floor: rate of windows that were never shown, drawn as a dotted line.
-        caption: what is seen.
+        caption: what the figure shows.
     """
     colours = colours_of(rates["family"].astype(str))
     fig = go.Figure()
@@ -56,19 +56,19 @@ def draw_scaling(
 
 
 def draw_family_ratios(ratios: pd.DataFrame, *, other: str, caption: str = "") -> go.Figure:
-    """Each family's rate over that of the family ``other`` at one size, with 95 % intervals; at 1 they are equal.
+    """Each family's rate over that of the family ``other`` at one size, with 95 % intervals. At 1 they are equal.
 
     Args:
-        ratios: what ``family_ratios`` returns.
-        other: the family below the line.
-        caption: what is seen.
+        ratios: result of ``family_ratios``.
+        other: family in the denominator.
+        caption: what the figure shows.
 
     Raises:
-        FigureError: no family of that name among the ratios.
+        FigureError: the ratios lack this family.
     """
     rows = ratios[ratios["other_family"] == other].sort_values("value")
     if rows.empty:
-        raise FigureError(f"no ratios over {other!r}; there are those over {sorted(set(ratios['other_family']))}")
+        raise FigureError(f"no ratios over {other!r}; there are ratios over {sorted(set(ratios['other_family']))}")
     fig = reference(points(rows, by="family", colour="family", lying=True), 1.0, lying=True, dash="dash")
     return apply_style(
         fig,
@@ -82,20 +82,20 @@ def draw_family_ratios(ratios: pd.DataFrame, *, other: str, caption: str = "") -
 
 
 def draw_transitions(moves: pd.DataFrame, *, family: str, caption: str = "") -> go.Figure:
-    """Sankey of a family's windows: a column of score bins for each size, ribbons as wide as the windows that move.
+    """Sankey diagram of a family's windows, with a column of score bins per size. Ribbon widths are numbers of windows.
 
     Args:
         moves: the table of ``transitions``.
-        family: whose moves are drawn.
-        caption: what is seen.
+        family: family to draw.
+        caption: what the figure shows.
 
     Raises:
-        FigureError: no family of that name among the moves.
+        FigureError: the moves lack this family.
     """
     frame = moves[moves["family"] == family]
     if frame.empty:
-        raise FigureError(f"no moves of {family!r}; there are those of {sorted(moves['family'].unique())}")
-    # They are the windows of a ribbon; its share rests on all windows of the bin that it leaves.
+        raise FigureError(f"no moves of {family!r}; there are moves of {sorted(moves['family'].unique())}")
+    # The ribbon's own windows. Its share rests on all windows of the bin that it leaves.
     windows, shares = frame["n_windows"].to_list(), frame.drop(columns="n_windows")
     models = list(dict.fromkeys([*frame["from_model"], *frame["to_model"]]))
     shades = sample_colorscale("Viridis", np.linspace(0.1, 0.9, len(SCORE_BINS)).tolist(), colortype="tuple")
@@ -132,7 +132,7 @@ def draw_transitions(moves: pd.DataFrame, *, family: str, caption: str = "") -> 
     return apply_style(
         fig,
         title=f"How windows of {family} move between score bins",
-        key="Hovering a ribbon gives its share of the bin that it leaves, with the 95 % interval by document",
+        key="Hover over a ribbon for its share of the bin that it leaves, with the 95 % interval by document",
         caption=caption,
         intervals=shares,
     )
@@ -146,7 +146,7 @@ def _sizes(nodes: list[tuple[str, str]], windows: list[int]) -> Counter[tuple[st
 
 
 def _heights(used: list[tuple[str, str]], sizes: Counter[tuple[str, str]]) -> list[float]:
-    """Vertical middle of each node, 0 above: bins of a model stacked in order, in proportion to their windows."""
+    """Vertical middle of each node, 0 at the top: a model's bins stacked in order, in proportion to their windows."""
     heights, above = [], dict.fromkeys({model for model, _ in used}, 0.0)
     for model, name in used:
         share = sizes[(model, name)] / sum(n for (other, _), n in sizes.items() if other == model)

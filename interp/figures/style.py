@@ -1,4 +1,4 @@
-"""The look of every figure: one colour a family, one template, a sentence under each that says what is seen."""
+"""Style of all figures: one colour per family, one template, and a caption that says what is seen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from interp.wording import rests_on
 
 
 class FigureError(InterpError, ValueError):
-    """A figure that cannot be drawn of what was given."""
+    """The figure cannot be drawn from the given data."""
 
 
 FAMILY_COLOURS = {
@@ -24,26 +24,26 @@ FAMILY_COLOURS = {
     "OLMo2": "#D55E00",
     "OLMo3": "#56B4E9",
 }
-"""Okabe and Ito's palette, told apart with every common colour blindness."""
+"""Okabe and Ito's palette, safe for common colour blindness."""
 
 GROUP_COLOURS = {"memorized": "#D55E00", "unmemorized": "#0072B2", "matched": "#009E73"}
 REFERENCE_COLOUR = "#767676"
 """Floors, controls and chance levels."""
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#767676")
-"""For names that have no colour of their own."""
+"""For names without a colour of their own."""
 
 DIVERGING = "RdBu_r"
 """For signed quantities, always with zero in the middle."""
 
 RATE = "memorization rate (share with M = 1)"
 STILL_MEMORIZED = "share of windows with M = 1"
-FALL = "fall (nats a token)"
+FALL = "fall (nats per token)"
 LAYERS = "layers passed (0 = embeddings)"
 
 
 def colours_of(names: Iterable[str]) -> dict[str, str]:
-    """A colour for each name: a family's or group's own; for others the palette in order, less the colours in use."""
+    """A colour for each name: a family's or group's own, otherwise the next free colour of the palette."""
     known = FAMILY_COLOURS | GROUP_COLOURS
     names = list(dict.fromkeys(names))
     own = {name: known[name] for name in names if name in known}
@@ -72,13 +72,13 @@ def apply_style(
 
     Args:
         fig: any plotly figure.
-        title: what is drawn.
-        x: title of the x axis, with its unit, of several panels under the lowest of each column; left as it is unless
-            given.
-        y: the same for y, of several panels left of the first of each row.
-        key: what the marks stand for; stands behind the caption.
+        title: title of the figure.
+        x: title of the x axis, with its unit. With several panels it is under the lowest of each column. Default:
+            unchanged.
+        y: the same for y, left of the first panel of each row.
+        key: meaning of the marks; it follows the caption.
         caption: what is seen, with the windows and models it rests on.
-        intervals: the estimates whose intervals are drawn, so that the caption says how many documents they rest on.
+        intervals: the drawn estimates, so that the caption can give the number of their documents.
     """
     said = [caption, key, "" if intervals is None else rests_on(intervals)]
     caption = " ".join(f"{text.strip().rstrip('.')}." for text in said if text.strip())
@@ -91,7 +91,7 @@ def apply_style(
         height=fig.layout.height or 420,
     )
     below, left = _outer_axes(fig)
-    # Titles of panels beside one another must not run into each other.
+    # Titles of adjacent panels must not overlap.
     x = "<br>".join(textwrap.wrap(x, 34)) if x and len(below) > 1 else x
     for axis in fig.select_xaxes():
         axis.title.font = {"size": 13}
@@ -105,9 +105,9 @@ def apply_style(
 
 
 def _outer_axes(fig: go.Figure) -> tuple[set[str], set[str]]:
-    """Names of the x axes that have no panel below them, and of the y axes that have none to their left.
+    """Names of the x axes without a panel below them, and of the y axes without one to their left.
 
-    A place of the grid in which nothing is drawn is no panel.
+    An empty place of the grid is not a panel.
     """
     used = {getattr(trace, "xaxis", None) or "x" for trace in fig.data}
     below: dict[float, tuple[float, str]] = {}
@@ -116,7 +116,7 @@ def _outer_axes(fig: go.Figure) -> tuple[set[str], set[str]]:
         if x.plotly_name.replace("axis", "") not in used:
             continue
         y = fig.layout[f"yaxis{(x.anchor or 'y').removeprefix('y')}"]
-        # A figure of one panel has no domains.
+        # A figure with one panel has no domains.
         column, row = (x.domain or (0.0,))[0], (y.domain or (0.0,))[0]
         below[column] = min(below.get(column, (row, x.plotly_name)), (row, x.plotly_name))
         left[row] = min(left.get(row, (column, y.plotly_name)), (column, y.plotly_name))

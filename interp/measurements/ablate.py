@@ -227,7 +227,7 @@ def finding(found: Finished) -> str:
             swept = f"{len(ablated)} of {len(heads)} heads ablated"
             said.append(
                 f"{model}: {swept} ({method}) on {n} {group} windows of {n_documents} documents. Those that cost most, "
-                f"in nats a token: {strongest}"
+                f"in nats per token: {strongest}"
             )
     return "; ".join(said)
 

@@ -83,9 +83,7 @@ class WindowsChoice(Columns):
     @model_validator(mode="after")
     def _one_text(self) -> WindowsChoice:
         if self.sets is not None and self.corpus is not None:
-            raise ValueError(
-                "--set selects from the shipped corpus, but another corpus was given; give one of them"
-            )
+            raise ValueError("--set selects from the shipped corpus, but another corpus was given; give one of them")
         return self
 
     @property

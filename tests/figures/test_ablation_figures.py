@@ -25,9 +25,9 @@ def test_head_maps_are_symmetric_and_each_over_its_own_largest() -> None:
     assert (fig.layout.coloraxis.cmin, fig.layout.coloraxis.cmax) == (-1, 1)
     for map_ in fig.data:
         np.testing.assert_allclose(map_.z, [1.0, -0.5, 0.0, 0.2])
-    assert "1 = 0.5 nats a token" in fig.layout.annotations[0].text
-    assert "1 = 0.005 nats a token" in fig.layout.annotations[1].text
-    assert "+0.5 [0.4, 0.7] nats a token<br>7 windows of 6 documents" in fig.data[0].customdata[0]
+    assert "1 = 0.5 nats per token" in fig.layout.annotations[0].text
+    assert "1 = 0.005 nats per token" in fig.layout.annotations[1].text
+    assert "+0.5 [0.4, 0.7] nats per token<br>7 windows of 6 documents" in fig.data[0].customdata[0]
     assert fig.layout.meta["caption"].endswith("Each interval rests on 7 windows of 5 to 6 documents.")
 
 

@@ -22,7 +22,7 @@ def test_every_head_and_its_interval(model: TransformerBridge, windows: Windows)
     assert axis.cmin == -axis.cmax == -np.abs(ablation.importance()).max()
     e = ablation.importance_intervals()[2][1]
     (told,) = (text for x, y, text in zip(cells.x, cells.y, cells.customdata, strict=True) if (y, x) == (2, 1))
-    assert told.startswith(f"{e.value:+.3g} [{e.low:.3g}, {e.high:.3g}] nats a token")
+    assert told.startswith(f"{e.value:+.3g} [{e.low:.3g}, {e.high:.3g}] nats per token")
     assert told.endswith("12 windows of 6 documents")
     assert (fig.layout.xaxis.title.text, fig.layout.yaxis.title.text) == ("head", "layer")
     assert fig.layout.meta["caption"].endswith("12 windows of 6 documents.")

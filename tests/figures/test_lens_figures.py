@@ -56,7 +56,7 @@ def test_rank_at_random() -> None:
 def test_decided(decodings: dict[str, LayerDecoding]) -> None:
     holding = decodings["OLMo2"].first_layer(0.5).holding(GROUPS)
     fig = draw_decided(holding, threshold=0.5)
-    assert "so many tokens do not hold p > 0.5" in fig.layout.meta["caption"]
+    assert "share of tokens without p > 0.5" in fig.layout.meta["caption"]
     assert {t.name for t in fig.data if t.name} == {"memorized", "unmemorized"}
 
 

@@ -46,7 +46,7 @@ def test_scores_by_noise(noisy: Perturbation) -> None:
     fig = draw_scores_by_noise(scores, "score")
     line = next(t for t in fig.data if t.name == "unmemorized")
     assert line.x.tolist() == [0.0, 0.2]
-    assert fig.layout.yaxis.title.text == "mean score M (share of right tokens)"
+    assert fig.layout.yaxis.title.text == "mean score M (share of correct tokens)"
 
 
 def test_carried(models: dict[str, TransformerBridge], windows: Windows) -> None:

@@ -65,7 +65,7 @@ class HeadAblation(Brief):
         """The heads of largest importance, for ``repr``."""
         importance = self.importance()
         strongest = (f"{layer}.{head} {importance[layer, head]:+.3g}" for layer, head in self.top(3))
-        return f"{self.method}, most important heads: {', '.join(strongest)} nats a token"
+        return f"{self.method}, most important heads: {', '.join(strongest)} nats per token"
 
     def falls(self, metric: Metric) -> Float[np.ndarray, "layer head window"]:
         """Fall of each window for each head: clean minus ablated.
