@@ -40,7 +40,7 @@ def test_windows_are_coloured_by_their_own_values(models, windows):
     of_fall = spans(substitution_view(substitution, 0, model.tokenizer).html)[-64:]
     assert [said for _, said, _ in of_fall] == [f"{x:.3g} nats per token" for x in substitution.fall[0]] + [None] * 32
     together = substitute_sets(model, two, {"first": [0, 1]}, n_draws=1)
-    with pytest.raises(ValueError, match="sets first are of several positions"):
+    with pytest.raises(ValueError, match="sets first have several positions"):
         substitution_view(together, 0, model.tokenizer)
 
 

@@ -30,5 +30,5 @@ def test_each_setting_has_its_points_and_intervals_in_every_panel() -> None:
     assert flips[0].marker.symbol == flips[2].marker.symbol != flips[1].marker.symbol
     assert [t.name for t in key] == ["float32", "bfloat16", "batches of 7", "batches of 64"]
     assert not any(t.showlegend for t in points)
-    assert fig.layout.meta["caption"].startswith("seen. Against float32 in batches of 64. ")
+    assert fig.layout.meta["caption"].startswith("seen. Compared with float32 in batches of 64. ")
     assert fig.layout.meta["caption"].endswith("Each interval rests on 100 windows of 40 documents.")
