@@ -1,1 +1,1 @@
-"""Reports: one page of any set of stored results, and its figures as files."""
+"""Reports: one page for any set of stored results, and its figures as files."""

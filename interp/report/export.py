@@ -1,4 +1,4 @@
-"""Figures as PNG, SVG and PDF, drawn by the browser of this machine without a network."""
+"""Writes figures as PNG, SVG and PDF, drawn by a local browser without a network."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from interp.files import safe_name, whole_file
 
 Format = Literal["png", "svg", "pdf"]
 WIDTH = 1000
-"""Pixels."""
+"""Width of a figure in pixels."""
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 
 
 class ExportError(InterpError, RuntimeError):
-    """Figures cannot be written as files."""
+    """Figures cannot be exported."""
 
 
 def export_figures(figures: Mapping[str, go.Figure], folder: Path, formats: Sequence[Format]) -> int:
-    """Write each figure with its caption in each format; how many files were written.
+    """Write each figure with its caption in each format. Returns the number of files.
 
     Args:
-        figures: by name; a slash in it makes a folder.
-        folder: made where it is not there.
-        formats: of the files.
+        figures: figures by name. A slash in the name makes a folder.
+        folder: the folder, made if missing.
+        formats: formats of the files.
 
     Raises:
         ExportError: kaleido is not installed, or no browser is found or starts.
-        OutputError: a file that cannot be written.
+        OutputError: a file cannot be written.
     """
     try:
         import kaleido  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ExportError(
-            "figures are drawn as files by kaleido, which is not installed: pip install 'interp[export]'"
+            "exporting figures needs kaleido, which is not installed: pip install 'interp[export]'"
         ) from error
     browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
     if browser is None:
         raise ExportError(
-            "figures are drawn as files by a browser, and none was found: install Chromium or Chrome "
+            "exporting figures needs a browser, and none was found: install Chromium or Chrome "
             "(`apt install chromium`, or `kaleido_get_chrome`); the page itself needs none"
         )
     written = 0

@@ -22,14 +22,14 @@ from interp.files import PAGE_SUFFIXES, check_suffix, safe_name, write_text
 from interp.results import Provenance
 
 SHOWN_ROWS = 60
-"""Rows of a table that stand on the page; a download has all of them."""
+"""Rows of a table shown on the page. A download has all of them."""
 DOWNLOADED = 2**20
-"""Bytes of a table that the page carries; a larger one is in the store alone."""
+"""Largest table in the page, in bytes. Larger ones are only in the store."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Section(Brief):
-    """One question: what was asked, the answers, the figures that show them, and the tables they rest on.
+    """One question, with its answers, figures and tables.
 
     All text is plain and is escaped.
     """
@@ -37,19 +37,19 @@ class Section(Brief):
     title: str
     question: str = ""
     answers: Sequence[str] = ()
-    """Sentences with their numbers and intervals, and what they rest on."""
+    """Sentences with numbers, intervals and their basis."""
     figures: Mapping[str, go.Figure] = field(default_factory=dict)
-    """By name. Those with a slash in their name are of one model, and are folded away."""
+    """Figures by name. A slash in the name marks a figure of one model; these are folded."""
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    """To download; the first rows are shown where they are opened."""
+    """Tables to download. The first rows are shown on request."""
     read: pd.DataFrame | None = None
-    """A table that is shown whole, for reading."""
+    """A table shown in full."""
     place: str = ""
-    """Where the tables are stored."""
+    """Location of the tables."""
 
     @property
     def anchor(self) -> str:
-        """Its address on the page."""
+        """Address of the section on the page."""
         return safe_name("".join(c if c.isalnum() else "-" for c in self.title.lower()).strip("-"))
 
 
@@ -62,18 +62,18 @@ def write_report(
     provenance: Sequence[Provenance],
     facts: Sequence[tuple[str, str]] = (),
 ) -> Path:
-    """Write a self-contained page: plotly stands in it once, and each figure is drawn when it comes into view.
+    """Write a self-contained page. It contains plotly once, and draws each figure when it comes into view.
 
     Args:
-        path: the file; its folder is made.
-        title: of the page.
+        path: the file. Its folder is made.
+        title: title of the page.
         lead: the first paragraphs.
-        sections: in order.
-        provenance: of the results that the page draws; models, versions and settings are listed at its end.
-        facts: what else is said of the whole, as names and values.
+        sections: the sections, in order.
+        provenance: provenance of the results. Models, versions and settings are listed at the end of the page.
+        facts: further facts, as names and values.
 
     Raises:
-        OutputError: a suffix of another format.
+        OutputError: the suffix belongs to another format.
     """
     check_suffix(path, PAGE_SUFFIXES)
     environment = Environment(
@@ -108,11 +108,11 @@ def _section(section: Section) -> dict[str, Any]:
 
 
 def _figure(figure: go.Figure, name: str) -> dict[str, Any]:
-    """A figure's data and layout. Its template is the page's own, for light and dark, and stands there once."""
+    """A figure's data and layout. The template, for light and dark, is in the page once."""
     drawn = go.Figure(figure)
     drawn.layout.template = None
     told = drawn.to_json(engine="json")
-    # Inside of a script nothing but this ends it, whatever a corpus holds.
+    # Only this string can end a script, so text of a corpus cannot.
     safe = told.replace("<", "\\u003c")
     meta = figure.layout.meta or {}
     return {
@@ -141,7 +141,7 @@ def _table(rows: pd.DataFrame, at_most: int) -> dict[str, Any]:
 
 
 def _shown(value: object) -> object:
-    """A cell: large numbers whole and in groups of three digits, others to three digits; empty where not measured."""
+    """Text of a cell: large numbers as grouped integers, others to three digits, empty if not measured."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         return "" if value is None or value is pd.NA else value
     number = float(value)
@@ -151,7 +151,7 @@ def _shown(value: object) -> object:
 
 
 def _texts(table: pd.DataFrame) -> list[bool]:
-    """Which columns are running text."""
+    """Mask of the columns of running text."""
 
     def long(value: Hashable) -> bool:
         return isinstance(value, str) and max(map(len, value.split("\n"))) > 40

@@ -1,4 +1,4 @@
-"""The report of a study: what was asked, and for each measurement and comparison the answer, figures and tables."""
+"""The report of a study: its question, and the answer, figures and tables of each measurement and comparison."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from interp.study.store import Record, Store, StoreError
 
 @dataclass(frozen=True)
 class Results:
-    """A study with what its store holds of it."""
+    """A study with its units in the store."""
 
     study: Study
     store: Store
     records: Mapping[tuple[str, str, int], Sequence[Record]]
-    """By label of the measurement, name of the windows and seed; in the order of the models."""
+    """By label of the measurement, name of the windows and seed, in the order of the models."""
     missing: int
-    """Units that are not there."""
+    """Number of missing units."""
 
     @classmethod
     def of(cls, study: Study, store: Store) -> Results:
         """The units of a study that are in its store.
 
         Raises:
-            StoreError: the study was not run there, or nothing of it is finished.
+            StoreError: the study was not run there, or none of its units is finished.
         """
         found: dict[tuple[str, str, int], list[Record]] = {}
         missing = 0
@@ -51,7 +51,7 @@ class Results:
         return cls(study, store, found, missing)
 
     def sections(self) -> list[Section]:
-        """Comparisons first, since they answer for all models, then measurement by measurement."""
+        """The sections: comparisons first, because they cover all models, then each measurement."""
         made = [self._comparison(entry, seed) for entry in self.study.comparisons for seed in self.study.seeds]
         for entry in self.study.entries:
             for windows in entry.windows:
@@ -105,7 +105,7 @@ class Results:
         )
 
     def compared(self, entry: ComparisonEntry, seed: int) -> Compared | str | None:
-        """A comparison of what is there; why it cannot be made; ``None`` where there is nothing to compare."""
+        """A comparison of the finished units, or why it cannot be made, or ``None`` if there is nothing to compare."""
         records = [r for windows in entry.windows for r in self.records.get((entry.of, windows, seed), ())]
         shards = [
             record.tables[entry.comparison.table] for record in records if entry.comparison.table in record.tables
@@ -114,7 +114,7 @@ class Results:
             return None
         if not shards:
             return f"{entry.of} left no table {entry.comparison.table}; its settings say whether it does"
-        self.store.read([record for record in records if record.tables])  # refuses what is damaged
+        self.store.read([record for record in records if record.tables])  # refuses damaged tables
         try:
             rows, provenance = entry.comparison.read([self.store.root / shard.path for shard in shards])
             return entry.comparison.compare(Given(rows, provenance, seed), entry.settings)
@@ -124,7 +124,7 @@ class Results:
             return str(error)
 
     def provenance(self) -> list[Provenance]:
-        """Of every unit, with the time at which it was measured."""
+        """Provenance of every unit, with the time of its measurement."""
         made: list[Provenance] = []
         for records in self.records.values():
             for record in records:
@@ -135,7 +135,7 @@ class Results:
 
 
 def _asked(help: str) -> str:
-    """What is asked: the first paragraph of a help text, in one line."""
+    """The question: the first paragraph of a help text, in one line."""
     return " ".join(help.partition("\n\n")[0].split())
 
 
@@ -144,12 +144,12 @@ def _sentence(text: str) -> str:
 
 
 def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
-    """With the model first."""
+    """The rows with the model as first column."""
     return rows if "model" not in rows else rows[["model", *(name for name in rows if name != "model")]]
 
 
 def _drawn(figures: Callable[[], Figures]) -> tuple[dict[str, go.Figure], list[str]]:
-    """Figures by name; what could not be drawn is said, and takes nothing else with it."""
+    """Figures by name, and notes on figures that could not be drawn."""
     found: dict[str, go.Figure] = {}
     try:
         for name, figure in figures():
@@ -163,7 +163,7 @@ def write_study_report(results: Sequence[Results], out: Path) -> Path:
     """Write one page of one or several studies.
 
     Raises:
-        StoreError: a table that is not as it was written.
+        StoreError: a table has changed since it was written.
     """
     first = results[0].study
     title = first.title if len(results) == 1 else " · ".join(result.study.title for result in results)
@@ -196,7 +196,7 @@ def _facts(result: Results) -> list[tuple[str, str]]:
 
 
 def _apart(sections: Iterable[Section]) -> list[Section]:
-    """Sections with titles of their own."""
+    """Sections with distinct titles."""
     seen: dict[str, int] = {}
     found = []
     for section in sections:

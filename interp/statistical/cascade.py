@@ -68,7 +68,7 @@ def exact_runs(
     used: Int[np.ndarray, " text"],
     batch_size: int,
     progress: bool = False,
-    what: str = "recitation",
+    what: str = "exact runs",
 ) -> Runs:
     """Exact runs of texts. A text is the last ``used`` prefix tokens of a window and its continuation.
 

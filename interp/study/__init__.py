@@ -1,1 +1,1 @@
-"""Studies: a file says what to measure; its units are planned, measured by an engine, and kept in a store."""
+"""Studies: a file defines units, which are planned, measured by an engine, and kept in a store."""

@@ -1,6 +1,6 @@
 """A study: models x windows x measurements with their settings x seeds, read from a YAML file and checked.
 
-The settings are the measurements' own, so that the file, ``--help`` and the documentation have one source.
+The settings are those of the measurements, so the file, ``--help`` and the documentation have one source.
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ class StudyModel(ModelChoice):
     """A model of a study."""
 
     name: str = option("registry name (see `interp models`), hub id or local directory")
-    label: str = option(
-        "what tables and figures call it; its name, and its revision and format, unless given", default=""
-    )
+    label: str = option("name in tables and figures; by default its name, with revision and format", default="")
     windows: Several[str] | None = option("names of the windows it is measured on; all unless given", default=None)
 
 
@@ -43,7 +41,7 @@ class StudyModel(ModelChoice):
 class StudyWindows(WindowsChoice):
     """Windows of a study."""
 
-    per_unit: int = option("windows of a unit, for measurements that give a row a window", default=4096, ge=1)
+    per_unit: int = option("windows per unit, for measurements with one row per window", default=4096, ge=1)
 
 
 @settings
@@ -51,10 +49,10 @@ class AskedMeasurement:
     """A measurement of a study."""
 
     measure: str = option("name of the measurement, as on the command line")
-    label: str = option("its name in this study; that of the measurement unless given", default="")
-    windows: Several[str] | None = option("names of the windows it is made on; all unless given", default=None)
-    models: Several[str] | None = option("labels of the models it is made on; all unless given", default=None)
-    settings: dict[str, Any] = Field(default_factory=dict, description="its settings, as `interp NAME --help` has them")
+    label: str = option("its name in this study; by default that of the measurement", default="")
+    windows: Several[str] | None = option("names of its windows; by default all", default=None)
+    models: Several[str] | None = option("labels of its models; by default all", default=None)
+    settings: dict[str, Any] = Field(default_factory=dict, description="its settings, as in `interp NAME --help`")
 
 
 @settings
@@ -62,8 +60,8 @@ class AskedComparison:
     """A comparison of a study."""
 
     compare: str = option("name of the comparison, as on the command line")
-    label: str = option("its name in this study; that of the comparison unless given", default="")
-    of: str | None = option("label of the measurement whose tables it reads; the only one unless given", default=None)
+    label: str = option("its name in this study; by default that of the comparison", default="")
+    of: str | None = option("label of the measurement whose tables it reads; by default the only one", default=None)
     windows: Several[str] | None = option(
         "names of the windows; all unless given, where no model is measured on two", default=None
     )
@@ -72,14 +70,14 @@ class AskedComparison:
 
 @settings
 class _File:
-    """What a study file holds."""
+    """The content of a study file."""
 
     title: str = option("one line")
-    question: str = option("what is asked; a paragraph or more", default="")
-    store: str = option("folder of the results, from this file; NAME-store beside it unless given", default="")
+    question: str = option("the question; one paragraph or more", default="")
+    store: str = option("folder of the results, relative to this file; by default NAME-store beside it", default="")
     seeds: Several[int] = option("seeds of every random choice", default=(0,))
     models: list[Any] = Field(min_length=1, description="names, or a name with dtype, device, revision, label")
-    windows: dict[str, dict[str, Any] | None] = Field(min_length=1, description="by a name of your own")
+    windows: dict[str, dict[str, Any] | None] = Field(min_length=1, description="by names of your own")
     measurements: list[Any] = Field(min_length=1, description="names, or `measure: NAME` with settings, windows ...")
     comparisons: list[Any] = Field(default_factory=list, description="names, or `compare: NAME` with settings ...")
     slurm: dict[str, Any] = Field(default_factory=dict, description="parameters of submitit, for --engine slurm")
@@ -117,7 +115,7 @@ class Study:
     store: Path
     seeds: tuple[int, ...]
     models: Mapping[str, StudyModel]
-    """By label, in the file's order."""
+    """By label, in the order of the file."""
     windows: Mapping[str, StudyWindows]
     """By name."""
     entries: tuple[Entry, ...]
@@ -130,10 +128,10 @@ def read_study(path: Path, *, store: Path | None = None) -> Study:
 
     Args:
         path: the file.
-        store: folder of the results, if another than the file names.
+        store: folder of the results, if not the one in the file.
 
     Raises:
-        StudyError: what is wrong, in which line, and what is allowed there.
+        StudyError: says what is wrong, in which line, and what is allowed there.
         OSError: no such file.
     """
     document = read_document(path)
@@ -142,7 +140,7 @@ def read_study(path: Path, *, store: Path | None = None) -> Study:
     for name, given in asked.windows.items():
         place: Place = ("windows", name)
         if "seed" in (given or {}):
-            raise _wrong(document, (*place, "seed"), "the seeds of a study stand under `seeds`, for all of it")
+            raise _wrong(document, (*place, "seed"), "the seeds are given under `seeds`, for the whole study")
         chosen = _make(document, StudyWindows, given or {}, place)
         beside = path.parent / (chosen.corpus or "")
         windows[name] = replace(chosen, corpus=str(beside)) if chosen.corpus and beside.exists() else chosen
@@ -179,7 +177,7 @@ def _models(document: Document, asked: _File, windows: Mapping[str, Any]) -> dic
 
 
 def _label(model: StudyModel) -> str:
-    """The name, and what else tells it from the same model run otherwise."""
+    """The name, with revision and number format if these are not the default."""
     revision = f"@{model.revision}" if model.revision else ""
     return f"{model.name}{revision}{'' if model.dtype == 'float32' else f' {model.dtype}'}"
 
@@ -258,7 +256,7 @@ def _windows_of(
 
 
 def _only(document: Document, place: Place, given: str | None, known: Mapping[str, Any], what: str) -> str:
-    """The one that is meant: named, or the only one there is."""
+    """The named one, or the only one there is."""
     if given is not None:
         _named(document, place, given, known, what)
         return given
@@ -276,9 +274,9 @@ def _named(document: Document, place: Place, name: str, known: Mapping[str, _T],
 
 
 def _make(document: Document, kind: type[_T], given: Any, place: Place) -> _T:
-    """Settings of a kind, each mistake with its line."""
+    """Settings of a kind. Errors give the line."""
     if not isinstance(given, Mapping):
-        raise _wrong(document, place, f"keys and values are wanted here, not {given!r}")
+        raise _wrong(document, place, f"keys and values are needed here, not {given!r}")
     try:
         return TypeAdapter(kind).validate_python(dict(given))
     except ValidationError as error:
@@ -294,7 +292,7 @@ def _told(document: Document, place: Place, error: dict[str, Any], known: Sequen
         nearest = f" Do you mean {near[0]}?" if near else ""
         message = f"there is no such key.{nearest} There are: {', '.join(known)}"
     elif error["type"] in {"missing", "missing_argument"}:
-        message = "this has to be given"
+        message = "this is required"
     elif isinstance(error["input"], (str, int, float, bool)):
         message += f" (given {error['input']!r})"
     return f"{document.where((*place, *at))}: {name}: {message}"

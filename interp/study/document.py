@@ -1,4 +1,4 @@
-"""A YAML file as plain values, with the line of each, so that a mistake can be shown where it stands."""
+"""A YAML file as plain values with their lines, so that errors can give the line."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import yaml
 from interp.errors import InterpError
 
 Place = tuple[str | int, ...]
-"""Keys and positions that lead to a value."""
+"""Path to a value: keys and positions."""
 
 
 class StudyError(InterpError, ValueError):
-    """A study file that cannot be read, or asks for what does not exist."""
+    """A study file cannot be read, or refers to something that does not exist."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """The values of a file, and where they stand."""
+    """The values of a file, and their lines."""
 
     path: Path
     values: dict[str, Any]
     lines: Mapping[Place, int]
 
     def where(self, place: Sequence[str | int]) -> str:
-        """File and line of a value, or of the nearest one around it that the file has."""
+        """File and line of a value, or of the nearest enclosing one in the file."""
         inner = tuple(place)
         while inner and inner not in self.lines:
             inner = inner[:-1]
@@ -36,17 +36,17 @@ class Document:
 
 
 def read_document(path: Path) -> Document:
-    """Read a file that holds a mapping.
+    """Read a file with a mapping.
 
     Raises:
-        StudyError: no UTF-8 or YAML, a key that stands twice, or something else than a mapping; with the line.
+        StudyError: the file is not UTF-8, YAML or a mapping, or has a key twice. Gives the line.
         OSError: no such file.
     """
     try:
         loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
-            raise StudyError(f"{path} holds no keys and values; `interp init` writes an example")
+            raise StudyError(f"{path} has no keys and values; `interp init` writes an example")
         reader = _Reader(path, loader)
         return Document(path, reader.value(node, ()), reader.lines)
     except UnicodeDecodeError as error:
@@ -60,7 +60,7 @@ def read_document(path: Path) -> Document:
 
 
 class _Reader:
-    """Makes values of YAML's nodes and notes where they stand."""
+    """Makes values from YAML nodes and records their lines."""
 
     def __init__(self, path: Path, loader: yaml.SafeLoader) -> None:
         self._path, self._loader = path, loader
@@ -71,7 +71,7 @@ class _Reader:
         line = node.start_mark.line + 1
         self.lines.setdefault(place, line)
         if any(node is outer for outer in self._around):
-            raise StudyError(f"{self._path}, line {line}: an alias stands inside of what it names")
+            raise StudyError(f"{self._path}, line {line}: an alias is inside its own anchor")
         self._around.append(node)
         try:
             if isinstance(node, yaml.SequenceNode):
@@ -86,9 +86,9 @@ class _Reader:
         known: set[str] = set()
         for key, line in [self._key(key_node) for key_node, _ in node.value]:
             if key in known:
-                raise StudyError(f"{self._path}, line {line}: the key {key!r} stands here twice")
+                raise StudyError(f"{self._path}, line {line}: the key {key!r} occurs twice")
             known.add(key)
-        self._loader.flatten_mapping(node)  # what is merged in comes first, and gives way
+        self._loader.flatten_mapping(node)  # merged keys come first, and are overridden
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key, self.lines[*place, key] = self._key(key_node)
@@ -98,5 +98,5 @@ class _Reader:
     def _key(self, node: yaml.Node) -> tuple[str, int]:
         line = node.start_mark.line + 1
         if not isinstance(node, yaml.ScalarNode):
-            raise StudyError(f"{self._path}, line {line}: a key is a name")
+            raise StudyError(f"{self._path}, line {line}: a key must be a name")
         return node.value, line

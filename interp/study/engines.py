@@ -1,6 +1,6 @@
-"""Engines: each is a map over jobs, and results do not depend on which.
+"""Engines: each is a map over jobs. Results do not depend on the engine.
 
-What an engine has to do is to call ``work`` for each job, and to go on where a worker dies.
+An engine calls ``work`` for each job, and continues if a worker dies.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from interp.study.store import Store
 from interp.study.work import Job, JobDone, Outcome, work
 
 RETRIES = 2
-"""So often a job is started again whose worker died."""
+"""How often a job is restarted if its worker dies."""
 
 
 class EngineError(InterpError, RuntimeError):
-    """An engine that is not installed or cannot be started."""
+    """The engine is not installed or cannot be started."""
 
 
 Engine = Callable[[Sequence[Job]], Iterator[JobDone]]
 
 
 def local(jobs: Sequence[Job], *, workers: int) -> Iterator[JobDone]:
-    """Processes of this machine; of several GPUs each has its own.
+    """Processes on this machine. With several GPUs, each process has its own.
 
-    With one worker the jobs are done in this process.
+    With one worker, the jobs run in this process.
     """
     if workers == 1:
         yield from map(work, jobs)
@@ -68,7 +68,7 @@ def local(jobs: Sequence[Job], *, workers: int) -> Iterator[JobDone]:
 
 
 class _Worker:
-    """A process that does one job after another, and is replaced when it dies."""
+    """A process that runs one job after another. It is replaced if it dies."""
 
     def __init__(self, place: int) -> None:
         self._place = place
@@ -89,7 +89,7 @@ class _Worker:
         return died(job)
 
     def end(self, *, at_once: bool) -> None:
-        """End the process; at once where the run was stopped: the next run measures what is not finished."""
+        """End the process, at once if the run was stopped. The next run measures unfinished units."""
         self._ended = True
         if self._pool is not None:
             if at_once:
@@ -106,14 +106,14 @@ def _prepare(place: int) -> None:
 
 
 def n_gpus() -> int:
-    """GPUs that this process may use."""
+    """Number of GPUs that this process may use."""
     return torch.cuda.device_count()
 
 
 def died(job: Job) -> JobDone:
-    """Each unit of a job whose worker died again and again; what it finished before is in the store."""
+    """Outcomes of a job whose worker died repeatedly. Units finished before are in the store."""
     store, facts, outcomes = Store(job.store), Facts(fetch=False), []
-    why = f"its process died {1 + RETRIES} times, perhaps for want of memory: give a batch_size, or fewer --workers"
+    why = f"its process died {1 + RETRIES} times, perhaps because memory ran out: give a batch_size, or fewer --workers"
     for unit in job.units:
         try:
             key = key_of(facts.of(unit))
@@ -125,7 +125,7 @@ def died(job: Job) -> JobDone:
 
 
 def ray(jobs: Sequence[Job], *, workers: int) -> Iterator[JobDone]:
-    """A Ray cluster: the one that RAY_ADDRESS names, or one on this machine."""
+    """A Ray cluster: the one at RAY_ADDRESS, or one on this machine."""
     try:
         import ray as cluster  # noqa: PLC0415 - an extra
     except ImportError as error:
@@ -151,13 +151,13 @@ def ray(jobs: Sequence[Job], *, workers: int) -> Iterator[JobDone]:
 
 
 def slurm(jobs: Sequence[Job], *, workers: int, parameters: Mapping[str, Any], folder: Path) -> Iterator[JobDone]:
-    """A job array of Slurm, through submitit; on a machine without Slurm submitit runs local processes.
+    """A Slurm job array, through submitit. Without Slurm, submitit runs local processes.
 
     Args:
-        jobs: what to do.
-        workers: array tasks at one time.
-        parameters: of submitit, such as ``slurm_partition`` and ``timeout_min``.
-        folder: for submitit's own files, on a file system that all nodes share.
+        jobs: the jobs.
+        workers: number of array tasks at a time.
+        parameters: submitit's parameters, such as ``slurm_partition`` and ``timeout_min``.
+        folder: folder for submitit's files, on a file system that all nodes share.
     """
     try:
         import submitit  # noqa: PLC0415 - an extra

@@ -1,4 +1,4 @@
-"""An example of a study file, with a comment on everything that can be asked for, made from the descriptions."""
+"""An example of a study file with a comment on every setting, made from the descriptions."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from interp.study.config import COMPARISONS, MEASUREMENTS, StudyModel, StudyWind
 
 _HEAD = """\
 # A study: models x windows x measurements with their settings x seeds.
-#   interp run THIS-FILE --dry-run    says what would be measured
-#   interp run THIS-FILE              measures what is not there yet; stop it at any moment
+#   interp run THIS-FILE --dry-run    prints what would be measured
+#   interp run THIS-FILE              measures the missing units; stop it at any moment
 #   interp report THIS-FILE           makes a page of the results
 
 title: Two small models
 question: |
-  Which windows do two small models of one family recite, and which heads carry them?
+  Which windows have two small models of one family memorized, and which heads carry them?
 
-# Folder of the results, from this file.
+# Folder of the results, relative to this file.
 store: study-store
 
 # Seeds of every random choice.
@@ -30,26 +30,26 @@ seeds: [0]
 
 
 def example() -> str:
-    """The text of a study file that can be run as it stands."""
+    """The text of a study file that can be run unchanged."""
     return "\n".join(
         [
             _HEAD,
-            "# Names (`interp models`), hub ids or directories. What else can be said of one:",
+            "# Names (`interp models`), hub ids or directories. Further settings of a model:",
             *_options(StudyModel, indent="#   "),
             "models:",
             "  - pythia-small-0.2m",
             "  - name: pythia-small-0.5m",
             "    batch_size: 64",
             "",
-            "# Windows, by names of your own. What can be said of them:",
+            "# Windows, by names of your own. Their settings:",
             *(line for line in _options(StudyWindows, indent="#   ") if not line.startswith("#   seed:")),
             "windows:",
             "  planted:",
             "    sets: [held_out, planted-64, planted-256]",
             "    per_set: 4",
             "",
-            "# What is measured: names, or a name with settings. A measurement may be asked for several times, with",
-            "# other settings and another `label`; `windows` and `models` narrow it to some of those above.",
+            "# Measurements: names, or a name with settings. A measurement may occur several times, with",
+            "# other settings and another `label`; `windows` and `models` restrict it to some of those above.",
             "measurements:",
             "  - extract",
             "  - measure: ablate",
@@ -59,7 +59,7 @@ def example() -> str:
             "      by_window: true",
             *(line for measurement in MEASUREMENTS.values() for line in _described(measurement)),
             "",
-            "# What is made of the tables of all models.",
+            "# Comparisons of the tables of all models.",
             "comparisons:",
             "  - compare: dose-response",
             *(f"  # - {name}: {comparison.help.splitlines()[0]}" for name, comparison in COMPARISONS.items()),
@@ -78,7 +78,7 @@ def _described(measurement: Measurement[Any]) -> list[str]:
 
 
 def _options(settings: type, *, indent: str) -> list[str]:
-    """A line for each field: its default, and its help."""
+    """A line for each field, with its default and help."""
     lines = []
     for field in fields(settings):
         told = field.default

@@ -1,4 +1,4 @@
-"""The plan of a study: its units, each with the key by which the store knows its results."""
+"""The plan of a study: its units, each with the key of its results in the store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from interp.study.config import MEASUREMENTS, Study, StudyModel, StudyWindows
 
 @dataclass(frozen=True)
 class Unit:
-    """What is measured and stored whole or not at all: one measurement of one model on windows, by one seed."""
+    """The unit of work, stored atomically: one measurement of one model on windows with one seed."""
 
     entry: str
     """Label of the measurement in the study."""
@@ -31,24 +31,24 @@ class Unit:
     windows: StudyWindows
     """With the seed."""
     part: tuple[int, int] | None = None
-    """First window and the one after the last, where the windows are measured apart."""
+    """First window and the one after the last, if the windows are split."""
 
     @property
     def names(self) -> tuple[str, str, str]:
-        """Of its measurement, its model and its windows."""
+        """Names of its measurement, model and windows."""
         return self.entry, self.model.label, self.windows_name
 
     @property
     def title(self) -> str:
-        """For a line of a log."""
+        """Name for a line of the log."""
         part = "" if self.part is None else f"[{self.part[0]}:{self.part[1]}]"
         return f"{self.entry} of {self.model.label} on {self.windows_name}{part}, seed {self.windows.seed}"
 
 
 class Facts:
-    """What the keys are made from: digests of models and texts, each computed once, and the subjects themselves.
+    """The facts behind the keys: digests of models and texts, each computed once, and the subjects themselves.
 
-    A digest is never kept for longer than one plan or one job: files may have become others by the next.
+    Digests are kept for one plan or one job only, because files may change afterwards.
     """
 
     def __init__(self, *, fetch: bool) -> None:
@@ -67,17 +67,17 @@ class Facts:
         return self._checkpoints[which][0]
 
     def changed(self, unit: Unit) -> bool:
-        """Whether a model's files are others than when their digest was taken."""
+        """Whether a model's files have changed since their digest was taken."""
         return self._files(unit.model)[0] != self._checkpoints[unit.model.name, unit.model.revision][1]
 
     def _files(self, model: StudyModel) -> tuple[Any, list[Path]]:
-        """A model's files, and what tells without reading them that one was written again."""
+        """A model's files, and a stamp that shows rewriting without reading them."""
         files = checkpoint_files(model.name, revision=model.revision, fetch=self._fetch)
         states = [file.stat() for file in files]
         return [(s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for s in states], files
 
     def subject(self, unit: Unit) -> Subject:
-        """A unit's model and windows; a model is loaded once for all of its units."""
+        """A unit's model and windows. A model is loaded once for all of its units."""
         how = ModelChoice(**{name: getattr(unit.model, name) for name in ModelChoice.__dataclass_fields__})
         what = WindowsChoice(**{name: getattr(unit.windows, name) for name in WindowsChoice.__dataclass_fields__})
         model = unit.model.name, how
@@ -89,15 +89,15 @@ class Facts:
         return self._subjects[key]
 
     def of(self, unit: Unit) -> dict[str, Any]:
-        """All that a unit's numbers depend on, and by which name they go.
+        """Everything that a unit's numbers and labels depend on.
 
         Raises:
-            InterpError: a model or text that is not there.
+            InterpError: a model or text is not there.
         """
         measurement = MEASUREMENTS[unit.measurement]
         checkpoint = self.checkpoint(unit.model)
         subject = self.subject(unit)
-        # Controls are matched, and rare tokens told, by the whole of the shipped corpus.
+        # The whole shipped corpus determines the matched controls and the rare tokens.
         text = {"shipped corpus": shipped_digest("planted/text")} if unit.windows.corpus is None else {}
         return {
             "measurement": unit.measurement,
@@ -112,7 +112,7 @@ class Facts:
         }
 
     def _read_by(self, unit: Unit, subject: Subject) -> Mapping[str, str]:
-        """Digests of what a unit reads; of the shipped corpus they are the same for all models."""
+        """Digests of what a unit reads. For the shipped corpus they are the same for all models."""
         measurement = MEASUREMENTS[unit.measurement]
         if unit.windows.corpus is not None:
             return measurement.inputs(subject, unit.settings)
@@ -123,43 +123,44 @@ class Facts:
 
 
 def plain_settings(settings: Any) -> dict[str, Any]:
-    """Settings that the numbers depend on, as JSON has them. What a path leads to is told by its digest."""
+    """The settings that the numbers depend on, as JSON data. Paths are replaced by the digest of their content."""
     kept = {name: value for name, value in asdict(settings).items() if not isinstance(value, Path)}
     return json.loads(json.dumps(kept))
 
 
 def key_of(facts: Mapping[str, Any]) -> str:
-    """The name of a unit's results: a digest of all that they depend on."""
+    """The key of a unit's results: a digest of everything they depend on."""
     told = json.dumps(facts, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A unit and what is known of it before it is measured."""
+    """A unit, and what is known of it before it is measured."""
 
     unit: Unit
     facts: Mapping[str, Any] | None
-    """``None`` where its model or text is not there yet."""
+    """``None`` if its model or text is not there yet."""
     lacking: str = ""
-    """Why that is."""
+    """The reason."""
 
     @property
     def key(self) -> str | None:
-        """The name of its results; ``None`` where that is not known yet."""
+        """The key of its results; ``None`` if not known yet."""
         return None if self.facts is None else key_of(self.facts)
 
 
 def plan(study: Study, *, only: Sequence[str] = (), fetch: bool = False) -> list[Planned]:
-    """The units of a study in its order: by model, then windows, seed and measurement.
+    """The units of a study in order: by model, then windows, seed and measurement.
 
     Args:
         study: what is asked.
-        only: patterns such as ``pythia*``; a unit is taken if each of them names its measurement, model or windows.
-        fetch: whether models that are not on this machine are downloaded.
+        only: patterns such as ``pythia*``. A unit is included if each pattern matches its measurement, model or
+            windows.
+        fetch: whether to download models that are not on this machine.
 
     Raises:
-        InterpError: ``only`` leaves nothing, or a unit would be another one's double.
+        InterpError: ``only`` leaves nothing, or two units are the same.
     """
     facts = Facts(fetch=fetch)
     planned = [_planned(unit, facts) for unit in units(study, facts) if wanted(unit, only)]
@@ -174,7 +175,7 @@ def units(study: Study, facts: Facts | None) -> Iterator[Unit]:
 
     Args:
         study: what is asked.
-        facts: tells how many windows there are; without it none are measured apart.
+        facts: gives the number of windows. Without it, windows are not split.
     """
     for model in study.models.values():
         for name, windows in study.windows.items():
@@ -191,12 +192,12 @@ def units(study: Study, facts: Facts | None) -> Iterator[Unit]:
 
 
 def _parts(unit: Unit, facts: Facts) -> Iterable[Unit]:
-    """Windows measured apart, where there are more than a unit has."""
+    """The unit split into parts, if it has more windows than ``per_unit``."""
     at_most = _at_most(unit.windows)
     if at_most is not None and at_most <= unit.windows.per_unit:
         return [unit]
     try:
-        facts.checkpoint(unit.model)  # its tokenizer cuts the windows, and is not to be downloaded here
+        facts.checkpoint(unit.model)  # its tokenizer cuts the windows, and must not be downloaded here
         n = len(facts.subject(unit).windows)
     except (InterpError, OSError):
         return [unit]  # its facts will say why
@@ -205,7 +206,7 @@ def _parts(unit: Unit, facts: Facts) -> Iterable[Unit]:
 
 
 def _at_most(windows: WindowsChoice) -> int | None:
-    """So many windows at most, as far as the choice alone says."""
+    """Upper bound of the number of windows, as far as the choice gives one."""
     return None if windows.corpus is None else windows.max_windows
 
 
@@ -217,5 +218,5 @@ def _planned(unit: Unit, facts: Facts) -> Planned:
 
 
 def wanted(unit: Unit, only: Sequence[str]) -> bool:
-    """Whether each pattern fits the measurement, the model or the windows of a unit."""
+    """Whether each pattern matches the measurement, the model or the windows of a unit."""
     return all(any(fnmatch(name, pattern) for name in unit.names) for pattern in only)

@@ -1,4 +1,4 @@
-"""Running a study: what is not there yet is measured, and at the end one line says what to do next."""
+"""Runs a study: measures the missing units."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from interp.study.store import Record, Store, StoreError
 from interp.study.work import Job, JobDone, Outcome, State, jobs
 
 Told = Callable[[Mapping[str, Any]], None]
-"""Takes each new line of the store's log."""
+"""Called with each new line of the store's log."""
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run did."""
+    """Result of a run."""
 
     outcomes: tuple[Outcome, ...]
 
     def count(self, *states: State) -> int:
-        """How many units are in one of these states."""
+        """Number of units in one of these states."""
         return sum(outcome.state in states for outcome in self.outcomes)
 
     @property
@@ -47,18 +47,18 @@ def run(
     workers: int | None = None,
     told: Told = lambda _: None,
 ) -> Ran:
-    """Measure every unit of a study that its store does not hold yet.
+    """Measure every unit of a study that is not yet in its store.
 
     Args:
         study: what is asked.
         only: as in ``plan``.
-        engine: where the units are measured.
-        workers: units at one time; one a GPU, or two on a CPU, unless given.
-        told: is given each line of the log as it is written.
+        engine: the engine that measures the units.
+        workers: units at a time. Default: one per GPU, or two on a CPU.
+        told: called with each line of the log when it is written.
 
     Raises:
-        StoreError: the store cannot be written; what was finished before is in it.
-        InterpError: nothing to measure.
+        StoreError: the store cannot be written. Units finished before are in it.
+        InterpError: there is nothing to measure.
     """
     store = Store.open(study.store, write=True)
     store.clear_leavings()
@@ -70,10 +70,10 @@ def run(
     there = [p for p in planned if p.key is not None and store.record(p.key) is not None]
     missing = [p for p in planned if p not in there]
     n = workers or default_workers()
-    threads = max(1, torch.get_num_threads() // n)  # as many as the caller, or OMP_NUM_THREADS, leaves
+    threads = max(1, torch.get_num_threads() // n)  # shares the threads of the caller, or OMP_NUM_THREADS
     busy = {p.unit.model.label for p in missing if p.key is not None and store.held(p.key)}
     work = jobs([p.unit for p in missing], study.store, workers=n, threads=threads)
-    work.sort(key=lambda job: job.units[0].model.label in busy)  # what another process is at comes last
+    work.sort(key=lambda job: job.units[0].model.label in busy)  # units of other processes come last
     outcomes = [Outcome(p.unit, "there", p.key or "") for p in there]
     with _followed(store, told):
         for done in _mapped(study, engine, work, workers=n):
@@ -85,7 +85,7 @@ def run(
 
 
 def _note(store: Store, study: Study, planned: Sequence[Planned], outcomes: Sequence[Outcome]) -> None:
-    """Keep the keys of the study's units; some are known only when a model has been fetched."""
+    """Store the keys of the study's units. Some are known only after a model is downloaded."""
     found = {outcome.unit: outcome.key for outcome in outcomes}
     units = [
         {
@@ -101,7 +101,7 @@ def _note(store: Store, study: Study, planned: Sequence[Planned], outcomes: Sequ
 
 
 def default_workers() -> int:
-    """One a GPU; without one, two, since two small models beside one another are faster than two threads on one."""
+    """One per GPU. Two without a GPU: two small models in parallel are faster than one with two threads."""
     return n_gpus() or min(2, os.cpu_count() or 1)
 
 
@@ -117,7 +117,7 @@ def _mapped(study: Study, engine: Engine, work: Sequence[Job], *, workers: int) 
 
 @contextmanager
 def _followed(store: Store, told: Told) -> Iterator[None]:
-    """Give the lines that any process adds to the log from now on, until the block ends."""
+    """Pass on the lines that any process adds to the log until the block ends."""
     _, end = store.logged()
     stopped = threading.Event()
 
@@ -141,16 +141,16 @@ def _followed(store: Store, told: Told) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What measuring the missing units of a study will take, told from units of the same measurements."""
+    """Estimated cost of the missing units of a study, from finished units of the same measurements."""
 
     seconds: float
-    """On one worker; of the units that could be told."""
+    """On one worker, for the units with an estimate."""
     disk: int
     """In bytes."""
     memory: int
-    """Of the largest unit, in bytes; weights alone where nothing like it was measured."""
+    """Of the largest unit, in bytes. Only weights if no similar unit was measured."""
     untold: int
-    """Units of which nothing like them was measured yet."""
+    """Number of units without a similar measured one."""
 
 
 def estimate(missing: Sequence[Planned], records: Sequence[Record]) -> Estimate:

@@ -1,13 +1,13 @@
-"""The store: a folder of finished units that pandas, polars and DuckDB read alone.
+"""The store: a folder of finished units that pandas, polars and DuckDB can read without interp.
 
     tables/measurement=ablate/table=heads/of=pythia-small-1.2m/KEY.parquet   a table of a unit
-    units/KEY.json      what the unit is, and digests of its tables: written last, so a unit with it is finished
-    staging/KEY/        where a unit's files are written before they take their places
+    units/KEY.json      description of the unit, and digests of its tables: written last, so it marks a finished unit
+    staging/KEY/        a unit's files before they are moved to their places
     locks/KEY.lock      held by the process that measures the unit
-    studies/            files of the studies that were run here, and the keys of their units
-    log.jsonl           a line for each unit that was measured, or could not be
+    studies/            files of the studies run here, and the keys of their units
+    log.jsonl           one line per unit that was measured or failed
 
-A kill leaves a unit either finished or to be done again. Nothing here goes by the clock.
+A kill leaves a unit either finished or unmeasured. Nothing depends on the clock.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ UNIT_COLUMNS = (
     "unit_windows",
     "unit_windows_digest",
 )
-"""Columns that say what a row is of."""
+"""Columns that identify the unit of a row."""
 
 
 class StoreError(InterpError, OSError):
-    """A store that cannot be read or written, or holds what it did not write."""
+    """A store cannot be read or written, or has files that it did not write."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Shard:
     """A table of a unit."""
 
     path: str
-    """In the store."""
+    """Path in the store."""
     sha256: str
     size: int
     """In bytes."""
@@ -80,9 +80,9 @@ class Record:
     entry: str
     """Label in the study that measured it."""
     windows: str
-    """Name of its windows there."""
+    """Name of its windows in that study."""
     facts: Mapping[str, Any]
-    """What the key is made from."""
+    """The facts behind the key."""
     tables: Mapping[str, Shard]
     passed_over: str = ""
     """Why there was nothing to measure."""
@@ -92,7 +92,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Damage:
-    """Something in a store that is not as it was written."""
+    """A file of a store that has changed since it was written."""
 
     path: Path
     what: str
@@ -106,15 +106,16 @@ class Store:
 
     @classmethod
     def open(cls, root: Path, *, write: bool = False) -> Store:
-        """Open a store, or make one where there is nothing.
+        """Open a store. Makes one in an empty or missing folder if ``write``.
 
         Raises:
-            StoreError: no store, a folder of something else, another format, or one that cannot be written.
+            StoreError: there is no store, the folder has something else, the format is another, or it cannot be
+                written.
         """
         about = root / _ABOUT
         if not about.is_file():
             if root.exists() and not (root.is_dir() and is_empty(root)):
-                raise StoreError(f"{root} is no store, and is not empty: name another folder")
+                raise StoreError(f"{root} is not a store, and is not empty: give another folder")
             if not write:
                 raise StoreError(f"there is no store at {root}; `interp run` makes it")
         store = cls(root)
@@ -137,7 +138,7 @@ class Store:
                         write_text(self.root / name, text)
             for name in ("tables", "units", "staging", "locks"):
                 (self.root / name).mkdir(exist_ok=True)
-            with self.hold("probe"):  # whether files can be made here
+            with self.hold("probe"):  # checks that files can be made here
                 pass
         except StoreError:
             raise
@@ -145,11 +146,11 @@ class Store:
             raise StoreError(f"the store {self.root} cannot be written: {error.strerror or error}") from error
 
     def record(self, key: str, *, read: bool = True) -> Record | None:
-        """A finished unit; ``None`` where it is not finished, or a table of it is damaged or gone.
+        """A finished unit. ``None`` if it is not finished, or one of its tables is damaged or missing.
 
         Args:
             key: of the unit.
-            read: whether each table is read and compared with its digest, or only its size is.
+            read: whether to compare each table's digest, or only its size.
         """
         record = self._read(self.root / "units" / f"{key}.json")
         if record is None or record.key != key or any(self._wrong(s, read=read) for s in record.tables.values()):
@@ -157,16 +158,16 @@ class Store:
         return record
 
     def _wrong(self, shard: Shard, *, read: bool = True) -> str:
-        """What is wrong with a table; empty where nothing is."""
+        """What is wrong with a table; empty if nothing is."""
         path = self.root / shard.path
         if not path.is_file():
             return "is gone"
         if path.stat().st_size != shard.size:
             return f"has {path.stat().st_size} bytes and was written with {shard.size}"
-        return "has other bytes than were written" if read and sha256(path) != shard.sha256 else ""
+        return "has changed since it was written" if read and sha256(path) != shard.sha256 else ""
 
     def records(self) -> list[Record]:
-        """All finished units, in the order of their keys."""
+        """All finished units, ordered by key."""
         keys = sorted(path.stem for path in (self.root / "units").glob("*.json"))
         found = (self.record(key, read=False) for key in keys)
         return [record for record in found if record is not None]
@@ -183,13 +184,13 @@ class Store:
 
     @contextmanager
     def hold(self, key: str, *, wait: bool = False) -> Iterator[bool]:
-        """Hold a unit, so that one process at a time measures it; whether it is held.
+        """Lock a unit, so that only one process measures it. Yields whether the lock was obtained.
 
-        The lock is the operating system's and ends with the process, however that ends.
+        The operating system's lock ends with the process, however that ends.
 
         Args:
             key: of the unit.
-            wait: for another process that holds it.
+            wait: whether to wait for another process that holds it.
         """
         lock = FileLock(self.root / "locks" / f"{key}.lock")
         try:
@@ -204,13 +205,13 @@ class Store:
             yield True
         finally:
             self._clear(key)
-            # Whoever waits for this very file sees, once it has it, whether the unit is finished.
+            # A process that waits for this file then checks whether the unit is finished.
             with suppress(OSError):
                 Path(lock.lock_file).unlink()
             lock.release()
 
     def held(self, key: str) -> bool:
-        """Whether a process measures a unit now."""
+        """Whether a process is measuring the unit."""
         place = self.root / "locks" / f"{key}.lock"
         if not place.exists():
             return False
@@ -219,7 +220,7 @@ class Store:
             lock.acquire(timeout=0)
         except Timeout:
             return True
-        except OSError:  # a store that cannot be written is measured by nobody
+        except OSError:  # nobody measures into a store that cannot be written
             return False
         lock.release()
         return False
@@ -228,7 +229,7 @@ class Store:
         shutil.rmtree(self.root / "staging" / key, ignore_errors=True)
 
     def clear_leavings(self) -> None:
-        """Remove what killed processes left: files of units that nobody holds."""
+        """Remove leftovers of killed processes: files of units that no process holds."""
         keys = {path.name for path in (self.root / "staging").iterdir()}
         keys |= {path.stem for path in (self.root / "locks").glob("*.lock")}
         for key in sorted(keys):
@@ -236,10 +237,10 @@ class Store:
                 pass
 
     def write(self, record: Record, finished: Finished | None) -> Record:
-        """Store a unit that this process holds; the record with its tables.
+        """Store a unit that this process holds. Returns the record with its tables.
 
         Raises:
-            StoreError: the disk is full, or cannot be written.
+            StoreError: the disk is full or cannot be written.
         """
         staging = self.root / "staging" / record.key
         try:
@@ -255,8 +256,8 @@ class Store:
             raise
         except OSError as error:
             raise StoreError(
-                f"unit {record.key} could not be written into the store {self.root}: {error.strerror or error}. What "
-                "was finished before is there; make room or mend the disk, then start the study again"
+                f"unit {record.key} could not be written into the store {self.root}: {error.strerror or error}. Units "
+                "finished before are kept; free some space or repair the disk, then start the study again"
             ) from error
         return done
 
@@ -264,7 +265,7 @@ class Store:
         model = safe_name(str(record.facts["model"]))
         shards = {}
         for name, rows in finished.tables.items():
-            # Finished later, or in another run, it would have the same bytes but for these.
+            # These would differ in another run; all other bytes are equal.
             rests_on = [replace(p, time="") for p in finished.provenance[name]]
             staged = staging / name
             write_table(rows.assign(**_columns(record, rests_on)), staged, rests_on)
@@ -274,10 +275,10 @@ class Store:
         return shards
 
     def read(self, records: Sequence[Record]) -> Finished:
-        """The tables of units as one, in their order; each file is compared with its digest.
+        """The tables of units as one, in order. Each file is compared with its digest.
 
         Raises:
-            StoreError: a table that is not as it was written.
+            StoreError: a table has changed since it was written.
         """
         frames: dict[str, list[pd.DataFrame]] = {}
         provenance: dict[str, list[Any]] = {}
@@ -285,9 +286,7 @@ class Store:
             for name, shard in record.tables.items():
                 path = self.root / shard.path
                 if wrong := self._wrong(shard):
-                    raise StoreError(
-                        f"{path} {wrong}. `interp verify` names all that is damaged, and `interp run` measures it again"
-                    )
+                    raise StoreError(f"{path} {wrong}. `interp verify` lists all damage, and `interp run` repairs it")
                 known = provenance.setdefault(name, [])
                 known += [p for p in read_provenance(path) if p not in known]
                 frames.setdefault(name, []).append(read_table(path).drop(columns=list(UNIT_COLUMNS)))
@@ -295,7 +294,7 @@ class Store:
         return Finished({name: pd.concat(rows, ignore_index=True) for name, rows in frames.items()}, provenance, seed)
 
     def note_study(self, path: Path, units: Sequence[Mapping[str, Any]]) -> None:
-        """Keep a study file and which units are its own, so that a report can be made without its models."""
+        """Store a study file and the keys of its units, so that a report can be made without its models."""
         try:
             write_text(self.root / "studies" / f"{path.stem}.yaml", path.read_text(encoding="utf-8"))
             write_text(self.root / "studies" / f"{path.stem}.json", json.dumps(list(units), indent=1) + "\n")
@@ -303,14 +302,14 @@ class Store:
             raise StoreError(f"the store {self.root} cannot be written: {error.strerror or error}") from error
 
     def studies(self) -> list[Path]:
-        """Files of the studies that were run here."""
+        """Files of the studies run here."""
         return sorted((self.root / "studies").glob("*.yaml"))
 
     def units_of(self, study: str) -> list[dict[str, Any]]:
-        """The units of a study that was run here: measurement, model, windows, seed, and key where it is known.
+        """The units of a study run here: measurement, model, windows, seed, and key if known.
 
         Raises:
-            StoreError: it was not run here.
+            StoreError: the study was not run here.
         """
         path = self.root / "studies" / f"{study}.json"
         try:
@@ -321,12 +320,12 @@ class Store:
             raise StoreError(f"{path} is damaged; `interp run` writes it again") from error
 
     def verify(self) -> Iterator[Damage]:
-        """Everything in the store that is not as it was written: each file is read and compared with its digest."""
+        """All files of the store that have changed since they were written. Each file is compared with its digest."""
         known: dict[Path, Shard] = {}
         for path in sorted((self.root / "units").iterdir()):
             record = self._read(path)
             if record is None or record.key != path.stem:
-                yield Damage(path, "is damaged, or no record of a unit: the unit is measured again by `interp run`")
+                yield Damage(path, "is damaged, or not a record of a unit: `interp run` measures the unit again")
                 continue
             known |= {self.root / shard.path: shard for shard in record.tables.values()}
         for path, shard in known.items():
@@ -334,10 +333,10 @@ class Store:
                 yield Damage(path, wrong)
         for path in sorted((self.root / "tables").rglob("*")):
             if path.is_file() and path not in known:
-                yield Damage(path, "belongs to no finished unit: a killed process, or somebody else, left it")
+                yield Damage(path, "belongs to no finished unit: a killed process or another program left it")
 
     def unused(self, keys: Iterable[str]) -> list[Path]:
-        """Files of units that are not among these, and tables that belong to none, which nobody writes now."""
+        """Files of units that are not among these, and tables of no unit that no process is writing."""
         kept = set(keys)
         wanted: set[Path] = set()
         found = []
@@ -346,12 +345,12 @@ class Store:
             if path.stem in kept and record is not None:
                 wanted |= {self.root / shard.path for shard in record.tables.values()}
             elif not self.held(path.stem):
-                found.append(path)  # first: without it the tables belong to no unit
+                found.append(path)  # first, because without it the tables belong to no unit
         tables = sorted((self.root / "tables").rglob("*.parquet"))
         return found + [path for path in tables if path not in wanted and not self.held(path.stem)]
 
     def remove(self, paths: Iterable[Path]) -> None:
-        """Remove files, and the folders that are empty then."""
+        """Remove files, and folders that become empty."""
         for path in paths:
             path.unlink(missing_ok=True)
             sync(path.parent)
@@ -376,7 +375,7 @@ class Store:
             ) from error
 
     def logged(self, *, start: int = 0) -> tuple[list[dict[str, Any]], int]:
-        """Lines of the log from a position on, and where they end. A line that a kill cut off is left out."""
+        """Lines of the log from a position on, and the end position. A line cut off by a kill is left out."""
         place = self.root / "log.jsonl"
         if not place.exists():
             return [], 0
@@ -392,7 +391,7 @@ class Store:
 
 
 def _columns(record: Record, rests_on: Sequence[Any]) -> dict[str, Any]:
-    """What each row is of."""
+    """Columns that identify the unit."""
     facts, first = record.facts, rests_on[0]
     told = json.dumps(facts["settings"], sort_keys=True)
     of = record.key, facts["measurement"], facts["version"], told, facts["seed"], facts["dtype"]

@@ -1,4 +1,4 @@
-"""One job of a study: the units of one model, measured one after the other, each stored when it is finished."""
+"""A job of a study: the units of one model, measured one after another. Each is stored when finished."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from interp.study.store import Record, Store, StoreError
 State = Literal["measured", "there", "passed over", "failed"]
 
 FIRST_BATCH = 64
-"""Windows in a forward pass after memory ran out with a measurement's own number."""
+"""Windows per forward pass, after memory ran out with a measurement's default."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """Units that one process measures: all of one model, so that it is loaded once."""
+    """Units of one model for one process, so that the model is loaded once."""
 
     units: tuple[Unit, ...]
     store: Path
@@ -45,7 +45,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a unit."""
+    """Result of a unit."""
 
     unit: Unit
     state: State
@@ -55,17 +55,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class JobDone:
-    """What became of a job."""
+    """Result of a job."""
 
     outcomes: tuple[Outcome, ...]
     broken: str = ""
-    """Why the store cannot be written; nothing more is measured then."""
+    """Why the store cannot be written. Nothing more is measured then."""
 
 
 def work(job: Job) -> JobDone:
-    """Measure the units of a job that nobody has measured yet.
+    """Measure the units of a job that are not yet measured.
 
-    A unit that another process holds is looked at again at the end. A unit that fails does not stop the others.
+    A unit held by another process is checked again at the end. A failing unit does not stop the others.
     """
     store, facts, done = Store(job.store), Facts(fetch=True), []
     try:
@@ -85,7 +85,7 @@ def work(job: Job) -> JobDone:
 
 
 def _settle(unit: Unit, store: Store, facts: Facts, *, wait: bool) -> Outcome | None:
-    """Measure a unit unless it is there; ``None`` where another process holds it."""
+    """Measure a unit unless it is there. ``None`` if another process holds it."""
     key = ""
     try:
         known = facts.of(unit)
@@ -100,7 +100,7 @@ def _settle(unit: Unit, store: Store, facts: Facts, *, wait: bool) -> Outcome | 
             return _measure(unit, store, facts, Record(key, unit.entry, unit.windows_name, known, {}))
     except StoreError:
         raise
-    except Exception as error:  # the next unit may be a good one
+    except Exception as error:  # the next unit may succeed
         message = " ".join(str(error).split()) or type(error).__name__
         told = {} if isinstance(error, InterpError) else {"traceback": traceback.format_exc()}
         _log(store, unit, key, "failed", message=f"{type(error).__name__}: {message}", **told)
@@ -137,7 +137,7 @@ def _measure(unit: Unit, store: Store, facts: Facts, record: Record) -> Outcome:
 
 
 def _run(unit: Unit, subject: Subject) -> tuple[Finished, Subject]:
-    """Measure; where memory runs out, again in batches of half the size, which give the same values."""
+    """Measure. If memory runs out, repeat with half the batch size, which gives the same values."""
     measurement = MEASUREMENTS[unit.measurement]
     while True:
         try:
@@ -155,7 +155,7 @@ def _run(unit: Unit, subject: Subject) -> tuple[Finished, Subject]:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    # On a CPU torch has no class of its own for it.
+    # On a CPU, torch has no class for this error.
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
 
 
@@ -167,7 +167,7 @@ def _release() -> None:
 
 @contextmanager
 def _threads(n: int) -> Iterator[None]:
-    """So many threads for every library."""
+    """Limit every library to ``n`` threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:
@@ -196,7 +196,7 @@ def _log(store: Store, unit: Unit, key: str, state: State, **told: Any) -> None:
 
 
 def _forget_peak() -> None:
-    """Peak memory is counted from here on, where the system can do that."""
+    """Reset the peak memory, if the system can do that."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     if torch.cuda.is_available():
@@ -204,7 +204,7 @@ def _forget_peak() -> None:
 
 
 def _peak_mib() -> int:
-    """Peak memory of this process, on the GPU where there is one."""
+    """Peak memory of this process, on the GPU if there is one."""
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated() / 2**20)
     with suppress(OSError, StopIteration, ValueError):
@@ -214,7 +214,7 @@ def _peak_mib() -> int:
 
 
 def jobs(units: Sequence[Unit], store: Path, *, workers: int, threads: int) -> list[Job]:
-    """Units as jobs: one a model, smaller ones where there would be fewer jobs than workers; large models first."""
+    """Units as jobs: one per model, smaller ones if there are fewer jobs than workers. Large models come first."""
     groups = _grouped(units, lambda unit: unit.model.label)
     if len(groups) < workers:
         groups = _grouped(units, lambda unit: (unit.model.label, unit.windows_name, unit.windows.seed))

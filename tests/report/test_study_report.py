@@ -96,7 +96,7 @@ def test_a_damaged_table_is_refused(ran: Path, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"X")
     said = CliRunner().invoke(app, ["report", str(store)])
     assert said.exit_code == 1
-    assert "has other bytes than were written" in said.stderr
+    assert "has changed since it was written" in said.stderr
     assert not (store / "report.html").exists()
 
 

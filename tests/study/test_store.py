@@ -234,7 +234,7 @@ def test_what_is_no_store_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "file").write_text("mine")
     for write in (True, False):
-        with pytest.raises(StoreError, match="is no store, and is not empty"):
+        with pytest.raises(StoreError, match="is not a store, and is not empty"):
             Store.open(tmp_path / "mine", write=write)
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["file"]
     with pytest.raises(StoreError, match="no store at"):
