@@ -17,7 +17,8 @@ def explore_tables(paths: Sequence[str | Path]) -> Explorer:
     """Explore the tables that ``interp ablate`` writes: ``heads``, and with ``--by-window`` the falls of each window.
 
     Args:
-        paths: files, or folders of them; of a folder the tables of other measurements are left out.
+        paths: files, or folders of them, such as the store of a study. Of a folder the tables of other measurements are
+            left out.
 
     Raises:
         ExploreError: no table of heads among them.
@@ -63,5 +64,6 @@ def _files(paths: Sequence[str | Path]) -> list[Path]:
     """The files themselves, and those of folders in order of their names."""
     found = []
     for path in map(Path, paths):
-        found += sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+        tables = path / "tables" if (path / "tables").is_dir() else path  # of a store, what is finished
+        found += sorted(tables.rglob("*.parquet")) if path.is_dir() else [path]
     return found
