@@ -1,4 +1,4 @@
-"""Head maps to explore, in a notebook and as a page. ``interp.explore(...)`` is the function, and this its room."""
+"""The head explorer, in a notebook and as a page. ``interp.explore(...)`` is the function, and this its package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class _Room(ModuleType):
-    """A package that can be called: Python puts it in the place of the function of the same name."""
+    """A callable package, because Python puts it in the place of the function of the same name."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         from interp.explore.explorer import explore

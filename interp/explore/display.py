@@ -1,6 +1,6 @@
-"""What a notebook shows of a head ablation that is the last line of a cell: its map.
+"""Shows a head ablation as its map if it is the last line of a notebook cell.
 
-Registered with IPython by name, so that a head ablation knows nothing of it and nothing is loaded before one is shown.
+It is registered with IPython by name, so head ablations do not depend on it, and nothing is loaded before one is shown.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def register() -> None:
-    """Tell the running IPython, if there is one, how a head ablation is shown."""
+    """Register with the running IPython, if there is one."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is not None:
         formatter = shell.display_formatter.mimebundle_formatter
@@ -21,7 +21,7 @@ def register() -> None:
 
 
 def shown(ablation: HeadAblation) -> Any:
-    """A head ablation as an explorer, with its own line or two as plain text."""
+    """A head ablation as an explorer, with its short repr as plain text."""
     from interp.explore.explorer import explore
 
     data, more = explore(ablation)._repr_mimebundle_()

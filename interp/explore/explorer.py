@@ -1,8 +1,8 @@
-"""The head explorer: head maps of one or several models, and what a running model says of each head.
+"""The head explorer: head maps of one or several models, and views of each head from a running model.
 
-Every view is an answer to a request, a list of plain values such as ``["attention", model, window, layer, head]``. A
-notebook's widget asks them one by one (``interp.explore.widget``); an exported page holds the answers to many of them
-(``interp.explore.page``). Both are drawn by ``heads.js``.
+Every view is the answer to a request: a list of plain values such as ``["attention", model, window, layer, head]``. A
+notebook's widget sends requests one by one (``interp.explore.widget``). An exported page contains the answers to many
+of them (``interp.explore.page``). ``heads.js`` draws both.
 
     >>> ablation = interp.ablate_heads(model, windows, by_token=True)
     >>> explorer = interp.explore(ablation, model=model)
@@ -31,10 +31,10 @@ from interp.progress import Progress
 from interp.results import MODEL, Provenance
 
 MAX_SHOWN = 32
-"""Windows that are shown unless they are given, memorized ones first."""
+"""Default number of shown windows, memorized ones first."""
 
 WITHOUT_MODEL = "This view needs the model and its windows: interp.explore(ablation, model=model)."
-WITHOUT_TEXT = "What is written needs the model."
+WITHOUT_TEXT = "The generated text needs the model."
 
 
 class Shown:
@@ -55,7 +55,7 @@ class Shown:
         reference: Windows | None,
         seed: int,
     ) -> Shown:
-        """Of sweeps of one model, with the model itself where it is given."""
+        """From sweeps of one model, with the model itself if given."""
         by_method: dict[str, list[HeadAblation]] = {}
         for ablation in ablations:
             by_method.setdefault(ablation.method, []).append(ablation)
@@ -66,13 +66,13 @@ class Shown:
             shown.live = Live(model, shown.windows, reference=reference, seed=seed)
             shown.memorized = shown.live.memorized
         elif ablations[0].token_log_prob is not None:
-            # What a sweep kept can be shown without the model, on its own windows.
+            # Values kept by a sweep can be shown without the model, on its own windows.
             shown.windows = ablations[0].windows
             shown.memorized = ablations[0].memorized_clean
         return shown
 
     def state(self) -> dict[str, Any]:
-        """What there is of this model."""
+        """The available views of this model."""
         n_layers, n_heads = next(iter(self.maps.values())).shape
 
         def every(of: str) -> list[str]:
@@ -116,11 +116,11 @@ class Shown:
 
     @property
     def domains(self) -> list[str]:
-        """Domains by the number that a request names them by."""
+        """Domains, in the order of their numbers in requests."""
         return list(dict.fromkeys(name for maps in self.maps.values() for name in maps.domains))
 
     def tokens(self, row: int, method: str, heads: Heads) -> dict[str, Any]:
-        """What a window's continuation loses without the heads."""
+        """Fall of a window's continuation without the heads, token by token."""
         if self.live is not None:
             return self.live.ablated(row, method, heads)  # type: ignore[arg-type]
         kept = next((a for a in self.ablations if a.method == method and a.token_log_prob is not None), None)
@@ -134,12 +134,12 @@ class Shown:
 
 
 class Explorer:
-    """Head maps to explore; see ``explore``. The last line of a cell shows it, ``save`` writes it as a page."""
+    """Head maps to explore; see ``explore``. Shown as the last line of a cell; ``save`` writes a page."""
 
     def __init__(self, shown: Sequence[Shown], *, provenance: Sequence[Provenance]) -> None:
         self.shown, self.provenance = list(shown), list(provenance)
         self.sets: dict[str, dict[str, Any]] = {}
-        """Sets of heads that were kept, by name: ``model``, ``heads``, ``method``."""
+        """Saved sets of heads, by name: ``model``, ``heads``, ``method``."""
         self._answers: dict[str, Any] = {}
         self._widget: Any = None
 
@@ -148,7 +148,7 @@ class Explorer:
         return f"Explorer: {models}; show it as the last line of a cell, or write it with .save('heads.html')"
 
     def state(self) -> dict[str, Any]:
-        """What there is to be asked."""
+        """The available requests."""
         return {
             "models": [one.state() for one in self.shown],
             "sets": list(self.sets.values()),
@@ -158,14 +158,14 @@ class Explorer:
         }
 
     def answer(self, request: Sequence[Any], progress: Progress | bool = False) -> Any:
-        """The answer to a request of ``heads.js``, as plain values; asked once, and kept.
+        """The answer to a request of ``heads.js``, as plain values. Answers are cached.
 
         Args:
-            request: its kind and what it is about.
-            progress: as in ``ablate_heads``, for what takes long; what it raises ends the work.
+            request: the kind of the request, and its subject.
+            progress: as in ``ablate_heads``, for long requests. It can stop the work by raising.
 
         Raises:
-            InterpError: what cannot be shown, and why.
+            InterpError: the view cannot be shown; says why.
         """
         key = json.dumps(request)
         if key not in self._answers:
@@ -192,7 +192,7 @@ class Explorer:
         return getattr(shown.live, {"attention": "attention", "targets": "targets", "lens": "lens"}[kind])(*about)
 
     def n_steps(self, request: Sequence[Any]) -> int:
-        """Windows that a long request has to run, times heads or sets: what its progress adds up to."""
+        """Total progress of a long request: windows times heads or sets."""
         shown = self.shown[request[1]]
         if request[0] == "set" and shown.live is not None:
             return len(shown.live.windows) * (2 + len(shown.live.random_sets(_heads(request[3]))))
@@ -200,7 +200,7 @@ class Explorer:
         return n_layers * n_heads * sum(len(a.windows) for a in _of_one_method(shown.ablations))
 
     def _sweep(self, shown: Shown, method: Method, *, progress: Progress | bool) -> dict[str, Any]:
-        """Sweep all heads by another method, on the windows of the first, and tell what there is then."""
+        """Sweep all heads by another method, on the windows of the first. Returns the new state."""
         assert shown.live is not None
         swept = [
             ablate_heads(
@@ -219,7 +219,7 @@ class Explorer:
 
     @property
     def widget(self) -> Any:
-        """The widget (``anywidget``), made when it is first asked for.
+        """The widget (``anywidget``), made on first use.
 
         Raises:
             ExploreError: anywidget is not installed.
@@ -235,7 +235,7 @@ class Explorer:
         return self._widget
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The widget, and in plain text what there is; with the reason why where there can be no widget."""
+        """The widget with a plain text, or the reason why there is no widget."""
         try:
             data, more = self.widget._repr_mimebundle_(**kwargs)
         except ExploreError as error:
@@ -243,14 +243,14 @@ class Explorer:
         return {**data, "text/plain": repr(self)}, more
 
     def save(self, path: str | Path, *, n_heads: int = 40) -> Path:
-        """Write all of it as one page that needs neither kernel nor network; see ``interp.explore.page``.
+        """Write the explorer as one page that needs neither kernel nor network; see ``interp.explore.page``.
 
         Args:
-            path: of the page.
-            n_heads: the most important heads of each model, whose attention and text the page holds.
+            path: path of the page.
+            n_heads: number of most important heads of each model with attention and text in the page.
 
         Raises:
-            OutputError: a suffix of another format, or a place that cannot be written.
+            OutputError: the suffix belongs to another format, or the place cannot be written.
         """
         from interp.explore.page import write_explorer
 
@@ -265,19 +265,19 @@ def explore(
     reference: Windows | None = None,
     seed: int = 0,
 ) -> Explorer:
-    """Explore what heads carry: the map, a head's attention and text, sets ablated together, the layers.
+    """Explore heads: the map, a head's attention and text, sets ablated together, and the layers.
 
     Args:
-        ablations: sweeps, of several methods, groups of windows or models.
-        model: the model that was swept, or those; without one only the maps are shown, and token by token what a sweep
-            with ``by_token=True`` kept.
-        windows: those whose text is shown; at most 32 of the sweep's own, memorized ones first, unless given.
-        reference: windows for sets that are ablated by ``mean`` or ``resample``, as in ``ablate_sets``.
-        seed: draws random sets, and the windows of ``resample``.
+        ablations: sweeps, possibly of several methods, groups of windows or models.
+        model: the swept model, or models. Without a model, only the maps are shown, and the falls by token of sweeps
+            with ``by_token=True``.
+        windows: windows whose text is shown. Default: at most 32 of the sweep's own, memorized ones first.
+        reference: reference windows for sets ablated by ``mean`` or ``resample``, as in ``ablate_sets``.
+        seed: seed of the random sets, and of the windows of ``resample``.
 
     Raises:
-        ExploreError: nothing to show, or a model that was not swept or has changed since.
-        WindowError, RestartError: windows or a model that cannot be run; see ``ablate_sets``.
+        ExploreError: there is nothing to show, or the model was not swept or has changed since.
+        WindowError, RestartError: the windows or the model cannot be run; see ``ablate_sets``.
     """
     given = [ablations] if isinstance(ablations, HeadAblation) else list(ablations)
     if not given or not all(isinstance(one, HeadAblation) for one in given):
@@ -297,7 +297,7 @@ def explore(
 
 
 def _check_same(name: str, ablations: Sequence[HeadAblation], model: TransformerBridge | None) -> None:
-    """Refuse sweeps of one name but other weights, or a model that is not the one that was swept."""
+    """Refuse sweeps of one model name with different weights, or a model that is not the swept one."""
     first = ablations[0].provenance
     others = [one.provenance for one in ablations[1:]]
     if model is not None:
@@ -319,7 +319,7 @@ def _shown_windows(ablations: Sequence[HeadAblation]) -> Windows:
 
 
 def _of_one_method(ablations: Sequence[HeadAblation]) -> list[HeadAblation]:
-    """The sweeps by the first one's method: one for each lot of windows."""
+    """The sweeps by the method of the first one: one for each set of windows."""
     return [one for one in ablations if one.method == ablations[0].method]
 
 

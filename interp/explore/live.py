@@ -1,7 +1,7 @@
-"""What the explorer asks of a running model: attention, layers and ablated text of the windows that it shows.
+"""The explorer's running model: attention, layers and ablated text of the shown windows.
 
-The model is taken apart once, and no hook is set: a notebook may answer a click in one thread while a cell runs in
-another.
+The model is taken apart once, and no hook is set, because a notebook may answer a click in one thread while a cell runs
+in another.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from interp.progress import Progress
 from interp.seeds import generator
 
 N_RANDOM = 5
-"""Random sets beside a chosen one."""
+"""Number of random sets beside a chosen one."""
 _WINDOWS_KEPT = 8
-"""Attention is kept of so many windows."""
+"""Number of windows whose attention is cached."""
 
 
 class Live:
@@ -50,7 +50,7 @@ class Live:
 
     @property
     def methods(self) -> list[Method]:
-        """By which sets can be ablated: ``mean`` needs reference windows, ``peer_mean`` other heads."""
+        """The methods for sets: ``mean`` needs reference windows, ``peer_mean`` other heads."""
         several = self.model.cfg.n_heads > 1
         return ["zero", *(["mean"] if self.reference else []), "resample", *(["peer_mean"] if several else [])]  # type: ignore[list-item]
 
@@ -77,11 +77,11 @@ class Live:
             self._lens[row] = self._decoded(row, residuals)
         while len(self._patterns) >= _WINDOWS_KEPT:
             self._patterns.pop(next(iter(self._patterns)))
-        # Thousandths are what is shown, and a quarter of the memory.
+        # Thousandths are precise enough to show, and take a quarter of the memory.
         self._patterns[row] = [(1000 * p.float()).round().short().cpu().numpy() for p in patterns]
 
     def attention(self, row: int, layer: int, head: int) -> dict[str, Any]:
-        """A head's attention in thousandths: a row a query, up to its own position."""
+        """A head's attention in thousandths, with a row per query, up to its own position."""
         if row not in self._patterns:
             self._look(row)
         pattern = self._patterns[row][layer][head]
@@ -110,8 +110,8 @@ class Live:
         }
 
     def targets(self) -> dict[str, Any]:
-        """What each head looks at, mean over the shown windows."""
-        # Which tokens are rare is counted in all of the shipped corpus where the windows are its own.
+        """Attention targets of each head, mean over the shown windows."""
+        # For windows of the shipped corpus, rare tokens are counted in the whole corpus.
         corpus = planted_windows()
         shipped = self.windows.source == corpus.source and self.windows.tokenizer == corpus.tokenizer
         found = attention_targets(self.model, self.windows, corpus=corpus if shipped else None)
@@ -122,7 +122,7 @@ class Live:
         return {**quantities, "n_windows": len(self.windows)}
 
     def ablation(self, method: Method) -> Ablation:
-        """A method with the windows and the seed that the explorer was given."""
+        """A method with the explorer's reference windows and seed."""
         reference = self.reference if method in {"mean", "resample"} else None
         return Ablation(method, reference=reference, seed=self.seed)
 
@@ -151,9 +151,9 @@ class Live:
         self._keep(self._sets(rows, [(), *sets], method), rows)
 
     def ablated(self, row: int, method: Method, heads: Heads) -> dict[str, Any]:
-        """What a window's continuation loses token by token, and what is written, with and without the heads."""
+        """Fall of a window's continuation by token, and the generated text, with and without the heads."""
         if row not in self._ablated.get((method, heads), {}) or row not in self._ablated.get((method, ()), {}):
-            # A stand-in is drawn among all windows: of one alone there would be none.
+            # Replacements are drawn from all windows: a single window would have none.
             among = method == "resample" and self.reference is None
             rows = range(len(self.windows)) if among else [row]
             self._keep(self._sets(rows, [(), heads], method), rows)
@@ -173,7 +173,10 @@ class Live:
         }
 
     def random_sets(self, heads: Heads) -> list[Heads]:
-        """Sets of as many heads of the same layers, others where the layer has enough of them; none if all are in."""
+        """Random sets with equally many heads of the same layers, different from the set if possible.
+
+        None if it has all heads.
+        """
         n_heads = self.model.cfg.n_heads
         layers = sorted({layer for layer, _ in heads})
         own = {layer: [head for at, head in heads if at == layer] for layer in layers}

@@ -25,12 +25,12 @@ _ENDS = ("value", "low", "high")
 
 
 class ExploreError(InterpError, ValueError):
-    """What cannot be shown, and why."""
+    """A view cannot be shown; says why."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class HeadMap(Brief):
-    """Importance of every head, with its 95 % interval by document; NaN for a head that was not ablated."""
+    """Importance of every head, with its 95 % interval by document. NaN for heads that were not ablated."""
 
     value: Float[np.ndarray, "layer head"]
     low: Float[np.ndarray, "layer head"]
@@ -42,27 +42,27 @@ class HeadMap(Brief):
     def of(
         cls, estimates: Sequence[Estimate], shape: tuple[int, ...], document: Shaped[np.ndarray, " window"]
     ) -> HeadMap:
-        """Of the heads' estimates, by layer, then head."""
+        """From the heads' estimates, by layer, then head."""
         value, low, high = (np.array([getattr(e, end) for e in estimates]).reshape(shape) for end in _ENDS)
         return cls(value, low, high, len(document), len(np.unique(document)))
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class WindowFalls(Brief):
-    """What each window loses by each head's ablation."""
+    """Fall of each window for each head."""
 
     falls: Mapping[Metric, Float[np.ndarray, "layer head window"]]
-    """By metric; NaN where a head or a window was not measured."""
+    """By metric. NaN if a head or a window was not measured."""
     document: Shaped[np.ndarray, " window"]
     domain: Shaped[np.ndarray, " window"]
     group: Shaped[np.ndarray, " window"]
     """``memorized`` or another."""
     n_tokens: int
-    """Of a continuation."""
+    """Number of tokens of a continuation."""
 
     @classmethod
     def of(cls, ablations: Sequence[HeadAblation]) -> WindowFalls:
-        """Of sweeps of one model by one method. A window that stands in several is taken from the first."""
+        """From sweeps of one model by one method. A window in several sweeps is taken from the first."""
         seen: set[str] = set()
         kept: list[Bool[np.ndarray, " window"]] = []
         for ablation in ablations:
@@ -100,22 +100,22 @@ class WindowFalls(Brief):
 
     @property
     def groups(self) -> list[str]:
-        """Groups, their difference where there are two that can be told from each other, and all windows together."""
+        """Groups, their differences if there are several, and all windows together."""
         found = sorted(set(self.group), key=lambda name: (name != MEMORIZED, name))
         differences = [f"{MEMORIZED} − {other}" for other in found[1:] if found[0] == MEMORIZED]
         return [*found, *differences, *([ALL_WINDOWS] if len(found) > 1 else [])]
 
     @property
     def domains(self) -> list[str]:
-        """All domains together, and each where there are several."""
+        """All domains together, and each domain if there are several."""
         found = sorted(set(self.domain))
         return [ALL_DOMAINS, *(found if len(found) > 1 else [])]
 
     def map(self, metric: Metric, group: str, domain: str, *, seed: int = 0) -> HeadMap:
-        """Importance on some of the windows.
+        """Importance on a group of windows in a domain.
 
         Raises:
-            ExploreError: a metric that was not measured, or no windows of that kind.
+            ExploreError: the metric was not measured, or there are no such windows.
         """
         if metric not in self.falls:
             raise ExploreError(f"{metric} was not measured by this sweep: ablate with metrics=({metric!r},)")
@@ -140,7 +140,7 @@ class WindowFalls(Brief):
         other: Bool[np.ndarray, " window"],
         seed: int,
     ) -> HeadMap:
-        """Mean fall of one group less that of another, over documents drawn for both together."""
+        """Mean fall of one group minus that of another, on the same resampled documents."""
         if not (one.any() and other.any()):
             raise ExploreError("one of the two groups has no windows here")
         both = one | other
@@ -157,7 +157,7 @@ class WindowFalls(Brief):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Maps(Brief):
-    """Maps of one model and method: from what windows lose, from a finished table, or both."""
+    """Maps of one model and method, from the falls of windows, a finished table, or both."""
 
     windows: WindowFalls | None = None
     finished: Mapping[tuple[str, str], HeadMap] = field(default_factory=dict)
@@ -168,7 +168,7 @@ class Maps(Brief):
         """From a table of heads of one model and method (``HeadAblation.to_frame``, with a column ``group``)."""
         finished: dict[tuple[str, str], HeadMap] = {}
         shape = (int(rows["layer"].max()) + 1, int(rows["head"].max()) + 1)
-        # The gradient estimates stand beside the exact sweep, and are not shown.
+        # The gradient estimates in the table are not shown.
         exact = rows[rows["by"] == "ablation"] if "by" in rows else rows
         for (group, metric), heads in exact.dropna(subset="value").groupby(["group", "metric"], sort=False):
             value, low, high = (np.full(shape, np.nan) for _ in _ENDS)
@@ -180,7 +180,7 @@ class Maps(Brief):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Layers, and heads of each."""
+        """Number of layers, and of heads per layer."""
         if self.windows is not None:
             n_layers, n_heads, _ = next(iter(self.windows.falls.values())).shape
             return n_layers, n_heads
@@ -195,21 +195,21 @@ class Maps(Brief):
 
     @property
     def groups(self) -> list[str]:
-        """Groups of windows, the table's first."""
+        """Groups of windows, those of the table first."""
         return list(
             dict.fromkeys([*(group for _, group in self.finished), *(self.windows.groups if self.windows else ())])
         )
 
     @property
     def domains(self) -> list[str]:
-        """Domains of the windows; a finished table has all of them together alone."""
+        """Domains of the windows. A finished table only has all domains together."""
         return self.windows.domains if self.windows else [ALL_DOMAINS]
 
     def map(self, metric: Metric, group: str, domain: str) -> HeadMap:
         """One map.
 
         Raises:
-            ExploreError: one that was not measured.
+            ExploreError: the map was not measured.
         """
         if domain == ALL_DOMAINS and (metric, group) in self.finished:
             return self.finished[metric, group]
@@ -219,7 +219,7 @@ class Maps(Brief):
 
 
 def plain(numbers: Any) -> Any:
-    """Numbers as JSON holds them, to six digits; ``None`` for what is NaN or infinite."""
+    """Numbers as JSON data with six digits; ``None`` for NaN or infinite values."""
     if isinstance(numbers, np.ndarray):
         return plain(numbers.tolist())
     if isinstance(numbers, list):

@@ -1,7 +1,7 @@
-"""The explorer as one page: the answers that a kernel would give, recorded and packed beside the module that draws.
+"""The explorer as one page: the recorded answers of a kernel, packed with the drawing script.
 
-The page asks nothing of the network, and says so to the browser. Text of a corpus is in it as JSON, in which ``<`` is
-escaped: nothing of it can end a script.
+The page does not use the network, and tells the browser so. Text of a corpus is in it as JSON with ``<`` escaped, so it
+cannot end a script.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 MOST_NAMED = 4
-"""Models that are named in title and footer; more are counted."""
+"""Largest number of models named in title and footer. More are only counted."""
 
 
 def write_explorer(explorer: Explorer, path: Path, *, n_heads: int) -> Path:
     """Write an explorer as one page.
 
-    All maps are in it, and of a running model the layers of each shown window, and attention and text of its most
-    important heads. Sets of heads are in it where they were kept.
+    The page has all maps and saved sets of heads. With a running model it also has the layers of each shown window, and
+    attention and text of the most important heads.
 
     Args:
-        explorer: what is written.
-        path: of the page; folders are made.
-        n_heads: heads of each model.
+        explorer: the explorer.
+        path: path of the page. Folders are made.
+        n_heads: number of heads of each model.
 
     Raises:
         OutputError: a suffix of another format, or a place that cannot be written.
@@ -100,9 +100,9 @@ def _answers(explorer: Explorer, state: dict[str, Any], n_heads: int) -> Iterato
     for request in _requests(explorer, state, n_heads):
         try:
             answer = explorer.answer(request)
-        except InterpError:  # not measured, or refused: the page says that it does not hold it
+        except InterpError:  # not measured or refused: the page says that it is missing
             continue
-        # As JSON.stringify writes the request.
+        # The request as JSON.stringify writes it.
         yield json.dumps(request, separators=(",", ":"), ensure_ascii=False), _packed(answer)
 
 
@@ -141,16 +141,16 @@ def _requests(explorer: Explorer, state: dict[str, Any], n_heads: int) -> Iterat
 def _of_heads(shown: Shown, m: int, method: str, heads: Sequence[list[int]]) -> Iterator[list[Any]]:
     assert shown.live is not None
     try:
-        # All at once, since one by one each would prepare the model anew.
+        # All at once, because each call prepares the model.
         shown.live.prepare([((layer, head),) for layer, head in heads], method)  # type: ignore[arg-type]
-    except InterpError:  # as a mean without reference windows
+    except InterpError:  # for example a mean without reference windows
         return
     for row in range(len(shown.live.windows)):
         yield from (["ablated", m, row, method, [head]] for head in heads)
 
 
 def _most_important(explorer: Explorer, m: int, told: dict[str, Any], n_heads: int) -> list[list[int]]:
-    """The heads that cost most by any method, as many of each."""
+    """The most important heads by any method, equally many of each."""
     found: dict[tuple[int, int], None] = {}
     rankings = []
     for method in told["methods"]:

@@ -1,7 +1,7 @@
-"""The explorer as a notebook's widget: messages of ``heads.js`` are answered by the kernel.
+"""The explorer as a notebook widget: the kernel answers messages of ``heads.js``.
 
-What is quick is answered at once. Sets and sweeps run in a thread of their own, so that the notebook stays free, one at
-a time; they tell how far they are, and end when they are cancelled.
+Quick requests are answered at once. Sets and sweeps run one at a time in a thread, so that the notebook stays
+responsive. They report progress, and stop if cancelled.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LONG = {"set", "sweep"}
 
 
 class Cancelled(Exception):
-    """The user has cancelled what was running."""
+    """The user cancelled the running request."""
 
 
 class Answering:
@@ -33,10 +33,10 @@ class Answering:
         self._cancelled: set[str] = set()
         self._one_at_a_time = threading.Lock()
         self.last: threading.Thread | None = None
-        """The last long request's."""
+        """Thread of the last long request."""
 
     def receive(self, message: dict[str, Any]) -> None:
-        """Answer a message: a request, the number of one that is cancelled, or a set to keep."""
+        """Answer a message: a request, the number of a request to cancel, or a set to save."""
         if "cancel" in message:
             self._cancelled.add(message["cancel"])
         elif "keep" in message:
@@ -68,7 +68,7 @@ class Answering:
             told = {"answer": self.explorer.answer(request, progress)}
         except Cancelled:
             told = {"error": "Cancelled."}
-        # Whatever it is, the view says it: an exception of a thread would be seen by nobody.
+        # The view shows any error: an exception of a thread would stay invisible.
         except Exception as error:
             told = {"error": f"{error}" or type(error).__name__}
         self.send({"id": number, **told})
