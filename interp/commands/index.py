@@ -26,7 +26,7 @@ TokenizerOption = Annotated[str, typer.Option(help="model whose tokenizer counts
 @app.command()
 def build(
     corpus: Annotated[str, typer.Argument(help=CORPUS)],
-    out: Annotated[Path, typer.Option(help="directory of the index; an interrupted build goes on where it was")],
+    out: Annotated[Path, typer.Option(help="directory of the index; an interrupted build resumes")],
     tokenizer: TokenizerOption,
     text_column: TextColumnOption = "text",
     split: SplitOption = None,
@@ -50,7 +50,7 @@ def build(
 
 @app.command()
 def shipped(
-    out: Annotated[Path, typer.Option(help="directory of the index; an interrupted build goes on where it was")],
+    out: Annotated[Path, typer.Option(help="directory of the index; an interrupted build resumes")],
     quiet: QuietOption = False,
 ) -> None:
     """Build an index of the training data of the small models: each window as often as it was shown."""

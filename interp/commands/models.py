@@ -1,4 +1,4 @@
-"""The command of the models: what is known by name."""
+"""The command that lists the registry of models."""
 
 from __future__ import annotations
 

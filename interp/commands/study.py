@@ -299,14 +299,14 @@ def _store_of(place: Path) -> Path:
 def report(
     places: Annotated[list[Path], typer.Argument(help="study files, or folders of stores")],
     page: Annotated[
-        Path | None, typer.Option("--out", help="the page; report.html in the first store unless given")
+        Path | None, typer.Option("--out", help="the page; by default report.html in the first store")
     ] = None,
     store: StoreOption = None,
     export: Annotated[
-        list[Export] | None, typer.Option(help="write every figure as a file too, beside the page; needs a browser")
+        list[Export] | None, typer.Option(help="also write every figure as a file beside the page; needs a browser")
     ] = None,
 ) -> None:
-    """Make one page of what studies have measured: questions, answers, figures and tables."""
+    """Make one page from the results of studies: questions, answers, figures and tables."""
     from interp.report.export import export_figures
     from interp.report.study import Results, write_study_report
     from interp.study.config import read_study
@@ -318,7 +318,7 @@ def report(
         opened = Store.open(place) if place.is_dir() else None
         files = [place] if opened is None else opened.studies()
         if not files:
-            raise StoreError(f"no study was run in {place}; name the study file, or run one there")
+            raise StoreError(f"no study was run in {place}; give the study file, or run one there")
         for file in files:
             asked = read_study(file, store=store if opened is None else place)
             results.append(Results.of(asked, opened or Store.open(asked.store)))

@@ -59,7 +59,7 @@ def window_ids(ids: Any) -> Int[np.ndarray, " window"]:
     if (owned < 0).any():
         raise WindowError(f"window id {owned.min()} is below 0; ids fix random draws and count from 0")
     if len(np.unique(owned)) != len(owned):
-        raise WindowError("window ids are not unique; per-window results could not be told apart")
+        raise WindowError("window ids are not unique; per-window results would be ambiguous")
     return _read_only(owned)
 
 

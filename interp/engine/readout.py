@@ -74,11 +74,11 @@ class Choice(Brief):
 
 
 def choose(logits: Float[Tensor, "batch chosen d_vocab"], truth: Int[Tensor, "batch chosen"] | None = None) -> Choice:
-    """Greedy choice over all of the model's logits, padding of its vocabulary included, as Hugging Face does.
+    """Greedy choice over all of the model's logits, including padding of the vocabulary, like Hugging Face.
 
     The logits are overwritten.
     """
-    # max() propagates NaN, so one comparison finds it; a second maximum is cheaper than a top-2 of a large vocabulary.
+    # max() propagates NaN, so one comparison finds it. A second maximum is cheaper than top-2 on a large vocabulary.
     best, token = logits.max(dim=-1)
     log_prob = None
     if truth is not None:
@@ -89,14 +89,14 @@ def choose(logits: Float[Tensor, "batch chosen d_vocab"], truth: Int[Tensor, "ba
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Reading(Brief):
-    """What a teacher-forced pass says of each row's continuation."""
+    """Results of a teacher-forced pass for each row's continuation."""
 
     log_prob: Float[Tensor, "row continuation"]
     """Log-probability of each true token, nats, float64."""
     memorized: Bool[Tensor, " row"]
     """Whether every true token is the argmax."""
     predicted: Int[Tensor, "row continuation"] | None
-    """The argmax, where it was asked for."""
+    """The argmax, if requested."""
 
 
 @torch.no_grad()
@@ -108,17 +108,17 @@ def read_continuation(
     n_bytes: int,
     with_predicted: bool,
 ) -> Reading:
-    """What the residual stream after the last layer says of the true tokens.
+    """Read the true tokens' log-probabilities from the residual stream after the last layer.
 
     Args:
         blocks: the model.
-        residual: at the positions that predict the continuation.
+        residual: residual stream at the positions that predict the continuation.
         truth: the continuation.
-        n_bytes: what the measurement may hold; the logits get a part of it.
-        with_predicted: whether the argmax is wanted.
+        n_bytes: memory budget of the measurement. The logits use a part of it.
+        with_predicted: whether to return the argmax.
     """
-    # Small slices stay in the cache; but of a large vocabulary's weights too little is used each time they are read if
-    # a slice has fewer than some 256 positions. Logits and their exponentials are held at a time.
+    # Small slices stay in the cache. But with fewer than about 256 positions per slice, reading the weights of a large
+    # vocabulary dominates the time. Logits and their exponentials are held at a time.
     row_bytes = 2 * residual.shape[1] * blocks.d_vocab * residual.element_size()
     n_rows = max(1, n_bytes // 8 // row_bytes, min(256 // residual.shape[1], n_bytes // 2 // row_bytes))
     log_prob, memorized, predicted = [], [], []
@@ -137,7 +137,7 @@ def read_continuation(
 def refuse_not_finite(
     model: TransformerBridge, windows: Windows, rows: Int[np.ndarray, " batch"], finite: Bool[Tensor, "batch chosen"]
 ) -> None:
-    """Raise where a choice was made on NaN or infinite logits, naming the first such window."""
+    """Raise if a choice was made on NaN or infinite logits, naming the first such window."""
     bad = ~finite.all(dim=1)
     if bad.any():
         row = rows[int(bad.nonzero()[0])]

@@ -1,4 +1,4 @@
-"""The explorer of tables that were written earlier: maps without a running model."""
+"""The explorer of saved tables: maps without a running model."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from interp.stats.columns import COLUMNS
 
 
 def explore_tables(paths: Sequence[str | Path]) -> Explorer:
-    """Explore the tables that ``interp ablate`` writes: ``heads``, and with ``--by-window`` the falls of each window.
+    """Explore tables of ``interp ablate``: ``heads``, and with ``--by-window`` the falls of each window.
 
     Args:
         paths: files, or folders of them, such as the store of a study. Of a folder the tables of other measurements are
             left out.
 
     Raises:
-        ExploreError: no table of heads among them.
-        TableError: a file that is damaged or was not written by this suite.
+        ExploreError: there is no table of heads among them.
+        TableError: a file is damaged or was not written by this suite.
         OSError: no such file.
     """
     heads: list[pd.DataFrame] = []
@@ -61,7 +61,7 @@ def _by_model_and_method(tables: Sequence[pd.DataFrame]) -> dict[tuple[str, str]
 
 
 def _files(paths: Sequence[str | Path]) -> list[Path]:
-    """The files themselves, and those of folders in order of their names."""
+    """The files themselves, and those in folders, sorted by name."""
     found = []
     for path in map(Path, paths):
         tables = path / "tables" if (path / "tables").is_dir() else path  # of a store, what is finished

@@ -76,12 +76,12 @@ def figures(found: Finished) -> Figures:
 
     if "correlation" in found:
         for model, top in models_of(found["attention_top"]):
-            title = f"What the top heads look at, {model}"
+            title = f"Attention targets of the top heads, {model}"
             yield f"attention-top/{model}", draw_attention_of_top(top, title=title)
         for over in ("within_layers", "all_heads"):
             yield f"attention-{over}", draw_attention_correlations(found["correlation"], over=over)
     for model, table in models_of(found["attention"]):
-        yield f"attention/{model}", draw_attention(table, title=f"What each head looks at, {model}")
+        yield f"attention/{model}", draw_attention(table, title=f"Attention targets of each head, {model}")
 
 
 ATTENTION = Measurement("attention", AttentionSettings, measure, finding, figures, per_set=16, inputs=inputs)

@@ -184,7 +184,7 @@ def _checked(
         )
     wrong = (further < NO_TOKEN) | (further >= model.cfg.d_vocab)
     after_end = (further[:, :-1] == NO_TOKEN) & (further[:, 1:] != NO_TOKEN)
-    for bad, what in ((wrong, "has a token id beyond the vocabulary"), (after_end, "goes on after its end")):
+    for bad, what in ((wrong, "has a token id beyond the vocabulary"), (after_end, "continues after its end")):
         if bad.any():
             row = int(bad.any(dim=1).nonzero()[0])
             raise WindowError(

@@ -34,7 +34,7 @@ class StudyModel(ModelChoice):
 
     name: str = option("registry name (see `interp models`), hub id or local directory")
     label: str = option("name in tables and figures; by default its name, with revision and format", default="")
-    windows: Several[str] | None = option("names of the windows it is measured on; all unless given", default=None)
+    windows: Several[str] | None = option("names of its windows; by default all", default=None)
 
 
 @settings
@@ -63,7 +63,7 @@ class AskedComparison:
     label: str = option("its name in this study; by default that of the comparison", default="")
     of: str | None = option("label of the measurement whose tables it reads; by default the only one", default=None)
     windows: Several[str] | None = option(
-        "names of the windows; all unless given, where no model is measured on two", default=None
+        "names of the windows; by default all, if no model is measured on two of them", default=None
     )
     settings: dict[str, Any] = Field(default_factory=dict, description="its settings")
 

@@ -59,7 +59,7 @@ def test_refuses_further_tokens_that_are_not_the_windows(
     with pytest.raises(WindowError, match="window 2 .* beyond the vocabulary"):
         depth(models["Pythia"], short, further)
     further[2, 4] = NO_TOKEN
-    with pytest.raises(WindowError, match="window 2 .* goes on after its end"):
+    with pytest.raises(WindowError, match="window 2 .* continues after its end"):
         depth(models["Pythia"], short, further)
 
 

@@ -95,9 +95,7 @@ def read_manifest(directory: Path) -> Manifest:
     """
     path = directory / MANIFEST
     if not path.is_file():
-        raise CountIndexError(
-            f"{directory} holds no {MANIFEST}: it is not an index; build one with `interp index build`"
-        )
+        raise CountIndexError(f"{directory} has no {MANIFEST}: it is not an index; build one with `interp index build`")
     text = path.read_bytes()
     try:
         facts = json.loads(text)

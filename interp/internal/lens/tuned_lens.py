@@ -123,7 +123,7 @@ def refuse_overlap(training: Windows, tested: Windows) -> None:
     if shared:
         raise WindowError(
             f"training window {shared[0]} shares {run_length(training, tested)} tokens in a row with a tested window: "
-            "a lens must not be trained on what it is tested on; leave such windows out "
+            "a lens must not be trained on tested text; leave such windows out "
             "(interp.data.disjoint.overlapping names them)"
         )
 
