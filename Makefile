@@ -5,10 +5,10 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .PHONY: help demo test test-long check docs bench experiments clean
 
-help:  ## what can be made
+help:  ## this list
 	@grep -E "^[a-z-]+:.*##" $(MAKEFILE_LIST) | sed -E "s/:[^#]*## /\t/" | expand -t 14
 
-demo: .venv/ready  ## weights to report: figures/demo/report.html
+demo: .venv/ready  ## a report on the small families: figures/demo/report.html
 	$(BIN)/interp run experiments/demo.yaml --store figures/demo/store
 	$(BIN)/interp report experiments/demo.yaml --store figures/demo/store --out figures/demo/report.html
 
@@ -18,10 +18,10 @@ test: check  ## linting, types and tests
 	@echo "== share of the lines that the tests run"
 	@$(BIN)/coverage report --format=total
 
-test-long: .venv/ready  ## the tests that take minutes: studies that are killed, shared, and spread
+test-long: .venv/ready  ## tests that take minutes: killed, shared and distributed studies
 	$(BIN)/pytest -m long
 
-check: .venv/ready  ## linting, types, which room imports which, documentation
+check: .venv/ready  ## linting, types, imports between rooms, documentation
 	@echo "== ruff"
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -40,7 +40,7 @@ CLAIMS := scaling domains frequency prediction compression_ratio depth numerics 
 	head_ablation head_comparison cumulative_ablation
 
 # One store holds the units of all claims: what two of them ask for is measured once.
-experiments: .venv/ready  ## every claim on the small families, each with a page in figures/
+experiments: .venv/ready  ## the study of every claim on the small families, with a page each in figures/
 	test -e build/shipped-index || $(BIN)/interp index shipped --out build/shipped-index
 	for claim in $(CLAIMS); do \
 		echo "== $$claim"; \

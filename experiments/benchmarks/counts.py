@@ -1,14 +1,14 @@
-"""One million look-ups of 8-grams in ten million tokens, beside a Python dictionary: time and memory, as ratios.
+"""One million look-ups of 8-grams in ten million tokens, compared with a Python dictionary: ratios of time and memory.
 
     python experiments/benchmarks/counts.py [--tokens 10000000] [--lookups 1000000] [--rounds 3]
 
-Each side is built and measured in processes of its own, so that its memory is its own; rounds alternate. Memory is
-what was added since the corpus and the questions were made: private memory at its peak, and pages of the index's files
-that are mapped, which the system takes back when it needs them. The corpus is the shipped one's tokens drawn again in
-runs, so that 8-grams repeat as text does. Half of the look-ups are 8-grams of the corpus, half are not.
+Each side is built and measured in its own processes, so that memory is separate. Rounds alternate. Memory is counted
+from the point where the corpus and the queries exist: private memory at its peak, and mapped pages of the index's
+files, which the system can reclaim. The corpus consists of resampled runs of the shipped corpus, so that 8-grams repeat
+like in text. Half of the look-ups are 8-grams of the corpus, half are not.
 
-Reopening an index takes about as long as reading it once in the order of its suffixes: the engine checks that its
-table is sorted.
+Reopening an index takes about as long as reading it once in suffix order, because the engine checks that its table is
+sorted.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Extraction, flags and compression against Hugging Face ``generate``: ratios measured in one run.
+"""Speed ratios of extraction, flags and compression to Hugging Face ``generate``, from one run.
 
-Two models: the largest small one, on windows of the shipped corpus of which 5 % are memorized, and a random model of
-Pythia-160M's exact shape, on windows made so that it recites 5 % of them and leaves the others where the small model's
-windows are left. ``generate`` runs on the plain Hugging Face model, at the best of its batch sizes. One thread;
-processor time, so that other work on the machine counts less; rounds interleaved, medians compared; the flags, the
-texts and the lengths found are checked to be the same.
+There are two models. The largest small one runs on windows of the shipped corpus, of which 5 % are memorized. A random
+model of Pythia-160M's exact shape runs on windows made so that it has memorized 5 % of them and misses the others at
+the same positions as the small model. ``generate`` runs on the plain Hugging Face model, at its best batch size.
+Timings use one thread and processor time, so that other work on the machine matters less, with interleaved rounds and
+medians. The flags, the texts and the lengths are checked to be the same.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ PYTHIA_160M = GPTNeoXConfig(
 
 
 def generate(hf: PreTrainedModel, prefix: torch.Tensor, n: int, batch_size: int) -> np.ndarray:
-    """Greedy continuations by Hugging Face, end-of-text a token like any other."""
+    """Greedy continuations by Hugging Face. End-of-text does not stop them."""
     written = [
         hf.generate(
             part,
@@ -62,7 +62,7 @@ def generate(hf: PreTrainedModel, prefix: torch.Tensor, n: int, batch_size: int)
 
 
 def timed(rounds: int, **runs: Callable[[], Any]) -> tuple[dict[str, float], dict[str, Any]]:
-    """Median processor seconds of each, the runs taken in turn in every round, and what each returned last."""
+    """Median processor seconds of each function, run in turn in every round, and the last result of each."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     results = {}
     for _ in range(rounds):
@@ -87,7 +87,7 @@ def mix_of_corpus(model: TransformerBridge, n_windows: int) -> Windows:
 
 
 def mix_of_own_text(model: TransformerBridge, first_miss: np.ndarray) -> Windows:
-    """Windows that a random model leaves where it is told to, by its own text with one token changed."""
+    """Windows with a first miss at a chosen position: a random model's own text with one token changed."""
     generator = torch.Generator().manual_seed(0)
     d_vocab = model.cfg.d_vocab
     start = Windows.from_tokens(torch.randint(0, d_vocab, (len(first_miss), 64), generator=generator))
@@ -99,7 +99,7 @@ def mix_of_own_text(model: TransformerBridge, first_miss: np.ndarray) -> Windows
 
 
 def random_160m(folder: Path) -> tuple[TransformerBridge, PreTrainedModel]:
-    """A random model of Pythia-160M's shape, as a bridge and as it is; its weights wide enough to use its context."""
+    """A random model of Pythia-160M's shape, as a bridge and plain. Its weights are large enough to use the context."""
     torch.manual_seed(0)
     hf = AutoModelForCausalLM.from_config(PYTHIA_160M).eval()
     with torch.no_grad():

@@ -1,9 +1,9 @@
-"""Peak memory of corpus frequency by position, held whole against streamed, for ten times the windows.
+"""Peak memory of corpus frequency by position, in memory and streamed, for ten times the windows.
 
     python experiments/benchmarks/frequency_memory.py [--windows 30000]
 
-Each run is a process of its own. Look-ups are left out (``counts.py`` times them): a stand-in gives counts at
-once, so that what is measured is what the windows' counts take. The streamed curves must equal those held whole.
+Each run is its own process. Look-ups are left out (``counts.py`` times them): a fake index gives counts at once, so
+that only the memory of the windows' counts is measured. The streamed curves must equal those from memory.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ VOCABULARY = 50_000
 
 
 class StandIn(CountIndex):
-    """An index that makes its counts up, the same for the same n-gram."""
+    """An index with made-up counts, equal for equal n-grams."""
 
     def count(self, ngrams: np.ndarray) -> np.ndarray:
         return ngrams.sum(axis=1) % 97
 
 
 def chunks(n: int) -> Iterator[Windows]:
-    """Random windows, twenty of each document."""
+    """Random windows, twenty per document."""
     for start in range(0, n, CHUNK):
         ids = range(start, min(start + CHUNK, n))
         tokens = np.random.default_rng(start).integers(0, VOCABULARY, (len(ids), 64))

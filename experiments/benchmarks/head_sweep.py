@@ -1,12 +1,12 @@
-"""The exact head sweep against the plain loops, and the gradient estimate against the sweep: ratios from one run.
+"""Speed ratios of the exact head sweep to plain loops, and of the gradient estimate to the sweep, from one run.
 
     python experiments/benchmarks/head_sweep.py [--windows 64] [--families Pythia ...] [--no-large]
 
-Largest small model of each family, on windows of the shipped corpus, and random models of Pythia-160M's and OLMo2-1B's
-layer shapes cut to 4 layers. All heads go through the sweep; of the plain loops, whose every head costs one whole
-pass, one head a layer is timed and multiplied. One thread; processor time, so that other work on the machine counts
-less; rounds interleaved, medians compared; values checked to be the same. Peak memory is what a run holds beyond what
-was held before it (Linux).
+The models are the largest small model of each family, on windows of the shipped corpus, and random models of
+Pythia-160M's and OLMo2-1B's layer shapes with 4 layers. The sweep covers all heads. In the plain loops, each head costs
+one whole pass, so one head per layer is timed and the time multiplied. Timings use one thread and processor time, so
+that other work on the machine matters less, with interleaved rounds and medians. The values are checked to be the same.
+Peak memory is counted beyond that before the run (Linux).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ LARGE: dict[str, PretrainedConfig] = {
 
 
 def random_model(config: PretrainedConfig, folder: Path) -> TransformerBridge:
-    """A random model, its weights wide enough for attention to matter."""
+    """A random model with weights large enough for attention to matter."""
     torch.manual_seed(0)
     hf = AutoModelForCausalLM.from_config(config).eval()
     with torch.no_grad():
@@ -118,7 +118,7 @@ def flops(run: Callable[[], object]) -> int:
 
 
 def product_rate() -> float:
-    """Operations a second of this machine's own matrix product, float32, 1024 by 1024, best of 5."""
+    """Operations per second of this machine's matrix product (float32, 1024 x 1024, best of 5)."""
     a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
     taken = []
     for _ in range(5):
@@ -129,7 +129,7 @@ def product_rate() -> float:
 
 
 def peak_mib(run: Callable[[], object]) -> float:
-    """Most memory that a run held beyond what was held before it; NaN where the system does not say."""
+    """Peak memory of a run beyond that before it. NaN if the system does not give it."""
     try:
         ctypes.CDLL("libc.so.6").malloc_trim(0)  # What earlier runs have freed is not this one's.
         Path("/proc/self/clear_refs").write_text("5")

@@ -1,4 +1,4 @@
-"""From the shipped documents to the tokenizer and the planted windows.
+"""Makes the tokenizer and the planted windows from the shipped documents.
 
     python experiments/planted/plant_windows.py
 

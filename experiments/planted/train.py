@@ -2,7 +2,7 @@
 
     python experiments/planted/train.py --out DIRECTORY [--workers 2] [--models pythia-small-0.2m ...]
 
-One thread a worker: on matrices this small, two single-threaded models are faster than one with two threads.
+Each worker has one thread: with matrices this small, two single-threaded models are faster than one with two threads.
 """
 
 from __future__ import annotations
