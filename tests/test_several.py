@@ -221,7 +221,7 @@ def test_a_single_group_is_drawn(models, windows):
     one = draw_carried_together(curves, "fall", groups="all windows")
     assert one.to_dict() == draw_carried_together(curves, "fall", groups=["all windows"]).to_dict()
     assert len(one.data) >= 2
-    with pytest.raises(InterpError, match=r"no group \['memorized'\]; it has \['all windows'\]"):
+    with pytest.raises(InterpError, match=r"no group \['memorized'\]; the curves have \['all windows'\]"):
         draw_carried_together(curves, "fall", groups="memorized")
 
 

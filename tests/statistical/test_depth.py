@@ -53,7 +53,7 @@ def test_refuses_further_tokens_that_are_not_the_windows(
 ) -> None:
     short = Windows.from_tokens(windows.tokens[:, :32], prefix_len=16)
     further = windows.tokens[:, 32:].clone()
-    with pytest.raises(WindowError, match="of 3 windows were given for 12"):
+    with pytest.raises(WindowError, match="given for 3 windows, but there are 12"):
         depth(models["Pythia"], short, further[:3])
     further[2, 4] = 2048
     with pytest.raises(WindowError, match="window 2 .* beyond the vocabulary"):
