@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import html
+import importlib
 import importlib.metadata
 import json
 import re
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
+import plotly.graph_objects as go
 import pyarrow as pa
 import pyarrow.parquet as pq
 from transformer_lens.model_bridge import TransformerBridge
@@ -38,6 +41,9 @@ MODEL = ("model", "model_revision", "weights", "tokenizer", "dtype", "attention"
 WINDOWS = ("windows_digest", "windows_tokenizer")
 """Fields that identify the windows."""
 IDENTITY = (*MODEL, *WINDOWS)
+
+_ROWS = 5
+"""Rows of a table that a notebook shows."""
 
 
 @cache
@@ -142,9 +148,36 @@ class Provenance(Brief):
         return shortened(f"{self.measurement} of {model} in {self.dtype}, {', '.join(settings)}", 120)
 
 
+class Result(Brief):
+    """Base of the results of all measurements and comparisons: a table, a view for notebooks, a figure."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """The result as a table."""
+        raise NotImplementedError
+
+    def figure(self, **options: Any) -> go.Figure:
+        """The main figure of the result, made by plotly.
+
+        Args:
+            options: those of the figure's function, such as ``caption``; see ``interp.figures.main``.
+
+        Raises:
+            FigureError: the result has no figure of its own.
+        """
+        # By name: figures stand above the results that they draw.
+        return importlib.import_module("interp.figures.main").draw(self, **options)
+
+    def _repr_html_(self) -> str:
+        table = self.to_frame()
+        shown = table.head(_ROWS).to_html(index=False, border=0, float_format="{:.4g}".format, notebook=True)
+        told = html.escape(repr(self)).replace("\n", "<br>")
+        more = f"<p>{len(table):,} rows in <code>to_frame()</code></p>" if len(table) > _ROWS else ""
+        return f"<p>{told}</p>{shown}{more}"
+
+
 @runtime_checkable
-class Result(Protocol):
-    """Interface of the results of all measurements."""
+class Measured(Protocol):
+    """A result that knows how it was made, so that it can be written."""
 
     @property
     def provenance(self) -> Provenance:
@@ -189,7 +222,7 @@ def write_table(frame: pd.DataFrame, path: Path, provenance: Provenance | list[P
     return path
 
 
-def write_result(result: Result, path: Path) -> Path:
+def write_result(result: Measured, path: Path) -> Path:
     """Write a result's table; see ``write_table``."""
     return write_table(result.to_frame(), path, result.provenance)
 

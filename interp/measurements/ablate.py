@@ -197,18 +197,14 @@ def _agreements(maps: dict[str, np.ndarray], tested: Windows, chosen: AblateSett
     import pandas as pd
 
     from interp.internal.comparison.agreement import agreement
-    from interp.stats.columns import estimate_columns
 
     kinds = ("estimate", "integrated") if chosen.estimate else ()
     pairs = [*combinations(chosen.methods, 2), *((m, f"{m}, {kind}") for m in chosen.methods for kind in kinds)]
     rows = []
     for one, other in pairs:
         found = agreement(maps[one], maps[other], documents=tested.document, seed=seed)
-        by_chance = {"spearman": 0.0, "jaccard": found.expected_jaccard}
-        for statistic, e in (("spearman", found.spearman), ("jaccard", found.jaccard)):
-            row = {"one": one, "other": other, "statistic": statistic, **estimate_columns(e)}
-            rows.append(row | {"by_chance": by_chance[statistic], "n_heads": found.n_heads})
-    return pd.DataFrame(rows)
+        rows.append(found.to_frame().assign(one=one, other=other))
+    return pd.concat(rows, ignore_index=True)
 
 
 def finding(found: Finished) -> str:

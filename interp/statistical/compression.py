@@ -22,13 +22,12 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.engine.decoding import Decoder
 from interp.engine.readout import NEAR_TIE
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
-from interp.results import Provenance
+from interp.results import Provenance, Result
 from interp.several import several
 from interp.sizes import Size
 from interp.statistical.cascade import exact_runs, texts_at_once
@@ -39,7 +38,7 @@ from interp.stats.estimates import bootstrap_mean, clustered_rate
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Compression(Brief):
+class Compression(Result):
     """The shortest prefixes of memorized windows."""
 
     windows: Windows

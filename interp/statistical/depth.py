@@ -23,7 +23,6 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 from xxhash import xxh3_128_hexdigest
 
-from interp.brief import Brief
 from interp.data.owned import WindowError
 from interp.data.windows import Windows
 from interp.engine.decoding import Decoder
@@ -31,7 +30,7 @@ from interp.engine.readout import NEAR_TIE, refuse_not_finite
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.progress import along
-from interp.results import Provenance
+from interp.results import Provenance, Result
 from interp.sizes import Size
 from interp.statistical.cascade import exact_runs, texts_at_once
 
@@ -40,7 +39,7 @@ NO_TOKEN = -1
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Depth(Brief):
+class Depth(Result):
     """How many tokens the model reproduces beyond each window."""
 
     windows: Windows

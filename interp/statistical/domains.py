@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from interp.brief import Brief
 from interp.data.domains import UNKNOWN, is_structural
 from interp.planted.corpus import STRUCTURAL_DOMAINS
+from interp.results import Result
 from interp.several import several
 from interp.statistical.measured import ScoresError, check_columns, outcomes
 from interp.statistical.rates import Rates, rates
@@ -24,7 +24,7 @@ from interp.stats.estimates import Estimate
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Domains(Brief):
+class Domains(Result):
     """Memorization by domain."""
 
     rates: Rates

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from interp.brief import Brief
+from interp.results import Result
 from interp.several import several
 from interp.statistical.measured import ScoresError, check_columns, grouped, numbers, outcomes
 from interp.statistical.rates import Rates, rates
@@ -24,7 +24,7 @@ from interp.stats.fits import logistic_fit
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class DoseResponse(Brief):
+class DoseResponse(Result):
     """Rates by count, and the fitted curve of each group."""
 
     rates: Rates

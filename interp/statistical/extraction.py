@@ -23,7 +23,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.engine.budget import rows_at_once
 from interp.engine.decoding import Decoder
@@ -33,7 +32,7 @@ from interp.engine.readout import NEAR_TIE, Choice, refuse_not_finite
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.progress import in_batches
-from interp.results import Provenance
+from interp.results import Provenance, Result
 from interp.sizes import Size
 from interp.stats.estimates import clustered_rate
 from interp.wording import percent
@@ -43,7 +42,7 @@ MOSTLY_RIGHT = 0.5
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Extraction(Brief):
+class Extraction(Result):
     """The generated text of each window, compared with the truth."""
 
     windows: Windows

@@ -19,7 +19,6 @@ import pandas as pd
 from jaxtyping import Bool, Int
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.brief import Brief
 from interp.data.owned import WindowError
 from interp.data.windows import Windows
 from interp.engine.decoding import Decoder
@@ -27,7 +26,7 @@ from interp.engine.readout import NEAR_TIE
 from interp.files import only_writer
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
-from interp.results import Provenance, read_provenance, read_table, write_result
+from interp.results import Provenance, Result, read_provenance, read_table, write_result
 from interp.sizes import Size
 from interp.statistical.cascade import exact_runs, texts_at_once
 from interp.stats.estimates import clustered_rate
@@ -35,7 +34,7 @@ from interp.wording import percent
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Flags(Brief):
+class Flags(Result):
     """Which windows of a chunk are memorized."""
 
     windows: Windows

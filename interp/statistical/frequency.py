@@ -17,12 +17,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from interp.brief import Brief
 from interp.data.counts.index import CountIndex, ngram_counts, window_counts
 from interp.data.counts.manifest import CountIndexError
 from interp.data.windows import Windows
 from interp.progress import along
-from interp.results import Provenance
+from interp.results import Provenance, Result
 from interp.several import several
 from interp.stats.clustered_sums import ClusteredSums
 from interp.stats.columns import estimate_columns
@@ -32,7 +31,7 @@ LENGTHS = tuple(range(1, 9))
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Frequency(Brief):
+class Frequency(Result):
     """Corpus counts of windows."""
 
     table: pd.DataFrame

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from interp.brief import Brief
+from interp.results import Result
 from interp.seeds import generator
 from interp.several import several
 from interp.statistical.measured import ScoresError, check_columns, numbers, outcomes
@@ -35,7 +35,7 @@ class MatchingError(ScoresError):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Matching(Brief):
+class Matching(Result):
     """Pairs of a memorized window and its control."""
 
     memorized: Bool[np.ndarray, " window"]

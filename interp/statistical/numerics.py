@@ -26,7 +26,7 @@ from interp.errors import InterpError
 from interp.models.identity import parameter_dtype
 from interp.models.loading import load_model
 from interp.progress import along
-from interp.results import Provenance
+from interp.results import Provenance, Result
 from interp.several import several
 from interp.sizes import Size
 from interp.statistical.extraction import Extraction, extract
@@ -66,7 +66,7 @@ class Setting(Brief):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Numerics(Brief):
+class Numerics(Result):
     """Extraction under several settings, compared with float32."""
 
     windows: Windows

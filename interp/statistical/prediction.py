@@ -27,8 +27,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from interp.brief import Brief
 from interp.data.disjoint import linked
+from interp.results import Result
 from interp.seeds import check_seed, generator
 from interp.statistical.measured import ScoresError, check_columns, numbers, outcomes
 from interp.statistical.rates import Rates, rates
@@ -52,7 +52,7 @@ SHUFFLED = "shuffled outcomes"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Prediction(Brief):
+class Prediction(Result):
     """How well M = 1 is predicted."""
 
     auc: dict[str, Estimate]

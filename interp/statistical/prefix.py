@@ -13,7 +13,6 @@ import pandas as pd
 from jaxtyping import Float
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.brief import Brief
 from interp.data.owned import WindowError
 from interp.data.windows import Windows
 from interp.engine.budget import rows_at_once
@@ -22,12 +21,12 @@ from interp.models.hooks import logits
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.progress import in_batches
-from interp.results import Provenance
+from interp.results import Provenance, Result
 from interp.sizes import Size
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class PrefixLogProb(Brief):
+class PrefixLogProb(Result):
     """How likely each prefix is under the model."""
 
     windows: Windows

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from interp.brief import Brief
+from interp.results import Result
 from interp.several import several
 from interp.statistical.measured import ScoresError, check_columns, grouped, numbers, outcomes
 from interp.stats.columns import estimates_frame
@@ -34,7 +34,7 @@ _EDGES = (0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Rates(Brief):
+class Rates(Result):
     """Rates of groups of windows."""
 
     groups: pd.DataFrame

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
 
-from interp.brief import Brief
+from interp.results import Result
 from interp.statistical.measured import ScoresError, check_columns, numbers, outcomes
 from interp.statistical.pairing import refuse_other_texts, window_key
 from interp.statistical.rates import Rates, rates, score_bin
@@ -31,7 +31,7 @@ _NEEDED = ("family", "model", "n_params", "window", "document", "memorized")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Scaling(Brief):
+class Scaling(Result):
     """How the rate grows with size in each family."""
 
     rates: Rates

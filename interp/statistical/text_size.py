@@ -13,23 +13,28 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 from transformers import PreTrainedTokenizerBase
 
-from interp.brief import Brief
 from interp.data.owned import WindowError
 from interp.data.tokenizers import tokenizer_fingerprint
 from interp.data.windows import Windows
+from interp.results import Result
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class TextSize(Brief):
+class TextSize(Result):
     """Compressed size of each window's text, prefix and continuation together."""
 
     zlib: Float[np.ndarray, " window"]
     """Bits per token under zlib (deflate, level 9)."""
     lzma: Float[np.ndarray, " window"]
     """Bits per token under lzma (preset 9, extreme)."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per window: ``zlib``, ``lzma``, bits per token."""
+        return pd.DataFrame({"zlib": self.zlib, "lzma": self.lzma})
 
 
 def deflated_bytes(text: bytes) -> int:

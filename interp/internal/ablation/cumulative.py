@@ -17,14 +17,13 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.brief import Brief
 from interp.data.disjoint import by_text
 from interp.data.windows import Windows
 from interp.internal.ablation.choices import AblationError, Method
 from interp.internal.ablation.replacement import Ablation, check_heads
 from interp.internal.ablation.sets import Heads, ablate_sets
 from interp.models.measuring import measurement
-from interp.results import Provenance
+from interp.results import Provenance, Result
 from interp.seeds import generator
 from interp.several import several
 from interp.sizes import Size
@@ -43,7 +42,7 @@ def ranking_half(windows: Windows, *, seed: int) -> Bool[np.ndarray, " window"]:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class CumulativeAblation(Brief):
+class CumulativeAblation(Result):
     """Results of each window by number of ablated heads: in order of importance, and in random orders."""
 
     windows: Windows

@@ -25,7 +25,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.engine.blocks import Blocks
 from interp.engine.budget import rows_at_once
@@ -37,14 +36,14 @@ from interp.models.hooks import check_computed
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.progress import in_batches
-from interp.results import Provenance
+from interp.results import Provenance, Result
 from interp.sizes import Size
 from interp.stats.estimates import Estimate
 from interp.stats.importance import head_estimates, head_frame
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class HeadEstimate(Brief):
+class HeadEstimate(Result):
     """Estimated fall in log-probability of each window for each head."""
 
     windows: Windows

@@ -21,7 +21,6 @@ import torch
 from jaxtyping import Bool, Float
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.engine.take_apart import take_apart
 from interp.internal.ablation.choices import AblationError, Method, Metric, metrics_asked
@@ -30,7 +29,7 @@ from interp.internal.ablation.sweep import SweepValues, sweep_heads
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.progress import Progress, bar
-from interp.results import Provenance
+from interp.results import Provenance, Result
 from interp.sizes import Size
 from interp.stats.estimates import Estimate
 from interp.stats.importance import head_estimates, head_frame
@@ -38,7 +37,7 @@ from interp.stats.ranks import ranked
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class HeadAblation(Brief):
+class HeadAblation(Result):
     """Results of each window, clean and with each head ablated alone."""
 
     windows: Windows

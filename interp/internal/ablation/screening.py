@@ -20,7 +20,6 @@ import pandas as pd
 from jaxtyping import Bool, Float
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.internal.ablation.choices import Method, Metric, metrics_asked
 from interp.internal.ablation.gradient import HeadEstimate, estimate_heads
@@ -28,7 +27,7 @@ from interp.internal.ablation.heads import HeadAblation, ablate_heads
 from interp.internal.ablation.replacement import Ablation
 from interp.internal.comparison.agreement import Agreement, agreement
 from interp.models.measuring import measurement
-from interp.results import Provenance
+from interp.results import Provenance, Result
 from interp.sizes import Size
 from interp.stats.ranks import ranked, top_size
 
@@ -37,7 +36,7 @@ N_PROBES = 6
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Screening(Brief):
+class Screening(Result):
     """The exact top heads, and the estimate of all heads."""
 
     estimate: HeadEstimate

@@ -29,7 +29,7 @@ from interp.models.hooks import check_computed
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.progress import Progress, bar
-from interp.results import Provenance
+from interp.results import Provenance, Result
 from interp.sizes import Size
 from interp.stats.columns import estimates_frame
 from interp.stats.curves import column_estimates
@@ -39,7 +39,7 @@ Heads = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class SetAblation(Brief):
+class SetAblation(Result):
     """Results of each window with each set of heads ablated. The empty set is the clean model."""
 
     windows: Windows

@@ -11,17 +11,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Shaped
 from scipy.stats import rankdata
 
-from interp.brief import Brief
 from interp.internal.comparison.overlap import expected_jaccard, jaccard
+from interp.results import Result
+from interp.stats.columns import estimates_frame
 from interp.stats.estimates import Estimate, from_resamples, resampled_means, resting_on
 from interp.stats.ranks import ComparisonError, membership, top_size
 
 
-@dataclass(frozen=True, repr=False)
-class Agreement(Brief):
+@dataclass(frozen=True, repr=False, eq=False)
+class Agreement(Result):
     """Agreement of two maps of the same heads."""
 
     spearman: Estimate
@@ -33,6 +35,12 @@ class Agreement(Brief):
     share: float
     """Share of the heads in a top set."""
     n_heads: int
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per ``statistic`` (``spearman``, ``jaccard``): an estimate, ``by_chance`` and ``n_heads``."""
+        frame = estimates_frame([self.spearman, self.jaccard])
+        frame.insert(0, "statistic", ["spearman", "jaccard"])
+        return frame.assign(by_chance=[0.0, self.expected_jaccard], n_heads=self.n_heads)
 
 
 def agreement(

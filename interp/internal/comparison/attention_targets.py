@@ -26,7 +26,6 @@ from scipy.stats import rankdata
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.engine.budget import rows_at_once
 from interp.internal.lens.logit_lens import predicting
@@ -34,7 +33,7 @@ from interp.models.hooks import activations, hook_name
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.progress import in_batches
-from interp.results import Provenance
+from interp.results import Provenance, Result
 from interp.sizes import Size
 from interp.stats.columns import estimate_columns
 from interp.stats.curves import column_estimates
@@ -49,7 +48,7 @@ RARE_SHARE = 0.1
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class AttentionTargets(Brief):
+class AttentionTargets(Result):
     """Attention of each head to each target: the mean over the predicting positions of a window."""
 
     share: Float[np.ndarray, "target layer head window"]

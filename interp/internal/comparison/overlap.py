@@ -23,7 +23,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Shaped
 from scipy.stats import hypergeom
 
-from interp.brief import Brief
+from interp.results import Result
 from interp.seeds import generator
 from interp.stats.estimates import Estimate, wilson
 from interp.stats.ranks import ComparisonError, Importance, membership, top_heads
@@ -47,7 +47,7 @@ def expected_jaccard(n_heads: int, n_one: int, n_other: int) -> float:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Overlap(Brief):
+class Overlap(Result):
     """Comparison of the top sets of several domains of one model."""
 
     domains: tuple[str, ...]

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from interp.brief import Brief
+from interp.results import Result
 from interp.seeds import generator
 from interp.stats.estimates import Estimate, bootstrap
 from interp.stats.ranks import ComparisonError, Importance
@@ -65,7 +65,7 @@ def cosine(one: Float[np.ndarray, " point"], other: Float[np.ndarray, " point"])
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class FamilySimilarity(Brief):
+class FamilySimilarity(Result):
     """Cosines between models, within families and across them."""
 
     models: tuple[str, ...]

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from interp.brief import Brief
 from interp.data.windows import Windows
+from interp.results import Result
 from interp.stats.columns import estimate_columns
 from interp.stats.curves import Groups, group_curves, group_masks
 from interp.stats.estimates import (
@@ -42,7 +42,7 @@ def first_holding(
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class FirstLayer(Brief):
+class FirstLayer(Result):
     """Where each token of the continuations is decided."""
 
     layer: Float[np.ndarray, "window continuation"]
@@ -50,6 +50,12 @@ class FirstLayer(Brief):
     threshold: float
     n_layers: int
     windows: Windows
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per window and continuation token: ``window``, ``position`` (0 is the first) and ``layer``."""
+        w, position = np.indices(self.layer.shape).reshape(2, -1)
+        columns = {"window": self.windows.window[w], "position": position, "layer": self.layer.reshape(-1)}
+        return pd.DataFrame(columns)
 
     def _decided(self) -> Float[np.ndarray, "window depth"]:
         """Share of each window's tokens decided by each depth, 0 to ``n_layers``."""

@@ -10,11 +10,10 @@ import pandas as pd
 from einops import rearrange
 from jaxtyping import Bool, Float
 
-from interp.brief import Brief
 from interp.data.owned import WindowError
 from interp.data.windows import Windows
 from interp.internal.lens.first_layer import FirstLayer, first_holding
-from interp.results import Provenance
+from interp.results import Provenance, Result
 from interp.stats.curves import Groups, Points, group_curves
 
 Quantity = Literal["probability", "log_prob", "rank", "entropy", "kl"]
@@ -22,7 +21,7 @@ QUANTITIES: tuple[Quantity, ...] = ("probability", "log_prob", "rank", "entropy"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class LayerDecoding(Brief):
+class LayerDecoding(Result):
     """Decoded next-token distributions at the points of the residual stream."""
 
     point: tuple[str, ...]

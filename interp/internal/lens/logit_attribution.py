@@ -23,7 +23,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.brief import Brief
 from interp.data.windows import Windows
 from interp.engine.blocks import Blocks
 from interp.engine.budget import rows_at_once
@@ -33,7 +32,7 @@ from interp.models.hooks import check_computed
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.progress import in_batches
-from interp.results import Provenance
+from interp.results import Provenance, Result
 from interp.sizes import Size
 from interp.stats.columns import estimates_frame
 from interp.stats.curves import column_estimates
@@ -44,7 +43,7 @@ class AttributionError(InterpError, RuntimeError):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class LogitAttribution(Brief):
+class LogitAttribution(Result):
     """Shares of the true token's logit, in logits, by continuation position."""
 
     windows: Windows

@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from interp.brief import Brief
 from interp.data.domains import is_structural
 from interp.data.windows import Windows
 from interp.planted.corpus import STRUCTURAL_DOMAINS
-from interp.results import Provenance
+from interp.results import Provenance, Result
 from interp.several import several
 from interp.stats.columns import estimate_columns
 from interp.stats.curves import Groups, Points, column_estimates, group_curves, group_masks
@@ -25,7 +24,7 @@ RECOVERIES: tuple[Recovery, ...] = ("cosine", "centred_cosine", "lens_kl")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Perturbation(Brief):
+class Perturbation(Result):
     """Clean against noisy residual stream, and the text under noise, at each alpha."""
 
     alphas: Float[np.ndarray, " alpha"]

@@ -22,7 +22,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.brief import Brief
 from interp.data.owned import WindowError
 from interp.data.windows import Windows
 from interp.engine.budget import rows_at_once
@@ -33,7 +32,7 @@ from interp.models.hooks import check_computed
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
 from interp.progress import along
-from interp.results import Provenance
+from interp.results import Provenance, Result
 from interp.seeds import generator
 from interp.several import several
 from interp.sizes import Size
@@ -48,7 +47,7 @@ class SubstitutionError(InterpError, ValueError):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Substitution(Brief):
+class Substitution(Result):
     """What the continuation loses when the tokens at some prefix positions are replaced."""
 
     name: tuple[str, ...]
