@@ -102,8 +102,8 @@ def measuring_functions() -> Iterator[str]:
 
 def test_no_measurement_is_left_out() -> None:
     """What takes a model and windows is in the list, or helps one that is."""
-    helpers = {"decode_points", "exact_runs", "head_ablation", "refuse_not_finite", "sweep_heads"}
-    helpers |= {"check_lens", "check_windows", "write_flags"}
+    helpers = {"decode_points", "exact_runs", "head_ablation", "refuse_not_finite", "sweep_heads", "texts_at_once"}
+    helpers |= {"check_lens", "check_windows", "windows_at_once", "write_flags"}
     found = {entry.split(" -> ")[0] for entry in measuring_functions()}
     assert found - helpers == set(MEASURES)
 
