@@ -48,7 +48,7 @@ experiments: .venv/ready  ## the study of every claim on the small families, wit
 		$(BIN)/interp report experiments/$$claim.yaml --out figures/$$claim.html || exit 1; \
 	done
 
-BENCHMARKS := head_sweep extraction counts frequency_memory
+BENCHMARKS := head_sweep extraction counts frequency_memory study
 
 bench: .venv/ready  ## every benchmark, as ratios measured in one run
 	for bench in $(BENCHMARKS); do echo "== $$bench"; $(BIN)/python experiments/benchmarks/$$bench.py || exit 1; done
