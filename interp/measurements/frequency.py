@@ -67,9 +67,9 @@ def figures(found: Finished) -> Figures:
     from interp.figures.frequency import draw_boundary, draw_frequency
 
     for model, curves in models_of(found["curves"]):
-        yield f"{model}", draw_frequency(curves, caption=model)
+        yield f"counts/{model}", draw_frequency(curves, caption=model)
     for model, steps in models_of(found["boundary"]):
-        yield f"{model}-boundary", draw_boundary(steps, caption=model)
+        yield f"boundary/{model}", draw_boundary(steps, caption=model)
 
 
 FREQUENCY = Measurement("frequency", FrequencySettings, measure, finding, figures, per_set=16, inputs=inputs)

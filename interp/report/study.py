@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from interp.comparisons.comparison import Compared, Given
 from interp.errors import InterpError
 from interp.measurements.measurement import Figures
+from interp.measurements.tables import Finished
 from interp.report.page import Section, write_report
 from interp.results import Provenance
 from interp.study.config import ComparisonEntry, Entry, Study
@@ -38,7 +39,7 @@ class Results:
         """
         found: dict[tuple[str, str, int], list[Record]] = {}
         missing = 0
-        for unit in store.units_of(study.path.stem):
+        for unit in store.units_of(study.path):
             record = store.record(unit["key"], read=False) if unit["key"] else None
             if record is None:
                 missing += 1
@@ -78,10 +79,7 @@ class Results:
         figures: dict[str, go.Figure] = {}
         found = self.store.read(measured)
         if measured:
-            models: dict[str, list[Record]] = {}
-            for record in measured:
-                models.setdefault(str(record.facts["model"]), []).append(record)
-            told = [entry.measurement.finding(self.store.read(of_model)) for of_model in models.values()]
+            told = [entry.measurement.finding(_of_model(found, model)) for model in _models(measured)]
             answers = [*told, *answers]
             figures, problem = _drawn(lambda: entry.measurement.figures(found))
             answers += problem
@@ -132,6 +130,14 @@ class Results:
                 rests_on = [p for each in self.store.read([record]).provenance.values() for p in each]
                 made += [timed for p in rests_on if (timed := replace(p, time=time)) not in made]
         return made
+
+
+def _models(records: Sequence[Record]) -> list[str]:
+    return list(dict.fromkeys(str(record.facts["model"]) for record in records))
+
+
+def _of_model(found: Finished, model: str) -> Finished:
+    return replace(found, tables={name: rows[rows["model"] == model] for name, rows in found.tables.items()})
 
 
 def _asked(help: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -67,16 +67,18 @@ def run(
     if not planned:
         planned = plan(study, only=only)  # which refuses
     _note(store, study, every, ())
-    there = [p for p in planned if p.key is not None and store.record(p.key) is not None]
-    missing = [p for p in planned if p not in there]
+    holds = [p.key is not None and store.record(p.key) is not None for p in planned]
+    there = [p for p, held in zip(planned, holds, strict=True) if held]
+    missing = [p for p, held in zip(planned, holds, strict=True) if not held]
     n = workers or default_workers()
     threads = max(1, torch.get_num_threads() // n)  # shares the threads of the caller, or OMP_NUM_THREADS
     busy = {p.unit.model.label for p in missing if p.key is not None and store.held(p.key)}
     work = jobs([p.unit for p in missing], study.store, workers=n, threads=threads)
     work.sort(key=lambda job: job.units[0].model.label in busy)  # units of other processes come last
     outcomes = [Outcome(p.unit, "there", p.key or "") for p in there]
-    with _followed(store, told):
-        for done in _mapped(study, engine, work, workers=n):
+    # The engine ends its processes, whatever happens here.
+    with _followed(store, told), closing(_mapped(study, engine, work, workers=n)) as finished:
+        for done in finished:
             outcomes += done.outcomes
             if done.broken:
                 raise StoreError(done.broken)
@@ -105,14 +107,15 @@ def default_workers() -> int:
     return n_gpus() or min(2, os.cpu_count() or 1)
 
 
-def _mapped(study: Study, engine: Engine, work: Sequence[Job], *, workers: int) -> Iterator[JobDone]:
+def _mapped(study: Study, engine: Engine, work: Sequence[Job], *, workers: int) -> Generator[JobDone, None, None]:
     if not work:
-        return iter(())
+        return
     if engine == "ray":
-        return ray(work, workers=workers)
-    if engine == "slurm":
-        return slurm(work, workers=workers, parameters=study.slurm, folder=study.store / "slurm")
-    return local(work, workers=min(workers, len(work)))
+        yield from ray(work, workers=workers)
+    elif engine == "slurm":
+        yield from slurm(work, workers=workers, parameters=study.slurm, folder=study.store / "slurm")
+    else:
+        yield from local(work, workers=min(workers, len(work)))
 
 
 @contextmanager

@@ -294,30 +294,36 @@ class Store:
         return Finished({name: pd.concat(rows, ignore_index=True) for name, rows in frames.items()}, provenance, seed)
 
     def note_study(self, path: Path, units: Sequence[Mapping[str, Any]]) -> None:
-        """Store a study file and the keys of its units, so that a report can be made without its models."""
+        """Keep a study file and the keys of its units, so that a report needs neither models nor corpora."""
+        text = path.read_text(encoding="utf-8")
+        noted = json.dumps({"text": text, "units": list(units)}, indent=1) + "\n"
         try:
-            write_text(self.root / "studies" / f"{path.stem}.yaml", path.read_text(encoding="utf-8"))
-            write_text(self.root / "studies" / f"{path.stem}.json", json.dumps(list(units), indent=1) + "\n")
+            write_text(self.root / "studies" / path.name, text)
+            write_text(self.root / "studies" / f"{path.stem}.json", noted)
         except OSError as error:
             raise StoreError(f"the store {self.root} cannot be written: {error.strerror or error}") from error
 
     def studies(self) -> list[Path]:
         """Files of the studies run here."""
-        return sorted((self.root / "studies").glob("*.yaml"))
+        return sorted(p for p in (self.root / "studies").glob("*") if p.suffix != ".json")
 
-    def units_of(self, study: str) -> list[dict[str, Any]]:
+    def units_of(self, study: Path) -> list[dict[str, Any]]:
         """The units of a study run here: measurement, model, windows, seed, and key if known.
 
         Raises:
-            StoreError: the study was not run here.
+            StoreError: the study was not run here, or not as its file is now.
         """
-        path = self.root / "studies" / f"{study}.json"
+        path = self.root / "studies" / f"{study.stem}.json"
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            noted = json.loads(path.read_text(encoding="utf-8"))
+            units, text = noted["units"], noted["text"]
         except FileNotFoundError as error:
-            raise StoreError(f"no study {study} was run in {self.root}") from error
-        except ValueError as error:
+            raise StoreError(f"no study {study.stem} was run in {self.root}") from error
+        except (ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{path} is damaged; `interp run` writes it again") from error
+        if text != study.read_text(encoding="utf-8"):
+            raise StoreError(f"{study} is another text than the study {study.stem} that was run in {self.root}: run it")
+        return units
 
     def verify(self) -> Iterator[Damage]:
         """All files of the store that have changed since they were written. Each file is compared with its digest."""

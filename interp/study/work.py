@@ -24,6 +24,7 @@ from interp.measurements.measurement import run
 from interp.measurements.subject import ModelChoice, NothingToMeasure, Subject
 from interp.measurements.tables import Finished
 from interp.models.registry import known
+from interp.statistical.measured import ScoresError
 from interp.study.config import MEASUREMENTS
 from interp.study.plan import Facts, Unit, key_of
 from interp.study.store import Record, Store, StoreError
@@ -114,7 +115,7 @@ def _measure(unit: Unit, store: Store, facts: Facts, record: Record) -> Outcome:
     with warnings.catch_warnings(record=True) as told:
         try:
             finished, subject = _run(unit, subject)
-        except NothingToMeasure as error:
+        except (NothingToMeasure, ScoresError) as error:  # of this model and these windows nothing can be said
             passed_over = str(error)
     if facts.changed(unit):
         raise InterpError(f"the files of {unit.model.name} changed while it was measured; nothing was stored")

@@ -103,8 +103,13 @@ def test_a_damaged_table_is_refused(ran: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_compared_is_said_and_takes_nothing_with_it(ran: Path, tmp_path: Path) -> None:
     path = tmp_path / "two.yaml"
     path.write_text(STUDY.replace("[histogram, {compare: heads}]", "[{compare: ratios, settings: {n_params: 9.0e+9}}]"))
-    store = Store.open(read_study(ran).store)
-    first, *rest = Results.of(read_study(path), store).sections()
+    study = read_study(path, store=tmp_path / "store")
+    shutil.copytree(read_study(ran).store, study.store)
+    store = Store.open(study.store)
+    with pytest.raises(StoreError, match="another text than the study two that was run"):
+        Results.of(study, store)
+    run(study, workers=1)
+    first, *rest = Results.of(study, store).sections()
     assert first.answers[0].startswith("Not compared: ")
     assert len(rest) == 2
 

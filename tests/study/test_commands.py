@@ -59,7 +59,7 @@ def test_a_dry_run_says_what_is_there_and_measures_nothing(ran: Path) -> None:
     assert "for 2 of them" in said.stdout
     assert len(store.records()) == 2
     elsewhere = called("run", ran, "--dry-run", "--store", ran.parent / "none")
-    assert "no unit like them was measured yet" in elsewhere.stdout
+    assert "no similar unit was measured yet" in elsewhere.stdout
     assert not (ran.parent / "none").exists()
     written(ran.parent)
 
@@ -77,13 +77,13 @@ def test_what_failed_is_said_with_what_to_do(tmp_path: Path) -> None:
     assert said.exit_code == 1
     assert "failed: extract of nobody/nothing on few, seed 0: nobody/nothing is neither in the local" in said.stderr
     assert said.stdout.startswith("1 of 2 units are in ")
-    assert "mend that and run the same command again" in said.stdout
+    assert "correct this and run the same command again" in said.stdout
     assert called("run", path, "--workers", 1, "--only", "pythia*", "--quiet").stderr == ""
 
 
 def test_verify_names_what_is_damaged(ran: Path, tmp_path: Path) -> None:
     store = ran.parent / "study-store"
-    assert called("verify", ran).stdout == "all files of 2 units are as they were written\n"
+    assert called("verify", ran).stdout == "all files of 2 units are unchanged\n"
     foreign = store / "tables" / "mine.parquet"
     foreign.write_text("mine")
     said = called("verify", store)

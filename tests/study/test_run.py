@@ -15,6 +15,7 @@ import torch
 from interp.errors import InterpError
 from interp.measurements.measurement import run as measure
 from interp.measurements.subject import NothingToMeasure, Subject, WindowsChoice
+from interp.statistical.measured import ScoresError
 from interp.study.config import MEASUREMENTS, read_study
 from interp.study.plan import plan
 from interp.study.run import Ran, estimate, run
@@ -192,9 +193,12 @@ def test_a_unit_that_fails_is_logged_and_measured_again(tmp_path: Path, monkeypa
     assert sorted(states(run(asked, workers=1))) == ["measured", "there"]
 
 
-def test_nothing_to_measure_is_a_result_and_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [NothingToMeasure, ScoresError])
+def test_nothing_to_measure_is_a_result_and_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[InterpError]
+) -> None:
     def nothing(subject: Subject, chosen: Any) -> Any:
-        raise NothingToMeasure("memorized none")
+        raise kind("memorized none")
 
     with monkeypatch.context() as patch:
         instead(patch, "ablate", measure=nothing)
