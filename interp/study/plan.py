@@ -154,7 +154,7 @@ def plan(study: Study, *, only: Sequence[str] = (), fetch: bool = False) -> list
     """The units of a study in order: by model, then windows, seed and measurement.
 
     Args:
-        study: what is asked.
+        study: the study.
         only: patterns such as ``pythia*``. A unit is included if each pattern matches its measurement, model or
             windows.
         fetch: whether to download models that are not on this machine.
@@ -174,7 +174,7 @@ def units(study: Study, facts: Facts | None) -> Iterator[Unit]:
     """All units of a study.
 
     Args:
-        study: what is asked.
+        study: the study.
         facts: gives the number of windows. Without it, windows are not split.
     """
     for model in study.models.values():

@@ -50,7 +50,7 @@ def run(
     """Measure every unit of a study that is not yet in its store.
 
     Args:
-        study: what is asked.
+        study: the study.
         only: as in ``plan``.
         engine: the engine that measures the units.
         workers: units at a time. Default: one per GPU, or two on a CPU.
@@ -65,7 +65,7 @@ def run(
     every = plan(study)
     planned = [p for p in every if wanted(p.unit, only)]
     if not planned:
-        planned = plan(study, only=only)  # which refuses
+        planned = plan(study, only=only)  # refuses an empty selection
     _note(store, study, every, ())
     holds = [p.key is not None and store.record(p.key) is not None for p in planned]
     there = [p for p, held in zip(planned, holds, strict=True) if held]
