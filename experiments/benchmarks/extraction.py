@@ -81,7 +81,7 @@ def mix_of_corpus(model: TransformerBridge, n_windows: int) -> Windows:
     n_memorized = round(MEMORIZED_SHARE * n_windows)
     found, others = np.flatnonzero(flags.memorized), np.flatnonzero(~flags.memorized)
     if len(found) < n_memorized:
-        raise SystemExit(f"{model.cfg.model_name} recites {len(found)} windows; {n_memorized} are needed")
+        raise SystemExit(f"{model.cfg.model_name} has memorized {len(found)} windows; {n_memorized} are needed")
     drawn = [rng.choice(found, n_memorized, replace=False), rng.choice(others, n_windows - n_memorized, replace=False)]
     return windows.select(rng.permutation(np.concatenate(drawn)))
 
