@@ -715,7 +715,7 @@ class Explorer {
     canvas.addEventListener("pointerleave", () => draw(held));
     canvas.addEventListener("click", (event) => hold(over(event)[0]));
     draw(null);
-    return h("div", {}, text, readout, canvas);
+    return h("div.look", {}, h("div", {}, text, readout), canvas);
   }
 
   targets(found, layer, head) {
