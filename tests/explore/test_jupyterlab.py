@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
 from explored import Swept
+from pictures import run_notebook, running_lab
 from playwright.sync_api import Browser, Page, expect
 
-import interp
 from interp.explore.explorer import explore
 from interp.internal.ablation.sets import ablate_sets
 
@@ -40,45 +32,8 @@ explorer
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a JupyterLab with one notebook."""
-    root = tmp_path_factory.mktemp("lab")
-    (root / "notebooks").mkdir()
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source.strip()) for source in CELLS])
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, root / "notebooks" / "heads.ipynb")
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    own = {
-        name: str(root / name)
-        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
-    }
-    path = os.pathsep.join([str(Path(interp.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    with (root / "log").open("w") as log:
-        server = subprocess.Popen(
-            [
-                sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.port={port}",
-                "--ServerApp.ip=127.0.0.1",
-                "--IdentityProvider.token=", "--ServerApp.allow_root=True",
-                f"--ServerApp.root_dir={root / 'notebooks'}",
-                "--LabApp.expose_app_in_browser=True",
-                "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.news_url=None",
-            ],
-            env={**os.environ, **own, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-            stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        try:
-            address = f"http://127.0.0.1:{port}"
-            for _ in range(120):
-                try:
-                    urllib.request.urlopen(f"{address}/api", timeout=5).close()
-                    break
-                except OSError:
-                    assert server.poll() is None, (root / "log").read_text()
-                    time.sleep(0.25)
-            yield f"{address}/lab/tree/heads.ipynb"
-        finally:
-            server.terminate()
-            server.wait(timeout=20)
+    with running_lab(tmp_path_factory.mktemp("lab"), CELLS) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +54,7 @@ def notebook(lab: str, browser: Browser) -> Iterator[Page]:
     page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.goto(lab)
-    page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext?.isReady", timeout=60_000)
-    page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+    run_notebook(page, lab)
     page.locator(".hx").nth(1).wait_for(timeout=60_000)
     yield page
     context.close()
