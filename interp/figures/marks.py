@@ -25,9 +25,9 @@ _AROUND = 120
 """Pixels of a figure's height for its title and lowest axis."""
 
 
-def bars(rows: pd.DataFrame, *, scale: float = 1.0) -> dict[str, Any]:
+def bars(rows: pd.DataFrame) -> dict[str, Any]:
     """Plotly's error bars from ``low`` to ``high``. No bar if there is no interval."""
-    above, below = (rows["high"] - rows["value"]) * scale, (rows["value"] - rows["low"]) * scale
+    above, below = rows["high"] - rows["value"], rows["value"] - rows["low"]
     return {"type": "data", "array": above, "arrayminus": below, "symmetric": False, "thickness": 1, "width": 2}
 
 

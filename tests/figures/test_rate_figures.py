@@ -85,6 +85,10 @@ def test_sankey_keeps_every_window(scores: pd.DataFrame) -> None:
     fig = draw_transitions(transitions(scores).to_frame(), family="Pythia")
     # Two steps of 100 windows.
     assert sum(fig.data[0].link.value) == 200
+    # A ribbon's share rests on all windows of its bin, not on those that moved.
+    moves = transitions(scores).to_frame()
+    least, most = moves.loc[moves["family"] == "Pythia", "n"].agg(["min", "max"])
+    assert f"{least} to {most} windows" in fig.layout.meta["caption"]
     with pytest.raises(ValueError, match="no moves of 'OLMo9'"):
         draw_transitions(transitions(scores).to_frame(), family="OLMo9")
 
