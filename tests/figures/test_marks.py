@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import pytest
 
 from interp.figures.charts import head_maps, lines, points
-from interp.figures.marks import add_curve, add_points, bars, estimate, hover, panels, reference
+from interp.figures.marks import add_curve, add_points, bars, hover, panels, reference
 from interp.figures.style import FAMILY_COLOURS, GROUP_COLOURS, PALETTE, REFERENCE_COLOUR, apply_style, colours_of
 
 TABLE = pd.DataFrame(
@@ -29,8 +29,6 @@ def test_a_bar_reaches_from_low_to_high_and_is_missing_without_an_interval() -> 
     np.testing.assert_array_equal(drawn["array"], [0.125, 0.25, np.nan, np.nan])
     np.testing.assert_array_equal(drawn["arrayminus"], [0.25, 0.25, np.nan, np.nan])
     assert not drawn["symmetric"]
-    wide = TABLE.rename(columns={"value": "rate", "low": "rate_low", "high": "rate_high"})
-    np.testing.assert_array_equal(bars(estimate(wide, "rate"))["array"], drawn["array"])
 
 
 def test_hovering_says_the_interval_and_what_it_rests_on() -> None:
