@@ -9,7 +9,7 @@ A result must not depend on what a notebook did before. During a measurement
 Afterwards all of this is restored. Global random generators are neither read nor moved, threads are unchanged, and no
 parameter gets a gradient. A model whose dtype or device was changed after loading cannot be restored to a known state,
 so it is refused. Changes in the model itself (weights, layers, hooks) are part of what is measured. See
-``interp.models.hooks.attached_hooks`` for hooks. ``Decoder.of`` and ``interp.engine.take_apart.decoder`` check that
+``interp.models.hooks.attached_hooks`` for hooks. ``Decoder.of`` and ``interp.engine.take_apart.take_apart`` check that
 faster computations still agree with the model.
 """
 

@@ -163,7 +163,7 @@ DRAWN = {name: function for name, function in public().items() if name.startswit
 
 def test_every_figure_has_one_verb_and_is_tried_here() -> None:
     others = public().keys() - DRAWN.keys()
-    assert others == {"apply_style", "captioned", "points", "lines", "head_maps", "reference"}, (
+    assert others == {"apply_style", "captioned", "draw", "points", "lines", "head_maps", "reference"}, (
         "what figures are made of"
     )
     assert DRAWN.keys() == CASES.keys()

@@ -115,7 +115,7 @@ def test_revision_and_commit_are_remembered(tmp_path: Path, monkeypatch: pytest.
     loading.load_tokenizer("pythia-small-0.2m").save_pretrained(snapshot)
     for file in (WEIGHTS / "pythia-small-0.2m").iterdir():
         (snapshot / file.name).write_bytes(file.read_bytes())
-    monkeypatch.setattr(loading, "_from_hub", lambda hub_id, revision: snapshot)
+    monkeypatch.setattr(loading, "_from_hub", lambda hub_id, revision, *, fetch: snapshot)
     found = [ModelIdentity.of(load_model("o/m", revision=r, device="cpu")) for r in ("step1000", None)]
     assert [f.model_revision for f in found] == [f"step1000 = {commit}", f"main = {commit}"]
     assert ModelIdentity.of(load_model("pythia-small-0.2m", device="cpu")).model_revision == ""
