@@ -209,16 +209,9 @@ def test_the_bar_of_a_corpus_goes_from_nothing_to_all_of_it(tmp_path: Path, suff
     assert 0.9 * path.stat().st_size < seen[-1] <= path.stat().st_size
 
 
-def test_the_whole_command_is_silent_when_quiet(tmp_path):
-    given = [
-        "extract",
-        "pythia-small-0.2m",
-        "--set",
-        "held_out",
-        "--per-set",
-        "1",
-        "--out",
-        str(tmp_path / "o.parquet"),
-    ]
+@pytest.mark.parametrize("name", ["extract", "numerics"])
+def test_the_whole_command_is_silent_when_quiet(tmp_path, name):
+    few = ("--set", "held_out", "--per-set", "1")
+    given = [name, "pythia-small-0.2m", "--out", str(tmp_path / "o.parquet"), *few]
     assert CliRunner().invoke(app, [*given, "--quiet"]).output == ""
-    assert "memorization rate" in CliRunner().invoke(app, given).stdout
+    assert CliRunner().invoke(app, given).stdout.startswith("pythia-small-0.2m: ")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from interp.measurements.measurement import Figures, Measurement
 from interp.measurements.settings import Several, option, settings
-from interp.measurements.subject import BatchSize, Dtype
+from interp.measurements.subject import BatchSize, Dtype, no_loading_bar
 from interp.measurements.tables import Finished, Tables, by_size, models_of, records
 
 if TYPE_CHECKING:
@@ -32,17 +32,18 @@ class NumericsSettings:
 def measure(subject: Subject, chosen: NumericsSettings) -> Tables:
     from interp.statistical.numerics import numerics
 
-    result = numerics(
-        subject.name,
-        subject.windows,
-        dtypes=chosen.formats,
-        batch_sizes=chosen.batch_sizes,
-        device=subject.choice.device,
-        revision=subject.choice.revision,
-        memory_budget=subject.choice.memory_budget,
-        seed=subject.seed,
-        progress=subject.progress,
-    )
+    with no_loading_bar():
+        result = numerics(
+            subject.name,
+            subject.windows,
+            dtypes=chosen.formats,
+            batch_sizes=chosen.batch_sizes,
+            device=subject.choice.device,
+            revision=subject.choice.revision,
+            memory_budget=subject.choice.memory_budget,
+            seed=subject.seed,
+            progress=subject.progress,
+        )
     tables = Tables()
     reference = f"float32 in batches of {chosen.batch_sizes[0]}"
     tables.add("numerics", result.to_frame().assign(reference=reference), result.provenance)

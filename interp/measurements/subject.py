@@ -93,7 +93,7 @@ class WindowsChoice(Columns):
 
 
 @contextmanager
-def _no_bar() -> Iterator[None]:
+def no_loading_bar() -> Iterator[None]:
     """Without the progress bar of transformers, which would mix with a command's output."""
     import transformers
 
@@ -153,7 +153,7 @@ class Subject:
         if self._beside is not None:
             return self._beside.model
         choice = self.choice
-        with _no_bar():
+        with no_loading_bar():
             return load_model(self.name, dtype=DTYPES[choice.dtype], device=choice.device, revision=choice.revision)
 
     @cached_property
