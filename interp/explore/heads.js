@@ -655,7 +655,7 @@ class Explorer {
     const targets = slot(["targets", m], (found) => this.targets(found, layer, head));
     const ablated = slot(["ablated", m, w, this.method, [[layer, head]]], (found) => this.ablated(model.windows[w], found, `head ${layer}.${head}`));
     await attention.filled;
-    await Promise.race([Promise.all([targets.filled, ablated.filled]), new Promise((resolve) => setTimeout(resolve, 60))]);
+    await Promise.race([Promise.all([targets.filled, ablated.filled]), new Promise((resolve) => setTimeout(resolve, 20))]);
     return [title, h("div.two", {}, h("div", {}, h("h3", {}, "Where it looks"), attention.place), h("div", {}, h("h3", {}, "What it looks at, beside the other heads"), targets.place)),
       h("h3", {}, `The continuation without it (${METHODS[this.method]})`), ablated.place];
   }
