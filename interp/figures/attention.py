@@ -81,8 +81,7 @@ def draw_attention(table: pd.DataFrame, *, title: str, caption: str = "") -> go.
 def draw_attention_correlations(
     correlations: pd.DataFrame, *, over: Literal["all_heads", "within_layers"] = "within_layers", caption: str = ""
 ) -> go.Figure:
-    """Spearman correlation of head importance with attention to each target, with a colour per family and a symbol per
-    size.
+    """Spearman correlation of head importance with attention to each target: a colour per family, a symbol per size.
 
     Args:
         correlations: results of ``AttentionTargets.correlation``, stacked with columns ``family`` and ``size``.

@@ -37,8 +37,7 @@ def draw_ratio_distribution(shares: pd.DataFrame, *, panel: str, line: str, capt
 
 
 def draw_compression(summary: pd.DataFrame, *, line: str, caption: str = "") -> go.Figure:
-    """Mean ratio of each model with 95 % intervals: of the shortest prefix, and of the one from which every longer
-    works.
+    """Mean ratio of each model with 95 % intervals: of the shortest prefix, and of that from which every longer works.
 
     Args:
         summary: result of ``compression_summary``, by ``model`` and ``line``.

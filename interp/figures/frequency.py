@@ -13,8 +13,7 @@ _MEAN_LOG = "mean log10(1 + count)"
 
 
 def draw_frequency(curves: pd.DataFrame, *, caption: str = "") -> go.Figure:
-    """Mean log count of the n-gram that ends at each position, with 95 % bands, a panel for each n and a line per
-    group.
+    """Mean log count of the n-gram that ends at each position, with 95 % bands: a panel per n, a line per group.
 
     Args:
         curves: ``Frequency.curves``.
