@@ -24,8 +24,9 @@ from interp.internal.ablation.choices import Method
 from interp.internal.ablation.replacement import Ablation
 from interp.internal.ablation.sets import Heads, SetAblation, ablate_sets
 from interp.internal.comparison.attention_targets import ENTROPY, TARGETS, attention_targets
+from interp.internal.lens.distributions import READ, Distribution, decode
 from interp.internal.lens.first_layer import first_holding
-from interp.internal.lens.logit_lens import decode, predicting
+from interp.internal.lens.logit_lens import predicting
 from interp.models.measuring import measuring
 from interp.planted.corpus import planted_windows
 from interp.progress import Progress
@@ -96,7 +97,8 @@ class Live:
     def _decoded(self, row: int, residuals: list[Float[Tensor, "1 pos d_model"]]) -> dict[str, Any]:
         at, truth = predicting(self.windows), self.windows.continuation[row : row + 1].to(self._blocks.device)
         logits = [self._blocks.unembed(residual[:, at]).float() for residual in residuals]
-        decoded = [decode(lens, logits[-1], truth) for lens in logits]
+        final = Distribution.of(logits[-1][0].clone())
+        decoded = [dict(zip(READ, decode(lens[0].clone(), final, truth[0])[:, None], strict=True)) for lens in logits]
         probability = torch.stack([found["log_prob"].exp() for found in decoded]).cpu().numpy()
         depth = np.arange(len(logits), dtype=np.float64)
         ids = [lens.argmax(-1)[0].tolist() for lens in logits]

@@ -21,8 +21,9 @@ from interp.internal.ablation.screening import screen_heads
 from interp.internal.comparison.agreement import agreement
 from interp.internal.comparison.attention_targets import ENTROPY, attention_targets
 from interp.internal.comparison.profiles import concentration, importance_profile
+from interp.internal.lens.distributions import READ, Distribution, decode
 from interp.internal.lens.logit_attribution import logit_attribution
-from interp.internal.lens.logit_lens import decode, logit_lens
+from interp.internal.lens.logit_lens import logit_lens
 from interp.internal.noise.residual import perturb
 from interp.internal.noise.substitution import ends, substitute_sets
 from interp.stats.curves import memorization_groups
@@ -123,5 +124,5 @@ def test_where_a_token_holds_is_not_told_from_nan(models: dict[str, TransformerB
 
 
 def test_equal_logits_put_the_true_token_in_the_middle() -> None:
-    flat = torch.zeros(1, 1, 9)
-    assert float(decode(flat, flat, torch.tensor([[3]]))["rank"]) == 4
+    found = decode(torch.zeros(1, 9), Distribution.of(torch.zeros(1, 9)), torch.tensor([3]))
+    assert dict(zip(READ, found.flatten().tolist(), strict=True))["rank"] == 4

@@ -16,13 +16,15 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from einops import rearrange
+from jaxtyping import Float
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import Windows
 from interp.engine.budget import rows_at_once
 from interp.engine.readout import at_least_float32
+from interp.internal.lens.distributions import READ, Distribution, decode, slices
 from interp.internal.lens.layer_decoding import LayerDecoding
 from interp.models.hooks import HookError, activations, hook_name, logits
 from interp.models.identity import check_windows
@@ -66,23 +68,6 @@ def lens_logits(model: TransformerBridge, residual: Float[Tensor, "... d_model"]
     return at_least_float32(out)
 
 
-def decode(
-    lens: Float[Tensor, "batch continuation d_vocab"],
-    final: Float[Tensor, "batch continuation d_vocab"],
-    truth: Int[Tensor, "batch continuation"],
-) -> dict[str, Float[Tensor, "batch continuation"]]:
-    """Quantities of one point, from its logits, the final logits and the true tokens."""
-    log_p, log_final = lens.log_softmax(-1), final.log_softmax(-1)
-    true_logit = lens.gather(-1, truth[..., None])
-    return {
-        "log_prob": log_p.gather(-1, truth[..., None])[..., 0],
-        # The true token itself is one of the ties.
-        "rank": (lens > true_logit).sum(-1).to(lens.dtype) + ((lens == true_logit).sum(-1) - 1) / 2,
-        "entropy": -(log_p.exp() * log_p).sum(-1),
-        "kl": (log_final.exp() * (log_final - log_p)).sum(-1),
-    }
-
-
 def check_lens(model: TransformerBridge, windows: Windows) -> None:
     """Refuse a model whose logits differ from final norm and unembedding of its last residual stream.
 
@@ -123,7 +108,7 @@ def logit_lens(
         windows: windows with their true continuation.
         after_attention: also decode between attention and MLP of each layer (``hook_resid_mid``). Parallel blocks
             (Pythia) have no such point: the values are NaN.
-        batch_size: windows in one forward pass; bounds the memory, batch_size x continuation x d_vocab logits.
+        batch_size: windows in one forward pass.
         memory_budget: approximate bytes of activations to hold at a time, or a text such as ``"2GiB"``. Batches
             shrink to fit. Values change only by rounding.
         progress: show a bar with the time left.
@@ -152,8 +137,8 @@ def windows_at_once(
     model: TransformerBridge, windows: Windows, batch_size: int, memory_budget: Size | None, *, n_points: int
 ) -> int:
     """Windows per pass, if all residual streams are kept and decoded one point at a time."""
-    # Logits of the point and of the last one, their log-probabilities and probabilities.
-    unembedded = 6 * windows.continuation_len
+    # Logits of a point, the final distribution, and what is made of both; of a slice of positions alone.
+    unembedded = 4 * windows.continuation_len
     n_pos = windows.tokens.shape[1]
     return rows_at_once(model, n_pos, batch_size, memory_budget, residuals=n_points, unembedded=unembedded)
 
@@ -175,25 +160,28 @@ def decode_points(
     at = predicting(windows)
     dtype = np.float64 if model.cfg.dtype == torch.float64 else np.float32
     shape = (len(points), len(windows), windows.continuation_len)
-    values = {name: np.full(shape, np.nan, dtype=dtype) for name in ("log_prob", "rank", "entropy", "kl")}
+    values = np.full((len(READ), *shape), np.nan, dtype=dtype)
     for where, batch in in_batches(windows.batches(batch_size), len(windows), "layer decoding", progress):
         tokens = batch.to(model.cfg.device)
         residual = activations(model, tokens, present, windows=windows.window[where])
-        final = lens_logits(model, residual[present[-1]][:, at])
-        truth = tokens[:, windows.prefix_len :]
-        for i, name in enumerate(points):
-            if name in residual:
-                h = residual[name][:, at]
-                decoded = decode(lens_logits(model, translate(i, h) if translate else h), final, truth)
-                for quantity, value in decoded.items():
-                    values[quantity][i, where] = value.cpu().numpy()
+        kept = {i: residual[name][:, at].flatten(0, 1) for i, name in enumerate(points) if name in residual}
+        truth, last = tokens[:, windows.prefix_len :].flatten(), max(kept)
+        found = np.full((len(READ), len(points), len(truth)), np.nan, dtype=dtype)
+        for some in slices(len(truth), tokens.device):
+            # The final distribution is computed once for all points.
+            own = lens_logits(model, kept[last][some])
+            final = Distribution.of(own.clone())
+            for i, stream in kept.items():
+                h = stream[some]
+                lens = own if i == last and not translate else lens_logits(model, translate(i, h) if translate else h)
+                found[:, i, some] = decode(lens, final, truth[some]).cpu().numpy()
+        values[:, :, where] = rearrange(
+            found, "quantity point (window pos) -> quantity point window pos", window=len(batch)
+        )
     return LayerDecoding(
         point=tuple(points),
         depth=np.asarray(list(points.values())),
-        log_prob=values["log_prob"],
-        rank=values["rank"],
-        entropy=values["entropy"],
-        kl=values["kl"],
+        **dict(zip(READ, values, strict=True)),
         d_vocab=model.cfg.d_vocab,
         windows=windows,
         provenance=provenance,

@@ -8,9 +8,11 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.data.windows import WindowError, Windows
+from interp.internal.lens import distributions
+from interp.internal.lens.distributions import READ, Distribution, decode, slices
 from interp.internal.lens.first_layer import FirstLayer, first_holding
 from interp.internal.lens.layer_decoding import QUANTITIES
-from interp.internal.lens.logit_lens import decode, lens_logits, logit_lens
+from interp.internal.lens.logit_lens import lens_logits, logit_lens
 from interp.models.hooks import ActivationError, activations, checked_hooks, hook_name, logits
 from interp.models.loading import load_model
 from interp.stats.curves import memorization_groups
@@ -85,13 +87,42 @@ def test_after_attention(model: TransformerBridge, family: str, windows: Windows
 
 def test_quantities_by_hand() -> None:
     """Three tokens with probabilities 1/2, 1/4, 1/4; the final layer says 1/4, 1/2, 1/4. The true token is the last."""
-    lens = torch.tensor([[[0.5, 0.25, 0.25]]], dtype=torch.float64).log() + 7.0
-    final = torch.tensor([[[0.25, 0.5, 0.25]]], dtype=torch.float64).log() - 3.0
-    decoded = {name: float(value) for name, value in decode(lens, final, torch.tensor([[2]])).items()}
+    lens = torch.tensor([[0.5, 0.25, 0.25]], dtype=torch.float64).log() + 7.0
+    final = Distribution.of(torch.tensor([[0.25, 0.5, 0.25]], dtype=torch.float64).log() - 3.0)
+    assert final.divergence(lens.clone()).item() == pytest.approx(0.25 * np.log(2))
+    found = decode(lens, final, torch.tensor([2]))
+    decoded = {name: value.item() for name, value in zip(READ, found, strict=True)}
     assert decoded["log_prob"] == pytest.approx(np.log(0.25))
     assert decoded["rank"] == 1.5  # above it one; the token it ties with counts half, as if ties were broken at random
     assert decoded["entropy"] == pytest.approx(1.5 * np.log(2))  # 1/2 log 2 + 2 * 1/4 log 4
     assert decoded["kl"] == pytest.approx(0.25 * np.log(2))  # 1/4 log(1/2) + 1/2 log 2 + 1/4 log 1
+
+
+def test_slices_leave_nothing_out(model: TransformerBridge, windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = logit_lens(model, windows)
+    monkeypatch.setattr(distributions, "POSITIONS", 50)  # a slice begins and ends within a window
+    assert [some.stop - some.start for some in slices(120, torch.device("cpu"))] == [50, 50, 20]
+    cut = logit_lens(model, windows)
+    for name in ("log_prob", "entropy", "kl"):
+        np.testing.assert_allclose(getattr(cut, name), getattr(whole, name), atol=1e-4)
+    assert (cut.rank == whole.rank).mean() > 0.99, "two logits may change places by rounding"
+
+
+def test_rows_in_cache_are_read_as_all_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also ties, and logits far from zero."""
+    rng = torch.Generator().manual_seed(0)
+    logits = torch.randint(-3, 60, (7, 50), generator=rng).double()
+    final = torch.randn(7, 50, generator=rng, dtype=torch.float64)
+    truth = torch.randint(50, (7,), generator=rng)
+    monkeypatch.setattr(distributions, "IN_CACHE", 100)  # two rows
+    log_prob, rank, entropy, kl = decode(logits.clone(), Distribution.of(final.clone()), truth)
+    log_p, log_final = logits.log_softmax(-1), final.log_softmax(-1)
+    own = logits.gather(-1, truth[:, None])
+    assert torch.equal(rank, (logits > own).sum(-1) + ((logits == own).sum(-1) - 1) / 2)
+    assert (rank % 1 != 0).any()
+    torch.testing.assert_close(log_prob, log_p.gather(-1, truth[:, None])[:, 0])
+    torch.testing.assert_close(entropy, -(log_p.exp() * log_p).sum(-1))
+    torch.testing.assert_close(kl, (log_final.exp() * (log_final - log_p)).sum(-1))
 
 
 def test_ranges(model: TransformerBridge, windows: Windows) -> None:
