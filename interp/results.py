@@ -238,11 +238,19 @@ def read_table(path: Path, *, columns: Sequence[str] | None = None) -> pd.DataFr
         TableError: the file is damaged, was not written by this suite, or lacks these columns.
         OSError: no such file.
     """
+    return read_result(path, columns=columns)[0]
+
+
+def read_result(path: Path, *, columns: Sequence[str] | None = None) -> tuple[pd.DataFrame, list[Provenance]]:
+    """Read a table and its provenance. The file is read once, so both are of one writing.
+
+    Args and errors are those of ``read_table``.
+    """
     with _read(path) as file:
         lacking = sorted({*(columns or ())} - {*file.schema_arrow.names})
         if lacking:
             raise TableError(f"{path} has no column {lacking[0]!r}; it has {file.schema_arrow.names}")
-        return file.read(columns=None if columns is None else list(columns)).to_pandas()
+        return file.read(columns=None if columns is None else list(columns)).to_pandas(), _provenance(file)
 
 
 def read_provenance(path: Path) -> list[Provenance]:
@@ -253,7 +261,11 @@ def read_provenance(path: Path) -> list[Provenance]:
         OSError: no such file.
     """
     with _read(path) as file:
-        written = json.loads(file.schema_arrow.metadata[_METADATA_KEY])
+        return _provenance(file)
+
+
+def _provenance(file: pq.ParquetFile) -> list[Provenance]:
+    written = json.loads(file.schema_arrow.metadata[_METADATA_KEY])
     # Version 0.1 called the code's revision `revision`.
     return [Provenance(**{"code_revision" if name == "revision" else name: p[name] for name in p}) for p in written]
 

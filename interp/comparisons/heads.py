@@ -69,21 +69,22 @@ def read_falls(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[Provenance]]:
     """
     import pandas as pd
 
-    from interp.results import read_provenance, read_table
+    from interp.results import read_result
     from interp.statistical.measured import ScoresError, check_columns
 
     files = [path / "by_window.parquet" if path.is_dir() else path for path in paths]
-    tables = []
+    tables, provenance = [], []
     for file in files:
-        table = read_table(file)
+        table, made = read_result(file)
         check_columns(table, ["model", "layer", "head", "window", "document", "domain", "fall"], what=f"reading {file}")
         tables.append(table)
+        provenance += made
     rows = pd.concat(tables, ignore_index=True)
     key = [name for name in ("model", "method", "group", "layer", "head", "window") if name in rows]
     if rows.duplicated(key).any():
         model = rows.loc[rows.duplicated(key), "model"].iloc[0]
         raise ScoresError(f"{model} is in these tables twice; give each table once")
-    return rows, [p for file in files for p in read_provenance(file)]
+    return rows, provenance
 
 
 def _chosen(rows: pd.DataFrame, chosen: HeadsSettings) -> pd.DataFrame:

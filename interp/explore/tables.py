@@ -9,7 +9,7 @@ import pandas as pd
 
 from interp.explore.explorer import Explorer, Shown
 from interp.explore.maps import ExploreError, Maps, WindowFalls
-from interp.results import Provenance, read_provenance, read_table
+from interp.results import Provenance, read_result
 from interp.stats.columns import COLUMNS
 
 
@@ -29,7 +29,7 @@ def explore_tables(paths: Sequence[str | Path]) -> Explorer:
     by_window: list[pd.DataFrame] = []
     provenance: list[Provenance] = []
     for path in _files(paths):
-        table, rests_on = read_table(path), read_provenance(path)
+        table, rests_on = read_result(path)
         kind = by_window if {"layer", "head", "window", "fall"} <= {*table} else heads
         if kind is heads and not {"layer", "head", "metric", *COLUMNS} <= {*table}:
             continue

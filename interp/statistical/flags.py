@@ -26,7 +26,7 @@ from interp.engine.readout import NEAR_TIE
 from interp.files import only_writer
 from interp.models.identity import check_windows
 from interp.models.measuring import measurement
-from interp.results import Provenance, Result, read_provenance, read_table, write_result
+from interp.results import Provenance, Result, read_result, write_result
 from interp.sizes import Size
 from interp.statistical.cascade import exact_runs, texts_at_once
 from interp.stats.estimates import clustered_rate
@@ -151,8 +151,7 @@ def write_flags(
 
 def _refuse_foreign(part: Path, model: TransformerBridge, windows: Windows) -> None:
     try:
-        (found,) = read_provenance(part)
-        read_table(part, columns=["window"])  # find a damaged part now, not later
+        _, (found,) = read_result(part, columns=["window"])  # the whole file is checked: a damaged part is found now
     except ValueError as error:
         raise WindowError(f"{error}. Remove {part} if it is damaged, or choose an empty folder") from error
     differences = Provenance.of("memorized_flags", model, windows).differences(found)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from interp.models.registry import UnknownModelError, find
-from interp.results import MODEL, Provenance, TableError, read_provenance, read_table
+from interp.results import MODEL, Provenance, TableError, read_result
 from interp.statistical.rates import ScoresError, check_columns
 
 
@@ -31,7 +31,7 @@ def read_scores(paths: Sequence[Path], *, of_families: bool = False) -> tuple[pd
     measured: dict[str, tuple[Path, Provenance]] = {}
     for file in files:
         try:
-            table, made = read_table(file), read_provenance(file)
+            table, made = read_result(file)
         except (OSError, TableError) as error:
             raise ScoresError(f"{file} is no table of scores: {error}") from error
         check_columns(table, ["window", "document", "memorized"], what=f"reading {file}")

@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from interp.errors import InterpError
 from interp.files import into_place, is_empty, only_writer, safe_name, sha256, sync, write_text
 from interp.measurements.tables import Finished
-from interp.results import read_provenance, read_table, write_table
+from interp.results import read_result, write_table
 
 FORMAT = 1
 _ABOUT = "store.json"
@@ -287,9 +287,10 @@ class Store:
                 path = self.root / shard.path
                 if wrong := self._wrong(shard):
                     raise StoreError(f"{path} {wrong}. `interp verify` lists all damage, and `interp run` repairs it")
+                table, made = read_result(path)
                 known = provenance.setdefault(name, [])
-                known += [p for p in read_provenance(path) if p not in known]
-                frames.setdefault(name, []).append(read_table(path).drop(columns=list(UNIT_COLUMNS)))
+                known += [p for p in made if p not in known]
+                frames.setdefault(name, []).append(table.drop(columns=list(UNIT_COLUMNS)))
         seed = int(records[0].facts["seed"]) if records else 0
         return Finished({name: pd.concat(rows, ignore_index=True) for name, rows in frames.items()}, provenance, seed)
 
