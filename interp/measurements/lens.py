@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from interp.measurements.measurement import Figures, Measurement
 from interp.measurements.settings import option, settings
-from interp.measurements.tables import Finished, Tables, models_of
+from interp.measurements.tables import Finished, Tables, models_of, records
 
 if TYPE_CHECKING:
     from interp.internal.lens.layer_decoding import LayerDecoding
@@ -82,7 +82,7 @@ def _tuned(subject: Subject, chosen: LensSettings) -> LayerDecoding:
 
 
 def finding(found: Finished) -> str:
-    from interp.stats.estimates import Estimate
+    from interp.stats.columns import estimate_of
     from interp.wording import percent
 
     holding = found["holding"]
@@ -91,10 +91,7 @@ def finding(found: Finished) -> str:
         # Only before the last layer: at the end, the decoded tokens are the model's output.
         last = rows["depth"].max()
         before = rows[rows["depth"] == rows.loc[rows["depth"] < last, "depth"].max()]
-        shares = ", ".join(
-            f"{percent(Estimate(row.value, row.low, row.high, row.n, row.n_documents))} of {row.group}"
-            for row in before.itertuples()
-        )
+        shares = ", ".join(f"{percent(estimate_of(row))} of {row['group']}" for row in records(before))
         said.append(
             f"{model}: tokens that hold p > {rows['threshold'].iloc[0]:g} before the last layer: {shares} windows"
         )

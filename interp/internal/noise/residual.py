@@ -31,6 +31,7 @@ from interp.engine.budget import rows_at_once
 from interp.engine.decoding import greedy_decode
 from interp.engine.readout import true_log_probs
 from interp.errors import InterpError
+from interp.internal.lens.distributions import Distribution
 from interp.internal.lens.logit_lens import check_lens, lens_logits, lens_points, predicting
 from interp.internal.noise.perturbation import Perturbation
 from interp.models.hooks import HookError, HookFn, activations, checked_hooks, hook_name
@@ -207,13 +208,13 @@ def perturb(
                 right[missed.numpy()] = _decoded_right(model, tokens[missed.to(tokens.device)], truth.shape[1], hook)
             memorized[a, where], score[a, where] = right.all(axis=1), right.mean(axis=1)
         for p, name in enumerate(points):
-            own = lens_logits(model, clean[name]).log_softmax(-1) if lens else None
+            own = Distribution.of(lens_logits(model, clean[name]).flatten(0, 1)) if lens else None
             for a in range(len(alphas)):
                 cosine[a, p, where] = _cosine(clean[name], noisy[a][name], torch.zeros_like(means[name]))
                 centred[a, p, where] = _cosine(clean[name], noisy[a][name], means[name])
                 if own is not None:
-                    other = lens_logits(model, noisy[a][name]).log_softmax(-1)
-                    lens_kl[a, p, where] = (own.exp() * (own - other)).sum(-1).mean(1).cpu().numpy()
+                    apart = own.divergence(lens_logits(model, noisy[a][name]).flatten(0, 1))
+                    lens_kl[a, p, where] = apart.view(truth.shape).mean(1).cpu().numpy()
     return Perturbation(
         alphas=np.asarray(alphas, dtype=np.float64),
         point=tuple(points),
