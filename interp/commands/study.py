@@ -102,7 +102,7 @@ def _say_plan(asked: Study, planned: Sequence[Planned]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from interp.study.run import estimate
+    from interp.study.run import forecast
     from interp.study.store import Store, StoreError
 
     try:
@@ -125,7 +125,7 @@ def _say_plan(asked: Study, planned: Sequence[Planned]) -> None:
     Console().print(table)
     typer.echo(f"{len(planned)} units: {len(planned) - len(missing)} there, {len(missing)} to measure")
     if missing:
-        told = estimate(missing, store.records() if store else [])
+        told = forecast(missing, store.records() if store else [])
         known = len(missing) - told.untold
         typer.echo(
             f"estimated from similar units: {_duration(told.seconds)} on one worker, {told.disk / 2**20:,.1f} MiB of "

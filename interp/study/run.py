@@ -143,7 +143,7 @@ def _followed(store: Store, told: Told) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Forecast:
     """Estimated cost of the missing units of a study, from finished units of the same measurements."""
 
     seconds: float
@@ -156,7 +156,7 @@ class Estimate:
     """Number of units without a similar measured one."""
 
 
-def estimate(missing: Sequence[Planned], records: Sequence[Record]) -> Estimate:
+def forecast(missing: Sequence[Planned], records: Sequence[Record]) -> Forecast:
     """Time goes with the parameters of the model; the number of windows is taken to be alike."""
     seconds, disk, memory, untold = 0.0, 0.0, 0.0, 0
     for unit in (planned.unit for planned in missing):
@@ -171,4 +171,4 @@ def estimate(missing: Sequence[Planned], records: Sequence[Record]) -> Estimate:
         seconds += n_params * median(m["seconds"] / m["n_params"] for m in made)
         disk += median(sum(shard.size for shard in r.tables.values()) for r in alike)
         memory = max(memory, *(m["peak_mib"] * 2**20 for m in made))
-    return Estimate(seconds, int(disk), int(memory), untold)
+    return Forecast(seconds, int(disk), int(memory), untold)

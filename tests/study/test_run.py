@@ -18,7 +18,7 @@ from interp.measurements.subject import NothingToMeasure, Subject, WindowsChoice
 from interp.statistical.measured import ScoresError
 from interp.study.config import MEASUREMENTS, read_study
 from interp.study.plan import plan
-from interp.study.run import Ran, estimate, run
+from interp.study.run import Ran, forecast, run
 from interp.study.store import Store, StoreError
 
 MODEL = "pythia-small-0.2m"
@@ -287,10 +287,10 @@ def test_a_store_that_cannot_be_written_ends_the_run_at_once(tmp_path: Path, mon
 
 def test_time_and_disk_are_estimated_from_units_that_are_there(ran: Path) -> None:
     records = Store.open(study(ran).store).records()
-    told = estimate(plan(study(ran, seeds=1)), records)
+    told = forecast(plan(study(ran, seeds=1)), records)
     assert told.untold == 0
     assert told.seconds == pytest.approx(sum(r.made["seconds"] for r in records if r.made))
     assert told.disk == sum(shard.size for r in records for shard in r.tables.values())
-    larger = estimate(plan(study(ran, models="pythia-small-1.2m")), records)
+    larger = forecast(plan(study(ran, models="pythia-small-1.2m")), records)
     assert larger.seconds > 2 * told.seconds
-    assert estimate(plan(study(ran)), []).untold == 2
+    assert forecast(plan(study(ran)), []).untold == 2
