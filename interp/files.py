@@ -87,48 +87,12 @@ def whole_files(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-@contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder to fill. It becomes ``path`` if the block succeeds, and is removed if it fails.
-
-    Raises:
-        OutputError: ``path`` exists already.
-    """
-    _make_folder(path.parent)
-    partial = _beside(path)
-    partial.mkdir()
-    try:
-        yield partial
-        for root, _, files in os.walk(partial):
-            for file in files:
-                sync(Path(root, file))
-            sync(Path(root))
-        if path.exists():
-            raise OutputError(f"{path} exists already; another process may have written it. Nothing was replaced")
-        os.replace(partial, path)
-        sync(path.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
 def into_place(source: Path, target: Path) -> None:
     """Move a written file of the same file system to its place, atomically."""
     _make_folder(target.parent)
     sync(source)
     os.replace(source, target)
     sync(target.parent)
-
-
-def remove_folder(path: Path) -> None:
-    """Remove a folder so that a kill leaves all of it or nothing. It is renamed before its files are removed.
-
-    The next ``only_writer`` of the parent folder removes what a kill leaves under the other name.
-    """
-    if path.exists():
-        doomed = _beside(path)
-        os.replace(path, doomed)
-        sync(path.parent)
-        shutil.rmtree(doomed)
 
 
 @contextmanager

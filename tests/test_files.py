@@ -17,11 +17,9 @@ from interp.files import (
     OutputError,
     check_outputs,
     only_writer,
-    remove_folder,
     safe_name,
     whole_file,
     whole_files,
-    whole_folder,
     write_text,
 )
 
@@ -202,27 +200,6 @@ def test_files_of_a_writer_that_names_them_itself_take_their_places(tmp_path: Pa
         (folder / "one").write_text("new")
         (folder / "two").write_text("new")
     assert (names(tmp_path), (tmp_path / "one").read_text()) == (["one", "two"], "new")
-
-
-def test_a_folder_is_whole_or_not_there_and_goes_whole(tmp_path: Path) -> None:
-    folder = tmp_path / "folder"
-
-    def fill() -> None:
-        with whole_folder(folder) as partial:
-            for name in "abc":
-                (partial / name).write_text(name)
-
-    for _ in killed_at_each_call(fill):
-        assert not folder.exists() or names(folder) == ["a", "b", "c"]
-        remove_folder(folder)
-    with pytest.raises(OutputError, match="exists already"):
-        fill()
-    for _ in killed_at_each_call(lambda: remove_folder(folder)):
-        assert not folder.exists() or names(folder) == ["a", "b", "c"]
-        if not folder.exists():
-            fill()
-    with only_writer(tmp_path, wait=False):
-        assert names(tmp_path) == [".interp.lock"]
 
 
 def test_one_process_at_a_time_holds_a_folder_and_a_killed_one_does_not(tmp_path: Path) -> None:

@@ -50,14 +50,6 @@ class Block(Brief):
     store_argument: str
     """Name of the attention's argument for the key/value store."""
 
-    @property
-    def norm_follows_attention(self) -> bool:
-        """Whether attention's output is normalised.
-
-        If so, the contributions of heads do not add up in the residual stream.
-        """
-        return not isinstance(self.post_norm1, nn.Identity)
-
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Positions(Brief):

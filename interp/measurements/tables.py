@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,21 +54,6 @@ class Finished(Brief):
 
     def __contains__(self, table: object) -> bool:
         return table in self.tables
-
-    @classmethod
-    def stacked(cls, parts: Iterable[Finished]) -> Finished:
-        """Stack the tables of several models, in order."""
-        import pandas as pd
-
-        frames: dict[str, list[pd.DataFrame]] = {}
-        provenance: dict[str, list[Provenance]] = {}
-        seed = 0
-        for part in parts:
-            seed = part.seed
-            for name, frame in part.tables.items():
-                frames.setdefault(name, []).append(frame)
-                provenance.setdefault(name, []).extend(part.provenance[name])
-        return cls({name: pd.concat(rows, ignore_index=True) for name, rows in frames.items()}, provenance, seed)
 
 
 def models_of(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

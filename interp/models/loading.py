@@ -28,7 +28,6 @@ from transformer_lens.model_bridge.sources import transformers as _  # noqa: F40
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from interp.data.tokenizers import count_as, tokenizer_fingerprint
-from interp.files import files_digest
 from interp.models.checkpoint import PICKLES, LoadError, check_loading, read_config, refusing, weight_files
 from interp.models.hooks import note_built_in_hooks
 from interp.models.identity import remember_revision
@@ -134,10 +133,8 @@ def load_tokenizer(name_or_path: str | Path, *, revision: str | None = None) -> 
     return _tokenizer(name, _directory(name_or_path, revision))
 
 
-def checkpoint_digest(name_or_path: str | Path, *, revision: str | None = None, fetch: bool = True) -> str:
-    """Hash of a model's present files, tokenizer included. Names are as in ``load_model``.
-
-    Like ``weights_digest``, but without loading the model.
+def checkpoint_files(name_or_path: str | Path, *, revision: str | None = None, fetch: bool = True) -> list[Path]:
+    """A model's present files that decide its numbers, tokenizer included. Names are as in ``load_model``.
 
     Args:
         name_or_path: of the model.
@@ -147,11 +144,6 @@ def checkpoint_digest(name_or_path: str | Path, *, revision: str | None = None, 
     Raises:
         LoadError: the model or directory does not exist, or there is neither a network nor a local copy.
     """
-    return files_digest(checkpoint_files(name_or_path, revision=revision, fetch=fetch))
-
-
-def checkpoint_files(name_or_path: str | Path, *, revision: str | None = None, fetch: bool = True) -> list[Path]:
-    """The files that ``checkpoint_digest`` reads."""
     directory = _directory(name_or_path, revision, fetch=fetch)
     folders = [directory, TOKENIZER] if directory.parent == WEIGHTS else [directory]
     return [file for folder in folders for file in sorted(folder.iterdir()) if file.suffix in _READ]

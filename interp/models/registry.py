@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from interp.errors import InterpError
 from interp.planted.shapes import N_CTX, SHAPES, SMALL_FAMILIES, VOCAB_SIZE, WEIGHTS, small_model_name
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 class UnknownModelError(InterpError, KeyError):
@@ -167,10 +167,3 @@ def find(name: str) -> ModelSpec:
 def small_models(family: str | None = None) -> list[ModelSpec]:
     """The small models, by family and rising size."""
     return [spec for spec in registry().values() if spec.small and family in (None, spec.family)]
-
-
-def models_table() -> pd.DataFrame:
-    """The registry as a table, one row per model."""
-    import pandas as pd
-
-    return pd.DataFrame([asdict(spec) for spec in registry().values()])

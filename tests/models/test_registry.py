@@ -1,15 +1,18 @@
 """The registry against the configurations that it describes."""
 
+from dataclasses import asdict
+
+import pandas as pd
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from interp.models.registry import UnknownModelError, find, models_table, registry, small_models
+from interp.models.registry import UnknownModelError, find, registry, small_models
 from interp.planted.shapes import SHAPES, SMALL_FAMILIES, small_config
 
 
 def test_twenty_real_and_eighteen_small_models():
-    table = models_table()
+    table = pd.DataFrame([asdict(spec) for spec in registry().values()])
     assert (~table["small"]).sum() == 20
     assert table["small"].sum() == 18
     sizes = table[~table["small"]].groupby("family").size()
