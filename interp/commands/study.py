@@ -44,9 +44,10 @@ WorkersOption = Annotated[
 @app.command()
 def init(path: Annotated[Path, typer.Argument(help="file to write")] = Path("study.yaml")) -> None:
     """Write an example of a study file, with a comment on every setting."""
-    from interp.files import OutputError, write_text
+    from interp.files import OutputError, check_outputs, write_text
     from interp.study.example import example
 
+    check_outputs({"path": path})
     if path.exists():
         raise OutputError(f"{path} is there already; name another file")
     write_text(path, example())

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar, dataclass_transform
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
+from pydantic_core import ErrorDetails
 
 from interp.errors import InterpError
 from interp.several import several
@@ -52,6 +53,11 @@ def settings(cls: type[_S]) -> type[_S]:
     return declared
 
 
+def told(error: ErrorDetails) -> str:
+    """What pydantic says is wrong, without the name of the exception that a check of ours raised."""
+    return error["msg"].removeprefix("Value error, ")
+
+
 def make(kind: type[_S], given: Mapping[str, Any]) -> _S:
     """Settings from the values of a command line or a file.
 
@@ -61,5 +67,5 @@ def make(kind: type[_S], given: Mapping[str, Any]) -> _S:
     try:
         return TypeAdapter(kind).validate_python(dict(given))
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or kind.__name__}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or kind.__name__}: {told(e)}" for e in error.errors())
         raise SettingsError(f"{wrong}. Given: {dict(given)}") from None

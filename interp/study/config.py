@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from interp.comparisons.comparison import Comparison
 from interp.comparisons.registry import OF_HEADS, OF_SCORES
 from interp.measurements.measurement import Measurement
 from interp.measurements.registry import INTERNAL, STATISTICAL
-from interp.measurements.settings import Several, option, settings
+from interp.measurements.settings import Several, option, settings, told
 from interp.measurements.subject import ModelChoice, WindowsChoice
 from interp.study.document import Document, Place, StudyError, read_document
 
@@ -281,12 +282,12 @@ def _make(document: Document, kind: type[_T], given: Any, place: Place) -> _T:
         return TypeAdapter(kind).validate_python(dict(given))
     except ValidationError as error:
         known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-        raise StudyError("; ".join(_told(document, place, dict(e), known) for e in error.errors())) from None
+        raise StudyError("; ".join(_told(document, place, e, known) for e in error.errors())) from None
 
 
-def _told(document: Document, place: Place, error: dict[str, Any], known: Sequence[str]) -> str:
+def _told(document: Document, place: Place, error: ErrorDetails, known: Sequence[str]) -> str:
     at = tuple(part for part in error["loc"] if isinstance(part, (str, int)))
-    name, message = ".".join(map(str, (*place, *at))), error["msg"].removeprefix("Value error, ")
+    name, message = ".".join(map(str, (*place, *at))), told(error)
     if error["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
         near = difflib.get_close_matches(str(at[-1]), known, n=1, cutoff=0.5)
         nearest = f" Do you mean {near[0]}?" if near else ""
