@@ -55,8 +55,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setattr(home, name, reached)
     monkeypatch.setattr("typer.testing._get_command", lambda _: APP)  # not built again for each call
     # First, since what is imported while the other is replaced would keep it.
-    monkeypatch.setattr("interp.explore.tables.read_table", reached)
-    monkeypatch.setattr("interp.results.read_table", reached)
+    monkeypatch.setattr("interp.explore.tables.read_result", reached)
+    for reading in ("read_table", "read_result"):
+        monkeypatch.setattr(f"interp.results.{reading}", reached)
     monkeypatch.setattr("interp.data.counts.build.build_index", reached)
     monkeypatch.setattr("interp.study.config.read_study", reached)
     shutil.copytree(WEIGHTS / "pythia-small-0.2m", tmp_path / "model")
